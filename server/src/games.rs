@@ -35,7 +35,8 @@ impl Games {
         let descriptor = G::descriptor();
         descriptor.check()?;
         let build = simulation::build_match::<G>;
-        self.hosted.insert(descriptor.id.clone(), HostedGame { descriptor, build });
+        self.hosted
+            .insert(descriptor.id.clone(), HostedGame { descriptor, build });
         Ok(self)
     }
 

@@ -17,14 +17,24 @@ pub const TICK_BUCKETS_S: [f64; 14] = [
 /// Tells the recorder what the names mean, and makes counters appear before they first count.
 pub fn describe() {
     describe_histogram!("gs_tick_seconds", "time that one tick of one match takes");
-    describe_counter!("gs_tick_overruns_total", "ticks left out because a match fell behind");
+    describe_counter!(
+        "gs_tick_overruns_total",
+        "ticks left out because a match fell behind"
+    );
     describe_gauge!("gs_matches", "matches by state");
     describe_gauge!("gs_connections", "welcomed connections");
     describe_counter!("gs_net_bytes_total", "payload bytes by direction");
     describe_counter!("gs_net_dropped_total", "packets dropped by reason");
     describe_counter!("gs_inputs_rejected_total", "input messages refused by rule");
+    describe_counter!(
+        "gs_inputs_late_total",
+        "ticks simulated without the player's input"
+    );
     describe_counter!("gs_ticket_rejected_total", "arrivals refused by reason");
-    describe_counter!("gs_system_errors_total", "errors returned by systems and observers");
+    describe_counter!(
+        "gs_system_errors_total",
+        "errors returned by systems and observers"
+    );
     describe_counter!("gs_match_panics_total", "matches ended by a panic");
     describe_gauge!("gs_queue_depth", "entries waiting in a bounded queue");
     describe_counter!("gs_queue_dropped_total", "entries refused by a full queue");
@@ -81,6 +91,10 @@ pub(crate) fn packets_dropped(reason: &'static str, count: u64) {
 
 pub(crate) fn input_rejected(rule: &'static str) {
     counter!("gs_inputs_rejected_total", "rule" => rule).increment(1);
+}
+
+pub(crate) fn input_late() {
+    counter!("gs_inputs_late_total").increment(1);
 }
 
 pub(crate) fn arrival_refused(reason: &'static str) {

@@ -20,6 +20,14 @@ pub struct Avatar {
 #[derive(Component, Debug, Clone, Copy, Default)]
 pub struct Simulated;
 
+/// How often an avatar's input for a tick had not come when the tick was simulated, so that the
+/// previous one was repeated. Everybody may see it; a client shows it to its own player.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct InputLateness {
+    /// Ticks since the avatar was spawned.
+    pub ticks: u32,
+}
+
 /// A player took a seat. Server only.
 #[derive(Message, Debug, Clone, PartialEq, Eq)]
 pub struct PlayerJoined {

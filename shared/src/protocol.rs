@@ -13,7 +13,7 @@ use lightyear::prelude::*;
 
 use crate::flow::MatchStatus;
 use crate::game::Game;
-use crate::player::Avatar;
+use crate::player::{Avatar, InputLateness};
 use crate::tick::TickPlugin;
 
 /// Largest packet that lightyear may make: fits a QUIC datagram before path MTU discovery has
@@ -35,6 +35,7 @@ impl<G: Game> Plugin for ProtocolPlugin<G> {
         app.add_plugins(TickPlugin);
         app.add_plugins(InputPlugin::<G::Input>::default());
         app.component::<Avatar>().replicate_once();
+        app.component::<InputLateness>().replicate();
         app.component::<MatchStatus>().replicate();
         G::add_replication(app);
         G::add_simulation(app);

@@ -110,7 +110,12 @@ impl Board {
 
     pub(super) fn quietest_worker(&self, workers: usize) -> usize {
         let matches = self.lock();
-        let load = |worker: usize| matches.values().filter(|facts| facts.worker == worker).count();
+        let load = |worker: usize| {
+            matches
+                .values()
+                .filter(|facts| facts.worker == worker)
+                .count()
+        };
         (0..workers).min_by_key(|worker| load(*worker)).unwrap_or(0)
     }
 
@@ -172,7 +177,10 @@ impl Board {
             if seat.0 >= facts.players_max {
                 return Err(SeatClaim::Full);
             }
-            let taken = facts.seats.get(&seat).is_some_and(|other| other.player != holder.player);
+            let taken = facts
+                .seats
+                .get(&seat)
+                .is_some_and(|other| other.player != holder.player);
             if taken {
                 return Err(SeatClaim::Taken);
             }
@@ -223,7 +231,10 @@ impl Board {
         let mut matches = self.lock();
         change(&mut matches);
         for state in SessionState::ALL {
-            let count = matches.values().filter(|facts| facts.state == state).count();
+            let count = matches
+                .values()
+                .filter(|facts| facts.state == state)
+                .count();
             telemetry::matches_in(state.as_str(), count);
         }
         drop(matches);
@@ -244,5 +255,8 @@ fn open_match(
     matches: &mut BTreeMap<MatchId, MatchFacts>,
     id: MatchId,
 ) -> Result<&mut MatchFacts, SeatClaim> {
-    matches.get_mut(&id).filter(|facts| facts.state.is_joinable()).ok_or(SeatClaim::MatchUnknown)
+    matches
+        .get_mut(&id)
+        .filter(|facts| facts.state.is_joinable())
+        .ok_or(SeatClaim::MatchUnknown)
 }

@@ -17,7 +17,7 @@ use gameserver_shared::flow::MatchSettings;
 use tokio::sync::mpsc;
 
 pub use board::{Board, MatchFacts, SeatClaim, SeatHolder};
-use worker::Command;
+use worker::{Command, Told};
 
 use crate::games::Games;
 use crate::simulation::Entrant;
@@ -121,11 +121,23 @@ impl MatchHost {
             let thread = std::thread::Builder::new()
                 .name(format!("match-worker-{index}"))
                 .spawn(move || worker::run(&inbox, context))?;
-            Ok(Worker { commands, thread: Some(thread) })
+            Ok(Worker {
+                commands,
+                thread: Some(thread),
+            })
         };
-        let workers =
-            (0..config.workers.max(1)).map(start_worker).collect::<std::io::Result<_>>()?;
-        Ok((Self { board, games, workers, matches_max: config.matches_max }, finished))
+        let workers = (0..config.workers.max(1))
+            .map(start_worker)
+            .collect::<std::io::Result<_>>()?;
+        Ok((
+            Self {
+                board,
+                games,
+                workers,
+                matches_max: config.matches_max,
+            },
+            finished,
+        ))
     }
 
     /// What is hosted, for everybody who only looks.
@@ -167,49 +179,51 @@ impl MatchHost {
         sent
     }
 
-    /// Lets somebody in who holds a seat claim and was welcomed.
+    /// Lets somebody in who holds a seat claim and was welcomed. False when the match is gone.
     ///
     /// # Errors
     ///
-    /// The match is gone or its worker is overloaded; the connection is dropped.
-    pub fn enter(&self, id: MatchId, entrant: Entrant) -> Result<(), HostError> {
-        let facts = self.board.facts(id).ok_or(HostError::Busy)?;
-        self.send(facts.worker, Command::Enter(id, Box::new(entrant)))
+    /// The worker is overloaded; the connection is dropped.
+    pub fn enter(&self, id: MatchId, entrant: Entrant) -> Result<bool, HostError> {
+        self.tell(id, Told::Enter(Box::new(entrant)))
     }
 
-    /// Removes a player from a match. True when the match is hosted here.
+    /// Removes a player from a match. False when the match is not hosted here.
     ///
     /// # Errors
     ///
     /// The worker is overloaded.
     pub fn kick(&self, id: MatchId, player: PlayerId, reason: String) -> Result<bool, HostError> {
-        match self.board.facts(id) {
-            Some(facts) => {
-                self.send(facts.worker, Command::Kick(id, player, reason)).map(|()| true)
-            }
-            None => Ok(false),
-        }
+        self.tell(id, Told::Kick(player, reason))
     }
 
-    /// Ends a match as aborted. True when the match is hosted here.
+    /// Ends a match as aborted. False when the match is not hosted here.
     ///
     /// # Errors
     ///
     /// The worker is overloaded.
     pub fn stop_match(&self, id: MatchId) -> Result<bool, HostError> {
-        match self.board.facts(id) {
-            Some(facts) => self.send(facts.worker, Command::Stop(id)).map(|()| true),
-            None => Ok(false),
-        }
+        self.tell(id, Told::Stop)
+    }
+
+    fn tell(&self, id: MatchId, told: Told) -> Result<bool, HostError> {
+        let Some(facts) = self.board.facts(id) else {
+            return Ok(false);
+        };
+        self.send(facts.worker, Command::Tell(id, told))
+            .map(|()| true)
     }
 
     fn send(&self, worker: usize, command: Command) -> Result<(), HostError> {
-        self.workers[worker].commands.try_send(command).map_err(|refused| match refused {
-            TrySendError::Full(_) | TrySendError::Disconnected(_) => {
-                telemetry::queue_refused("worker_commands");
-                HostError::Busy
-            }
-        })
+        self.workers[worker]
+            .commands
+            .try_send(command)
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) | TrySendError::Disconnected(_) => {
+                    telemetry::queue_refused("worker_commands");
+                    HostError::Busy
+                }
+            })
     }
 }
 
@@ -221,7 +235,11 @@ impl Drop for MatchHost {
             let (nobody, _) = sync_channel(0);
             drop(std::mem::replace(&mut worker.commands, nobody));
         }
-        for thread in self.workers.iter_mut().filter_map(|worker| worker.thread.take()) {
+        for thread in self
+            .workers
+            .iter_mut()
+            .filter_map(|worker| worker.thread.take())
+        {
             if thread.join().is_err() {
                 tracing::error!("a match worker panicked");
             }

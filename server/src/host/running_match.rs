@@ -4,17 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use bevy_app::App;
-use bevy_ecs::prelude::*;
 use gameserver_contract::ids::{MatchId, PlayerId};
 use gameserver_contract::result::{MatchOutcome, MatchResult};
 use gameserver_contract::session::SessionState;
 use gameserver_shared::flow::MatchPhase;
-use gameserver_transport::CloseCode;
+use gameserver_transport::close::CloseCode;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::worker::Context;
+use super::worker::{Context, Told};
 use super::{FinishedMatch, MatchSpec};
-use crate::simulation::{self, Entrant, Outcome, SeatEvent, Seats};
+use crate::simulation::{self, Outcome, SeatEvent, Seats};
 use crate::telemetry;
 
 /// Ticks that are made up for when a match fell behind; what is more is left out and counted, so
@@ -23,7 +22,7 @@ const CATCH_UP_TICKS_MAX: u32 = 5;
 /// How long players of a finished match are shown its end before their connections are closed.
 const FAREWELL: Duration = Duration::from_secs(3);
 /// A match that nobody has entered for so long is ended.
-const EMPTY_MATCH_LIFETIME: Duration = Duration::from_secs(120);
+const EMPTY_MATCH_LIFETIME: Duration = Duration::from_mins(2);
 
 /// Whether a match still needs its worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,22 +85,23 @@ impl RunningMatch {
         self.due
     }
 
-    pub(super) fn enter(&mut self, entrant: Entrant) {
-        self.fenced(|app| Seats::enter(app.world_mut(), entrant));
+    pub(super) fn obey(&mut self, told: Told) {
+        match told {
+            Told::Enter(entrant) => {
+                self.fenced(|app| Seats::enter(app.world_mut(), *entrant));
+            }
+            Told::Kick(player, reason) => self.kick(player, &reason),
+            Told::Stop if self.ending.is_none() => self.end(MatchOutcome::Aborted),
+            Told::Stop => {}
+        }
     }
 
-    pub(super) fn kick(&mut self, player: PlayerId, reason: &str) {
+    fn kick(&mut self, player: PlayerId, reason: &str) {
         let freed = self
             .fenced(|app| Seats::remove(app.world_mut(), player, CloseCode::Kicked, reason))
             .flatten();
         if let Some(seat) = freed {
             self.context.board.free_seat(self.spec.id, seat);
-        }
-    }
-
-    pub(super) fn stop(&mut self) {
-        if self.ending.is_none() {
-            self.end(MatchOutcome::Aborted);
         }
     }
 
@@ -149,7 +149,9 @@ impl RunningMatch {
 
     fn end_when_deserted(&mut self) {
         let board = &self.context.board;
-        let deserted = board.facts(self.spec.id).is_none_or(|facts| facts.seats.is_empty());
+        let deserted = board
+            .facts(self.spec.id)
+            .is_none_or(|facts| facts.seats.is_empty());
         self.ticks_empty = if deserted { self.ticks_empty + 1 } else { 0 };
         let limit = ticks_in(EMPTY_MATCH_LIFETIME, self.tick);
         if self.ticks_empty > limit && self.ending.is_none() {
@@ -184,7 +186,9 @@ impl RunningMatch {
 
     fn end(&mut self, outcome: MatchOutcome) {
         let ended_at_ms = self.context.clock.now_ms();
-        let players = self.fenced(|app| Outcome::players(app.world())).unwrap_or_default();
+        let players = self
+            .fenced(|app| Outcome::players(app.world()))
+            .unwrap_or_default();
         let result = MatchResult {
             match_id: self.spec.id,
             session: self.spec.session,
@@ -201,14 +205,22 @@ impl RunningMatch {
             MatchOutcome::Aborted => 0,
         };
         tracing::info!(match.id = %self.spec.id, outcome = outcome.as_str(), ticks = self.ticks, "match over");
-        let result = FinishedMatch { result, result_key: self.spec.result_key };
-        self.ending = Some(Ending { ticks_left: farewell, result: Some(result) });
+        let result = FinishedMatch {
+            result,
+            result_key: self.spec.result_key,
+        };
+        self.ending = Some(Ending {
+            ticks_left: farewell,
+            result: Some(result),
+        });
         self.enter_state(SessionState::Ending);
     }
 
     /// Hands the result over as soon as there is room, says goodbye when the time has come.
     fn go_on_ending(&mut self) -> Step {
-        let Some(ending) = &mut self.ending else { return Step::GoesOn };
+        let Some(ending) = &mut self.ending else {
+            return Step::GoesOn;
+        };
         if let Some(result) = ending.result.take() {
             ending.result = match self.context.results.try_send(result) {
                 Ok(()) => None,
@@ -239,7 +251,11 @@ impl RunningMatch {
         self.state = SessionState::Failed;
         report_panic(&self.spec, &self.context);
         let close = || {
-            Seats::close_all(self.app.world_mut(), CloseCode::Internal, "the match has failed");
+            Seats::close_all(
+                self.app.world_mut(),
+                CloseCode::Internal,
+                "the match has failed",
+            );
         };
         if catch_unwind(AssertUnwindSafe(close)).is_err() {
             tracing::error!(match.id = %self.spec.id, "connections of a failed match not closed");

@@ -20,9 +20,15 @@ const IDLE_WAIT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Command {
     Start(Box<MatchSpec>),
-    Enter(MatchId, Box<Entrant>),
-    Kick(MatchId, PlayerId, String),
-    Stop(MatchId),
+    Tell(MatchId, Told),
+}
+
+/// What a match can be told.
+#[derive(Debug)]
+pub(super) enum Told {
+    Enter(Box<Entrant>),
+    Kick(PlayerId, String),
+    Stop,
 }
 
 /// What all matches of a worker share.
@@ -40,7 +46,9 @@ pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
     let mut matches: Vec<RunningMatch> = Vec::new();
     loop {
         let next_due = matches.iter().map(RunningMatch::due).min();
-        let wait = next_due.map_or(IDLE_WAIT, |due| due.saturating_duration_since(Instant::now()));
+        let wait = next_due.map_or(IDLE_WAIT, |due| {
+            due.saturating_duration_since(Instant::now())
+        });
         match inbox.recv_timeout(wait) {
             Ok(command) => {
                 obey(&mut matches, command, &context);
@@ -51,29 +59,18 @@ pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        matches.retain_mut(|running| {
-            running.due() > Instant::now() || running.step() == Step::GoesOn
-        });
+        matches
+            .retain_mut(|running| running.due() > Instant::now() || running.step() == Step::GoesOn);
     }
 }
 
 fn obey(matches: &mut Vec<RunningMatch>, command: Command, context: &Context) {
-    let mut find = |id: MatchId| matches.iter_mut().find(|running| running.id() == id);
     match command {
         Command::Start(spec) => matches.extend(RunningMatch::start(*spec, context)),
-        Command::Enter(id, entrant) => {
-            if let Some(running) = find(id) {
-                running.enter(*entrant);
-            }
-        }
-        Command::Kick(id, player, reason) => {
-            if let Some(running) = find(id) {
-                running.kick(player, &reason);
-            }
-        }
-        Command::Stop(id) => {
-            if let Some(running) = find(id) {
-                running.stop();
+        // A match that is over by now has nobody left to tell.
+        Command::Tell(id, told) => {
+            if let Some(running) = matches.iter_mut().find(|running| running.id() == id) {
+                running.obey(told);
             }
         }
     }

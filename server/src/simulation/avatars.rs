@@ -6,7 +6,7 @@ use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use gameserver_shared::game::Game;
 use gameserver_shared::input::PlayerAction;
-use gameserver_shared::player::{Avatar, Simulated};
+use gameserver_shared::player::{Avatar, InputLateness, Simulated};
 use lightyear::prelude::input::native::NativeBuffer;
 use lightyear::prelude::{
     ControlledBy, InterpolationTarget, Lifetime, NetworkTarget, PredictionTarget, Replicate,
@@ -16,7 +16,7 @@ use super::seats::{Seats, peer_of};
 
 /// Adds what makes an avatar an avatar.
 #[derive(Debug)]
-pub struct AvatarPlugin<G: Game>(PhantomData<G>);
+pub(super) struct AvatarPlugin<G: Game>(PhantomData<G>);
 
 impl<G: Game> Default for AvatarPlugin<G> {
     fn default() -> Self {
@@ -26,7 +26,8 @@ impl<G: Game> Default for AvatarPlugin<G> {
 
 impl<G: Game> Plugin for AvatarPlugin<G> {
     fn build(&self, app: &mut App) {
-        app.add_observer(publish_avatar::<G>).add_observer(reset_input::<G>);
+        app.add_observer(publish_avatar::<G>)
+            .add_observer(reset_input::<G>);
     }
 }
 
@@ -36,10 +37,13 @@ fn publish_avatar<G: Game>(
     seats: Res<Seats>,
     mut commands: Commands,
 ) {
-    let Ok(avatar) = avatars.get(added.entity) else { return };
+    let Ok(avatar) = avatars.get(added.entity) else {
+        return;
+    };
     let peer = peer_of(avatar.seat);
     commands.entity(added.entity).insert((
         Simulated,
+        InputLateness::default(),
         PlayerAction::<G::Input>::default(),
         Replicate::to_clients(NetworkTarget::All),
         PredictionTarget::to_clients(NetworkTarget::Single(peer)),
@@ -66,5 +70,8 @@ fn reset_input<G: Game>(reset: On<ResetInput>, mut commands: Commands) {
 
 /// The avatar outlives the connection: its player may resume.
 pub(super) fn controlled_by(owner: Entity) -> ControlledBy {
-    ControlledBy { owner, lifetime: Lifetime::Persistent }
+    ControlledBy {
+        owner,
+        lifetime: Lifetime::Persistent,
+    }
 }

@@ -6,7 +6,7 @@
 //! kinds of things: acknowledgements of replicated state, pings with their pongs, and inputs.
 //! Everything else stops here.
 //!
-//! Layout of a packet (lightyear_transport 0.30.1): a 13-byte header whose first byte is the type,
+//! Layout of a packet (`lightyear_transport` 0.30.1): a 13-byte header whose first byte is the type,
 //! then batches of `channel (varint), count (u8), count × message`, a message being
 //! `has id (u8), id (u16, big-endian, when there is one), length (varint), bytes`. On channels
 //! that carry typed messages the bytes begin with the message's number (varint). Varints are
@@ -16,8 +16,8 @@ use std::any::TypeId;
 
 use bevy_ecs::prelude::*;
 use gameserver_shared::game::Game;
-use lightyear::prelude::input::InputChannel;
 use lightyear::input::input_message::InputMessage;
+use lightyear::prelude::input::InputChannel;
 use lightyear::prelude::input::native::NativeStateSequence;
 use lightyear::prelude::{ChannelRegistry, MessageRegistry, Ping, PingChannel, Pong};
 use lightyear_replication::channels::RepliconChannelMap;
@@ -83,11 +83,16 @@ impl GuardRules {
     pub fn of<G: Game>(world: &World) -> Self {
         let channels = world.resource::<ChannelRegistry>();
         let channel = |kind: TypeId| {
-            *channels.get_net_from_kind(&kind.into()).expect("the channel is registered")
+            *channels
+                .get_net_from_kind(&kind.into())
+                .expect("the channel is registered")
         };
         let messages = &world.resource::<MessageRegistry>().kind_map;
-        let message =
-            |kind: TypeId| *messages.net_id(&kind.into()).expect("the message is registered");
+        let message = |kind: TypeId| {
+            *messages
+                .net_id(&kind.into())
+                .expect("the message is registered")
+        };
         let acknowledgements = &world.resource::<RepliconChannelMap>().client_channels[0];
         let input_message = TypeId::of::<InputMessage<NativeStateSequence<G::Input>>>();
         Self {
@@ -114,8 +119,9 @@ impl Guard {
     ///
     /// What an honest client would not have sent.
     pub fn check(&mut self, rules: &GuardRules, packet: &[u8]) -> Result<(), Violation> {
-        let (header, payload) =
-            packet.split_at_checked(HEADER_BYTES).ok_or(Violation::Malformed)?;
+        let (header, payload) = packet
+            .split_at_checked(HEADER_BYTES)
+            .ok_or(Violation::Malformed)?;
         match header[0] {
             PACKET_ACK_ONLY if payload.is_empty() => return Ok(()),
             PACKET_ACK_ONLY => return Err(Violation::Malformed),
@@ -170,7 +176,11 @@ impl GuardRules {
 fn check_pong(mut body: Bytes<'_>) -> Result<(), Violation> {
     body.take(2)?;
     let kept = body.take(4)?.try_into().map_err(|_| Violation::Malformed)?;
-    if u32::from_be_bytes(kept) > PONG_DELAY_TICKS_MAX { Err(Violation::Pong) } else { Ok(()) }
+    if u32::from_be_bytes(kept) > PONG_DELAY_TICKS_MAX {
+        Err(Violation::Pong)
+    } else {
+        Ok(())
+    }
 }
 
 struct Message<'a> {
@@ -183,7 +193,10 @@ struct Bytes<'a>(&'a [u8]);
 
 impl<'a> Bytes<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], Violation> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(Violation::Malformed)?;
+        let (taken, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(Violation::Malformed)?;
         self.0 = rest;
         Ok(taken)
     }
@@ -197,7 +210,9 @@ impl<'a> Bytes<'a> {
         let first = *self.0.first().ok_or(Violation::Malformed)?;
         let bytes = self.take(1 << (first >> 6))?;
         let high = u64::from(first & 0x3F);
-        let value = bytes[1..].iter().fold(high, |value, byte| value << 8 | u64::from(*byte));
+        let value = bytes[1..]
+            .iter()
+            .fold(high, |value, byte| value << 8 | u64::from(*byte));
         u16::try_from(value).map_err(|_| Violation::Malformed)
     }
 
@@ -211,7 +226,10 @@ impl<'a> Bytes<'a> {
             _ => return Err(Violation::Malformed),
         };
         let length = usize::from(self.varint()?);
-        Ok(Message { id, bytes: self.take(length)? })
+        Ok(Message {
+            id,
+            bytes: self.take(length)?,
+        })
     }
 }
 
@@ -296,9 +314,18 @@ mod tests {
 
     #[test]
     fn other_channels_and_messages_are_refused() {
-        assert_eq!(check(&packet(PACKET_DATA, &[1, 1, 0, 1, 0])), Err(Violation::Channel));
-        assert_eq!(check(&packet(PACKET_DATA, &[5, 1, 0, 1, 0])), Err(Violation::Message));
-        assert_eq!(check(&packet(PACKET_DATA, &[0, 1, 0, 1, 7])), Err(Violation::Message));
+        assert_eq!(
+            check(&packet(PACKET_DATA, &[1, 1, 0, 1, 0])),
+            Err(Violation::Channel)
+        );
+        assert_eq!(
+            check(&packet(PACKET_DATA, &[5, 1, 0, 1, 0])),
+            Err(Violation::Message)
+        );
+        assert_eq!(
+            check(&packet(PACKET_DATA, &[0, 1, 0, 1, 7])),
+            Err(Violation::Message)
+        );
     }
 
     #[test]
@@ -311,7 +338,10 @@ mod tests {
     fn a_channel_number_that_lightyear_would_cut_is_refused() {
         // 65,536 + 3 as an 8-byte varint: cut to 16 bits it would be channel 3.
         let aliased = [0xC0, 0, 0, 0, 0, 1, 0, 3, 1, 0, 1, 0];
-        assert_eq!(check(&packet(PACKET_DATA, &aliased)), Err(Violation::Malformed));
+        assert_eq!(
+            check(&packet(PACKET_DATA, &aliased)),
+            Err(Violation::Malformed)
+        );
     }
 
     #[test]

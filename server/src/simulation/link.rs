@@ -3,7 +3,8 @@
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
-use gameserver_transport::{CloseCode, Connection};
+use gameserver_transport::close::CloseCode;
+use gameserver_transport::connection::Connection;
 use lightyear::link::{LinkReceiveSystems, LinkSystems, recv_payload_from_bytes};
 use lightyear::prelude::Link;
 
@@ -18,7 +19,7 @@ const VIOLATIONS_MAX: u32 = 16;
 
 /// A player's connection, on the entity that stands for it.
 #[derive(Component, Debug)]
-pub struct PlayerLink {
+pub(super) struct PlayerLink {
     connection: Connection,
     guard: Guard,
     violations: u32,
@@ -27,22 +28,29 @@ pub struct PlayerLink {
 impl PlayerLink {
     /// Wraps a welcomed connection.
     #[must_use]
-    pub fn new(connection: Connection) -> Self {
-        Self { connection, guard: Guard::default(), violations: 0 }
+    pub(super) fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            guard: Guard::default(),
+            violations: 0,
+        }
     }
 
     /// The connection.
     #[must_use]
-    pub fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }
 
     fn admit(&mut self, rules: &GuardRules, packet: &[u8]) -> bool {
-        let Err(violation) = self.guard.check(rules, packet) else { return true };
+        let Err(violation) = self.guard.check(rules, packet) else {
+            return true;
+        };
         telemetry::packet_dropped(violation.reason());
         self.violations += 1;
         if self.violations == VIOLATIONS_MAX {
-            self.connection.close(CloseCode::ProtocolError, "too many unacceptable packets");
+            self.connection
+                .close(CloseCode::ProtocolError, "too many unacceptable packets");
         }
         false
     }
@@ -50,11 +58,14 @@ impl PlayerLink {
 
 /// Adds both directions.
 #[derive(Debug)]
-pub struct LinkPlugin;
+pub(super) struct LinkPlugin;
 
 impl Plugin for LinkPlugin {
     fn build(&self, app: &mut App) {
-        app.add_systems(PreUpdate, receive_packets.in_set(LinkReceiveSystems::BufferToLink));
+        app.add_systems(
+            PreUpdate,
+            receive_packets.in_set(LinkReceiveSystems::BufferToLink),
+        );
         app.add_systems(PostUpdate, send_packets.in_set(LinkSystems::Send));
     }
 }
@@ -62,7 +73,9 @@ impl Plugin for LinkPlugin {
 fn receive_packets(rules: Res<GuardRules>, mut links: Query<(&mut PlayerLink, &mut Link)>) {
     for (mut player, mut link) in &mut links {
         for _ in 0..PACKETS_PER_TICK_MAX {
-            let Some(packet) = player.connection.try_recv() else { break };
+            let Some(packet) = player.connection.try_recv() else {
+                break;
+            };
             if player.admit(&rules, &packet) {
                 link.recv.push_raw(recv_payload_from_bytes(packet));
             }

@@ -32,23 +32,24 @@ pub use seats::{Entrant, SeatEvent, SeatState, Seats};
 use crate::telemetry;
 
 /// Builds the App of one match, ready for its first tick.
-#[must_use]
 pub fn build_match<G: Game>(settings: MatchSettings) -> App {
     let descriptor = G::descriptor();
-    let snapshot_interval =
-        Duration::from_secs_f64(1.0 / f64::from(descriptor.snapshot_rate_hz));
+    let snapshot_interval = Duration::from_secs_f64(1.0 / f64::from(descriptor.snapshot_rate_hz));
     let mut app = App::new();
     // Before every plugin: observers keep the handler that was set when they were added.
     app.set_error_handler(telemetry::count_system_error);
-    app.add_plugins((bevy_app::TaskPoolPlugin::default(), StatesPlugin));
-    app.add_plugins(ServerPlugins { tick_duration: tick_duration::<G>() });
+    app.add_plugins((TaskPoolPlugin::default(), StatesPlugin));
+    app.add_plugins(ServerPlugins {
+        tick_duration: tick_duration::<G>(),
+    });
     // One tick an update: real time is the host's business.
     app.insert_resource(TimeUpdateStrategy::FixedTimesteps(1));
     app.insert_resource(ReplicationMetadata::new(snapshot_interval));
     app.insert_resource(MatchRng::seeded(settings.seed));
     app.insert_resource(settings);
     app.init_resource::<Roster>();
-    app.add_message::<PlayerJoined>().add_message::<PlayerLeft>();
+    app.add_message::<PlayerJoined>()
+        .add_message::<PlayerLeft>();
     app.add_plugins((
         ProtocolPlugin::<G>::default(),
         FlowPlugin,
@@ -72,7 +73,10 @@ fn open_for_links(app: &mut App) {
     app.world_mut().entity_mut(server).insert(Started);
     app.insert_resource(Seats::new(server));
     app.world_mut().spawn((
-        MatchStatus { phase: MatchPhase::Waiting, since_tick: 0 },
+        MatchStatus {
+            phase: MatchPhase::Waiting,
+            since_tick: 0,
+        },
         Replicate::to_clients(NetworkTarget::All),
     ));
 }
@@ -81,5 +85,7 @@ fn open_for_links(app: &mut App) {
 #[must_use]
 pub fn phase(world: &mut World) -> MatchPhase {
     let mut statuses = world.query::<&MatchStatus>();
-    statuses.single(world).map_or(MatchPhase::Over, |status| status.phase)
+    statuses
+        .single(world)
+        .map_or(MatchPhase::Over, |status| status.phase)
 }

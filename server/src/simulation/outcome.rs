@@ -19,7 +19,7 @@ pub struct Outcome {
 
 /// Adds the keeping.
 #[derive(Debug)]
-pub struct OutcomePlugin;
+pub(super) struct OutcomePlugin;
 
 impl Plugin for OutcomePlugin {
     fn build(&self, app: &mut App) {
@@ -31,12 +31,16 @@ impl Plugin for OutcomePlugin {
 }
 
 fn remember_players(mut outcome: ResMut<Outcome>, mut joined: MessageReader<PlayerJoined>) {
-    outcome.players.extend(joined.read().map(|new| (new.seat, new.player)));
+    outcome
+        .players
+        .extend(joined.read().map(|new| (new.seat, new.player)));
 }
 
 fn keep_first_decision(mut outcome: ResMut<Outcome>, mut over: MessageReader<MatchOver>) {
     for decision in over.read() {
-        outcome.standings.get_or_insert_with(|| decision.standings.clone());
+        outcome
+            .standings
+            .get_or_insert_with(|| decision.standings.clone());
     }
 }
 

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use gameserver_contract::ids::{PlayerId, Seat};
-use gameserver_contract::session::Role;
-use gameserver_shared::flow::MatchSettings;
-use gameserver_shared::input::PlayerAction;
 use gameserver_shared::player::{Avatar, PlayerJoined, PlayerLeft, Roster, SeatedPlayer};
 use gameserver_shared::protocol::PACKET_BYTES_MAX;
-use gameserver_transport::{CloseCode, Connection};
+use gameserver_transport::close::CloseCode;
+use gameserver_transport::connection::Connection;
 use lightyear::prelude::client::Disconnected;
 use lightyear::prelude::server::{ClientOf, LinkOf};
 use lightyear::prelude::{
@@ -34,8 +32,6 @@ pub struct Entrant {
     pub display_name: String,
     /// The seat; none for spectators.
     pub seat: Option<Seat>,
-    /// Play or watch.
-    pub role: Role,
     /// The link to them.
     pub connection: Connection,
 }
@@ -79,7 +75,12 @@ pub(super) fn peer_of(seat: Seat) -> PeerId {
 
 impl Seats {
     pub(super) fn new(server: Entity) -> Self {
-        Self { server, held: BTreeMap::new(), spectators: Vec::new(), spectators_so_far: 0 }
+        Self {
+            server,
+            held: BTreeMap::new(),
+            spectators: Vec::new(),
+            spectators_so_far: 0,
+        }
     }
 
     /// The link entity of a connected player.
@@ -102,20 +103,39 @@ impl Seats {
     fn take_seat(world: &mut World, seat: Seat, entrant: Entrant) {
         let before = world.resource::<Self>().held.get(&seat).copied();
         if let Some(SeatState::Present(older)) = before {
-            close_link(world, older, CloseCode::Replaced, "connected again elsewhere");
+            close_link(
+                world,
+                older,
+                CloseCode::Replaced,
+                "connected again elsewhere",
+            );
         }
         let link = spawn_link(world, peer_of(seat), entrant.connection);
-        world.resource_mut::<Self>().held.insert(seat, SeatState::Present(link));
+        world
+            .resource_mut::<Self>()
+            .held
+            .insert(seat, SeatState::Present(link));
         if before.is_some() {
             if let Some(avatar) = avatar_of(world, seat) {
                 world.entity_mut(avatar).insert(controlled_by(link));
             }
             return;
         }
-        let Entrant { player, display_name, .. } = entrant;
-        let seated = SeatedPlayer { player, display_name: display_name.clone() };
+        let Entrant {
+            player,
+            display_name,
+            ..
+        } = entrant;
+        let seated = SeatedPlayer {
+            player,
+            display_name: display_name.clone(),
+        };
         world.resource_mut::<Roster>().seats.insert(seat, seated);
-        world.write_message(PlayerJoined { seat, player, display_name });
+        world.write_message(PlayerJoined {
+            seat,
+            player,
+            display_name,
+        });
     }
 
     fn start_watching(world: &mut World, connection: Connection) {
@@ -128,41 +148,57 @@ impl Seats {
 
     /// Looks after connections that have ended and seats that were held long enough; once a tick.
     pub fn look_after(world: &mut World, away_ticks_max: u32) -> Vec<SeatEvent> {
-        let mut events = Vec::new();
-        let held: Vec<_> =
-            world.resource::<Self>().held.iter().map(|(seat, state)| (*seat, *state)).collect();
-        for (seat, state) in held {
-            match state {
-                SeatState::Present(link) if is_closed(world, link) => {
-                    let consented = left_on_purpose(world, link);
-                    remove_link(world, link);
-                    if consented {
-                        Self::free(world, seat);
-                        events.push(SeatEvent::Freed(seat));
-                    } else {
-                        Self::hold(world, seat, away_ticks_max);
-                        events.push(SeatEvent::Away(seat));
-                    }
-                }
-                SeatState::Present(_) => {}
-                SeatState::Away { ticks_left: 0 } => {
-                    Self::free(world, seat);
-                    events.push(SeatEvent::Freed(seat));
-                }
-                SeatState::Away { ticks_left } => {
-                    let next = SeatState::Away { ticks_left: ticks_left - 1 };
-                    world.resource_mut::<Self>().held.insert(seat, next);
-                }
-            }
-        }
+        let held: Vec<_> = world
+            .resource::<Self>()
+            .held
+            .iter()
+            .map(|(seat, state)| (*seat, *state))
+            .collect();
+        let mut events: Vec<_> = held
+            .into_iter()
+            .filter_map(|(seat, state)| Self::look_after_seat(world, seat, state, away_ticks_max))
+            .collect();
         events.extend(Self::drop_closed_spectators(world));
         events
     }
 
+    fn look_after_seat(
+        world: &mut World,
+        seat: Seat,
+        state: SeatState,
+        away_ticks_max: u32,
+    ) -> Option<SeatEvent> {
+        match state {
+            SeatState::Present(link) if is_closed(world, link) => {
+                let on_purpose = left_on_purpose(world, link);
+                remove_link(world, link);
+                if on_purpose {
+                    Self::free(world, seat);
+                    return Some(SeatEvent::Freed(seat));
+                }
+                Self::hold(world, seat, away_ticks_max);
+                Some(SeatEvent::Away(seat))
+            }
+            SeatState::Present(_) => None,
+            SeatState::Away { ticks_left: 0 } => {
+                Self::free(world, seat);
+                Some(SeatEvent::Freed(seat))
+            }
+            SeatState::Away { ticks_left } => {
+                let next = SeatState::Away {
+                    ticks_left: ticks_left - 1,
+                };
+                world.resource_mut::<Self>().held.insert(seat, next);
+                None
+            }
+        }
+    }
+
     fn drop_closed_spectators(world: &mut World) -> Vec<SeatEvent> {
         let watching = std::mem::take(&mut world.resource_mut::<Self>().spectators);
-        let (gone, staying): (Vec<_>, Vec<_>) =
-            watching.into_iter().partition(|link| is_closed(world, *link));
+        let (gone, staying): (Vec<_>, Vec<_>) = watching
+            .into_iter()
+            .partition(|link| is_closed(world, *link));
         world.resource_mut::<Self>().spectators = staying;
         gone.into_iter()
             .map(|link| {
@@ -173,9 +209,17 @@ impl Seats {
     }
 
     /// Removes a player at once: the seat is free, the connection is told why.
-    pub fn remove(world: &mut World, player: PlayerId, code: CloseCode, text: &str) -> Option<Seat> {
+    pub fn remove(
+        world: &mut World,
+        player: PlayerId,
+        code: CloseCode,
+        text: &str,
+    ) -> Option<Seat> {
         let roster = &world.resource::<Roster>().seats;
-        let seat = roster.iter().find(|(_, seated)| seated.player == player).map(|row| *row.0)?;
+        let seat = roster
+            .iter()
+            .find(|(_, seated)| seated.player == player)
+            .map(|row| *row.0)?;
         if let Some(link) = world.resource::<Self>().link_of(seat) {
             close_link(world, link, code, text);
         }
@@ -192,7 +236,10 @@ impl Seats {
     }
 
     fn hold(world: &mut World, seat: Seat, ticks_left: u32) {
-        world.resource_mut::<Self>().held.insert(seat, SeatState::Away { ticks_left });
+        world
+            .resource_mut::<Self>()
+            .held
+            .insert(seat, SeatState::Away { ticks_left });
         // An absent player does nothing, rather than what they did last.
         if let Some(avatar) = avatar_of(world, seat) {
             world.trigger(ResetInput { entity: avatar });
@@ -217,7 +264,9 @@ fn spawn_link(world: &mut World, peer: PeerId, connection: Connection) -> Entity
         PlayerLink::new(connection),
         Linked,
         ReplicationSender,
-        PingManager::new(PingConfig { ping_interval: PING_INTERVAL }),
+        PingManager::new(PingConfig {
+            ping_interval: PING_INTERVAL,
+        }),
     ));
     let link = link.id();
     let identity = (RemoteId(peer), LocalId(PeerId::Server), ClientOf, Connected);
@@ -227,16 +276,23 @@ fn spawn_link(world: &mut World, peer: PeerId, connection: Connection) -> Entity
 
 fn avatar_of(world: &mut World, seat: Seat) -> Option<Entity> {
     let mut avatars = world.query::<(Entity, &Avatar)>();
-    avatars.iter(world).find(|(_, avatar)| avatar.seat == seat).map(|row| row.0)
+    avatars
+        .iter(world)
+        .find(|(_, avatar)| avatar.seat == seat)
+        .map(|row| row.0)
 }
 
 fn is_closed(world: &World, link: Entity) -> bool {
-    world.get::<PlayerLink>(link).is_none_or(|link| link.connection().closed().is_some())
+    world
+        .get::<PlayerLink>(link)
+        .is_none_or(|link| link.connection().closed().is_some())
 }
 
 /// A player who says goodbye gives the seat up; one whose connection breaks keeps it for a while.
 fn left_on_purpose(world: &World, link: Entity) -> bool {
-    let reason = world.get::<PlayerLink>(link).and_then(|link| link.connection().closed());
+    let reason = world
+        .get::<PlayerLink>(link)
+        .and_then(|link| link.connection().closed());
     reason.is_some_and(|reason| match reason.code {
         CloseCode::Consented | CloseCode::Kicked | CloseCode::Banned | CloseCode::ProtocolError => {
             true
