@@ -58,7 +58,7 @@ impl Default for ConnectOptions {
 /// A UDP socket that many QUIC connections share: a thousand bots need one.
 #[derive(Debug, Clone)]
 pub struct ClientEndpoint {
-    endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
 }
 
 impl ClientEndpoint {
