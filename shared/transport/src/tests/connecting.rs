@@ -1,9 +1,11 @@
 //! How a client finds its way: fallback, pins, one Hello.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use gameserver_contract::session::TransportOffer;
-use tokio::net::UdpSocket;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio_rustls::TlsAcceptor;
 
 use super::harness::*;
 use crate::close::Side;
@@ -77,11 +79,55 @@ async fn a_server_with_another_certificate_hears_no_hello() {
     let Err(ConnectError::Unreachable(errors)) = refused else {
         panic!("{refused:?}")
     };
-    assert!(
-        matches!(errors.as_slice(), [AttemptError::Quic(_)]),
-        "{errors:?}"
-    );
+    let [AttemptError::Quic(text)] = errors.as_slice() else {
+        panic!("{errors:?}")
+    };
+    assert!(text.contains("certificate"), "{text}");
     assert_eq!(listener.events().arrivals(), 0);
+}
+
+/// A proxy that ends TLS before the listener, as in production.
+async fn tls_proxy(listener: &Listener) -> TransportOffer {
+    let certificate = certificate();
+    let tls = TlsAcceptor::from(Arc::new(certificate.tls_config(b"http/1.1").unwrap()));
+    let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("wss://{}/gs", door.local_addr().unwrap());
+    let behind = listener.local_address();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = door.accept().await {
+            let Ok(mut outside) = tls.accept(stream).await else {
+                continue;
+            };
+            let mut inside = raw_tcp(behind).await;
+            let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;
+        }
+    });
+    let certificate_sha256 = Some(certificate.sha256().to_owned());
+    TransportOffer {
+        kind: WebSocket,
+        url,
+        certificate_sha256,
+    }
+}
+
+#[tokio::test]
+async fn a_client_reaches_a_websocket_behind_a_tls_proxy_by_the_hash_of_its_certificate() {
+    let mut listener = listener();
+    let behind_tls = tls_proxy(&listener).await;
+    let wrong = Some(listener.certificate_sha256().to_owned());
+    let refused = join(&[TransportOffer {
+        certificate_sha256: wrong,
+        ..behind_tls.clone()
+    }])
+    .await;
+    assert!(
+        matches!(refused, Err(ConnectError::Unreachable(_))),
+        "{refused:?}"
+    );
+    let offers = [behind_tls];
+    let serve = async { arrival(&mut listener).await.welcome(welcome()).unwrap() };
+    let (client, server) = tokio::join!(join(&offers), serve);
+    assert_flows(&client.unwrap().connection, &server, b"input").await;
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Strangers: whatever they send, they get a typed answer or none, and nobody else notices.
 
+use std::fs::File;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -253,4 +254,49 @@ async fn a_full_queue_of_arrivals_is_answered_as_busy() {
         };
         assert_eq!(refused.code, RefusalCode::Busy);
     }
+}
+
+const FEW_DESCRIPTORS: &str = "GAMESERVER_TEST_FEW_DESCRIPTORS";
+
+/// Runs a test of this file again, in a process that may have 64 open files.
+#[cfg(unix)]
+fn run_with_few_descriptors(test: &str) {
+    let script = r#"ulimit -n 64; exec "$0" --exact "$1" --test-threads=1"#;
+    let program = std::env::current_exe().unwrap();
+    let output = std::process::Command::new("sh")
+        .args(["-c", script])
+        .arg(program)
+        .arg(format!("tests::hostile::{test}"))
+        .env(FEW_DESCRIPTORS, "yes")
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && shown.contains("1 passed"),
+        "{shown}"
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_listener_without_file_descriptors_goes_on_when_there_are_some_again() {
+    if std::env::var_os(FEW_DESCRIPTORS).is_none() {
+        return run_with_few_descriptors(
+            "a_listener_without_file_descriptors_goes_on_when_there_are_some_again",
+        );
+    }
+    let mut listener = listener();
+    let mut hoard: Vec<_> = std::iter::from_fn(|| File::open("/dev/null").ok()).collect();
+    // One descriptor for the client's socket, none for the server's.
+    hoard.pop();
+    let mut waiting = raw_tcp(listener.local_address()).await;
+    eventually(|| listener.events().incidents(Incident::AcceptFailed) > 0).await;
+    hoard.clear();
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    waiting.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    within(waiting.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 101");
+    let (_client, _server) = pair(&mut listener, Quic).await;
 }
