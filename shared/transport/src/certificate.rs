@@ -158,7 +158,7 @@ impl ServerIdentity {
             return Ok(Self::PlatformRoots);
         };
         let mut hash = [0; 32];
-        if text.len() != 2 * hash.len() {
+        if text.len() != 2 * hash.len() || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(IdentityError::InvalidHash);
         }
         for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_hash_is_refused() {
-        for text in ["", "00", &"g".repeat(64), &"ä".repeat(32)] {
+        for text in ["", "00", &"g".repeat(64), &"+f".repeat(32), &"ä".repeat(32)] {
             assert!(
                 ServerIdentity::from_offer(Some(text)).is_err(),
                 "{text:?} was accepted"

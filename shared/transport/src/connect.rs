@@ -58,7 +58,7 @@ impl Default for ConnectOptions {
 /// A UDP socket that many QUIC connections share: a thousand bots need one.
 #[derive(Debug, Clone)]
 pub struct ClientEndpoint {
-    endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
 }
 
 impl ClientEndpoint {
@@ -191,7 +191,10 @@ pub async fn connect(
     options: ConnectOptions,
 ) -> Result<Connected, ConnectError> {
     let hello = hello.encode().map_err(ConnectError::BadHello)?;
-    let connected = timeout(options.timeout, connect_untimed(offers, hello, &options));
+    let connected = timeout(
+        options.timeout,
+        Box::pin(connect_untimed(offers, hello, &options)),
+    );
     connected.await.map_err(|_| ConnectError::TimedOut)?
 }
 
@@ -271,7 +274,7 @@ async fn greet_quic(
     };
     let link = Link::new(LinkConfig {
         kind: TransportKind::Quic,
-        peer: connection.remote_address(),
+        peer: sockets::canonical(connection.remote_address()),
         datagram_size_max: size_max.min(usize::from(welcome.datagram_size_max)),
         round_trip: RoundTrip::Quic(connection.clone()),
         slow_consumer_after: SLOW_CONSUMER_AFTER,

@@ -38,3 +38,6 @@ mod sockets;
 pub mod connect;
 
 mod race;
+
+#[cfg(test)]
+mod tests;

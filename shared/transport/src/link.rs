@@ -195,3 +195,92 @@ impl Link {
         self.config.events.traffic.dropped(reason, datagrams);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::limits::SLOW_CONSUMER_AFTER;
+
+    fn link() -> Arc<Link> {
+        Link::new(LinkConfig {
+            kind: TransportKind::WebSocket,
+            peer: (Ipv4Addr::LOCALHOST, 1).into(),
+            datagram_size_max: 1000,
+            round_trip: RoundTrip::Measured(AtomicU64::new(0)),
+            slow_consumer_after: SLOW_CONSUMER_AFTER,
+            events: Arc::default(),
+        })
+    }
+
+    fn overflow(link: &Link) {
+        for _ in 0..=OUTGOING_BYTES_MAX / 1000 {
+            link.send(Bytes::from(vec![0; 1000])).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_full_outgoing_queue_drops_its_oldest_payload_and_counts_it() {
+        let link = link();
+        link.send(Bytes::from_static(b"oldest")).unwrap();
+        link.send(Bytes::from_static(b"older")).unwrap();
+        for _ in 0..OUTGOING_BYTES_MAX / 1000 {
+            link.send(Bytes::from(vec![0; 1000])).unwrap();
+        }
+        assert_eq!(link.stats().dropped_out, 0);
+        link.send(Bytes::from(vec![0; 1000])).unwrap();
+        assert_eq!(
+            link.stats().dropped_out,
+            link.config.events.drops(DropReason::OutgoingFull)
+        );
+        assert_eq!(link.try_outgoing().unwrap().len(), 1000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_nothing_for_five_seconds_is_a_slow_consumer() {
+        let link = link();
+        overflow(&link);
+        let almost = SLOW_CONSUMER_AFTER.saturating_sub(Duration::from_millis(1));
+        tokio::time::advance(almost).await;
+        overflow(&link);
+        assert_eq!(link.closed(), None);
+        tokio::time::advance(Duration::from_millis(1)).await;
+        link.send(Bytes::from(vec![0; 1000])).unwrap();
+        assert_eq!(link.closed().unwrap().code, CloseCode::SlowConsumer);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_everything_now_and_then_may_stay() {
+        let link = link();
+        overflow(&link);
+        tokio::time::advance(SLOW_CONSUMER_AFTER).await;
+        while link.try_outgoing().is_some() {}
+        overflow(&link);
+        assert_eq!(link.closed(), None);
+    }
+
+    #[test]
+    fn the_first_end_counts() {
+        let link = link();
+        link.close(CloseCode::Kicked, "first");
+        link.close(CloseCode::Banned, "second");
+        assert_eq!(
+            link.closed(),
+            Some(CloseReason::new(CloseCode::Kicked, "first", Side::Us))
+        );
+        assert_eq!(link.send(Bytes::new()), Err(SendError::Closed));
+    }
+
+    #[test]
+    fn a_payload_over_the_limit_is_not_taken_in() {
+        let link = link();
+        link.deliver(Bytes::from(vec![0; crate::limits::DATAGRAM_SIZE_MAX + 1]));
+        assert_eq!((link.try_receive(), link.stats().dropped_in), (None, 1));
+        let error = SendError::TooLarge {
+            size: 1001,
+            size_max: 1000,
+        };
+        assert_eq!(link.send(Bytes::from(vec![0; 1001])), Err(error));
+    }
+}

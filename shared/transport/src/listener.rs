@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gameserver_contract::session::TransportKind;
 use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
@@ -245,6 +244,7 @@ impl Door {
             }
         };
         events.count_arrival();
+        let peer = sockets::canonical(peer);
         let arrival = Arrival {
             hello,
             peer,
@@ -309,6 +309,7 @@ async fn greet_quic(
 }
 
 async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
+    let mut failing = false;
     loop {
         let accepted = tokio::select! {
             () = door.hall.stop.cancelled() => return,
@@ -316,6 +317,7 @@ async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
         };
         match accepted {
             Ok((stream, peer)) => {
+                failing = false;
                 // Excess is closed unread: an answer would cost what there is too little of.
                 if let Some(pending) = door.try_enter() {
                     door.spawn(greet_websocket(stream, peer, Arc::clone(&door), pending));
@@ -323,7 +325,10 @@ async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
             }
             Err(error) => {
                 door.count(Incident::AcceptFailed);
-                warn!(%error, transport = %TransportKind::WebSocket, "accepting failed; going on");
+                // One line for each run of failures; the counter tells how many there are.
+                if !std::mem::replace(&mut failing, true) {
+                    warn!(%error, "the system hands out no connection; trying again");
+                }
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }
         }

@@ -224,10 +224,8 @@ mod tests {
     #[tokio::test]
     async fn a_waiting_consumer_gets_what_is_pushed_later() {
         let queue = Arc::new(queue(4, 100));
-        let consumer = tokio::spawn({
-            let queue = Arc::clone(&queue);
-            async move { queue.next().await }
-        });
+        let shared = Arc::clone(&queue);
+        let consumer = tokio::spawn(async move { shared.next().await });
         tokio::task::yield_now().await;
         queue.push(datagram("late"));
         assert_eq!(consumer.await.unwrap(), datagram("late"));

@@ -56,9 +56,12 @@ impl ServerEnd {
     /// Does the server's half of the HTTP handshake.
     pub(crate) async fn accept(stream: TcpStream) -> Result<Self, WsError> {
         sockets::tune(&stream)?;
-        let stream =
-            tokio_tungstenite::accept_hdr_async_with_config(stream, admit, Some(config())).await?;
-        Ok(Self { stream })
+        let handshake =
+            tokio_tungstenite::accept_hdr_async_with_config(stream, admit, Some(config()));
+        // Boxed because it is large, and pending handshakes are many.
+        Ok(Self {
+            stream: Box::pin(handshake).await?,
+        })
     }
 
     pub(crate) async fn read_hello(&mut self) -> Result<Hello, HelloError> {
@@ -138,7 +141,8 @@ pub(crate) async fn dial(
         Some(config()),
         Some(connector),
     );
-    let (stream, _response) = handshake.await?;
+    // Boxed because it is large: a thousand bots connect at once.
+    let (stream, _response) = Box::pin(handshake).await?;
     Ok(stream)
 }
 

@@ -155,13 +155,13 @@ fn any_hello() -> impl Strategy<Value = Hello> {
 }
 
 fn any_answer() -> impl Strategy<Value = Answer> {
-    let welcome = (
+    let numbers = (
         any::<u64>(),
         any::<u128>(),
         any::<Option<u16>>(),
         any::<[u16; 3]>(),
     );
-    let welcome = welcome.prop_map(
+    let welcomes = numbers.prop_map(
         |(connection, player, seat, [tick, snapshot, size])| Welcome {
             connection,
             player: PlayerId(Uuid::from_u128(player)),
@@ -177,11 +177,11 @@ fn any_answer() -> impl Strategy<Value = Answer> {
             ..welcome()
         },
     );
-    let code = prop::sample::select(RefusalCode::ALL);
-    let refused = (code, "\\PC{0,300}").prop_map(|(code, text)| Refused::new(code, &text));
+    let codes = prop::sample::select(RefusalCode::ALL);
+    let refusals = (codes, "\\PC{0,300}").prop_map(|(code, text)| Refused::new(code, &text));
     prop_oneof![
-        welcome.prop_map(Answer::Welcome),
-        refused.prop_map(Answer::Refused)
+        welcomes.prop_map(Answer::Welcome),
+        refusals.prop_map(Answer::Refused)
     ]
 }
 
