@@ -1,4 +1,4 @@
-//! Rules about `docker/Dockerfile`, on our own reading of it, and by hadolint where it is installed.
+//! Rules about `docker/Dockerfile`: our own reading of it, and hadolint's where it is installed.
 
 use std::io;
 use std::process::Command;

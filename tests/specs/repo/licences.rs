@@ -27,10 +27,7 @@ fn everything_that_is_built_has_an_allowed_licence() {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "cargo tree failed: {errors}");
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
-    let licences: BTreeMap<_, _> = lines
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .collect();
+    let licences: BTreeMap<_, _> = lines.lines().filter_map(package_and_licence).collect();
     assert!(licences.len() > 10, "cargo tree lists the packages");
     let allowed = allowed();
     let refused = licences

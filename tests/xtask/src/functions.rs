@@ -38,7 +38,7 @@ pub struct Outline {
     pub functions: Vec<Function>,
     /// Lines of `.unwrap()` calls outside tests.
     pub unwrap_lines: Vec<usize>,
-    /// Every word inside a macro call: a macro may write tests that are named there.
+    /// Every word given to a macro that stands where items stand: it may write tests of that name.
     pub macro_words: BTreeSet<String>,
 }
 
@@ -127,11 +127,19 @@ impl Reader {
             }
         }
         for token in tokens {
+            if let TokenTree::Group(group) = token {
+                self.read_tokens(group.stream());
+            }
+        }
+    }
+
+    fn note_words(&mut self, tokens: TokenStream) {
+        for token in tokens {
             match token {
                 TokenTree::Ident(word) => {
                     self.outline.macro_words.insert(word.to_string());
                 }
-                TokenTree::Group(group) => self.read_tokens(group.stream()),
+                TokenTree::Group(group) => self.note_words(group.stream()),
                 TokenTree::Punct(_) | TokenTree::Literal(_) => {}
             }
         }
@@ -183,6 +191,7 @@ impl<'ast> Visit<'ast> for Reader {
     }
 
     fn visit_item_macro(&mut self, item: &'ast syn::ItemMacro) {
+        self.note_words(item.mac.tokens.clone());
         self.within(&item.attrs, |reader| visit::visit_item_macro(reader, item));
     }
 }
@@ -235,7 +244,7 @@ mod tests {
 
     #[test]
     fn tests_are_found_by_attribute_or_inside_a_macro() {
-        let text = "#[tokio::test]\nasync fn told() {}\nfn helper() {}\n\
+        let text = "#[tokio::test]\nasync fn told() { print!(\"{}\", helper()) }\nfn helper() {}\n\
                     proptest! { #[test] fn generated(x in 0..3) {} }\n";
         let outline = Outline::of(text).unwrap();
         assert!(outline.has_test("told"));
