@@ -1,0 +1,4 @@
+//! Specs of the whole system: each file tells what one part promises.
+
+mod docker;
+mod repo;
