@@ -211,7 +211,8 @@ async fn connect_untimed(
     if usable.peek().is_none() {
         return Err(ConnectError::NoUsableOffer);
     }
-    let attempts = usable.map(|offer| Carrier::dial(offer, options));
+    // Collected, because a borrowing closure held across an await could not be spawned.
+    let attempts: Vec<_> = usable.map(|offer| Carrier::dial(offer, options)).collect();
     let carrier = race(options.stagger, attempts)
         .await
         .map_err(ConnectError::Unreachable)?;
