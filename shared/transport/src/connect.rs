@@ -315,6 +315,7 @@ async fn greet_websocket(
     });
     let pump = websocket::pump(
         stream,
+        None,
         Arc::clone(&link),
         idle_timeout,
         CancellationToken::new(),

@@ -13,7 +13,8 @@ use crate::close::{CloseCode, CloseReason, Side};
 use crate::connection::SendError;
 use crate::events::{DropReason, Events, LinkStats, Traffic};
 use crate::limits::{
-    INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX,
+    DATAGRAM_SIZE_MAX, INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX,
+    OUTGOING_DATAGRAMS_MAX,
 };
 use crate::queue::{DatagramQueue, Pushed, QueueBounds};
 
@@ -168,7 +169,7 @@ impl Link {
     pub(crate) fn deliver(&self, payload: Bytes) {
         self.traffic.received(payload.len());
         self.config.events.traffic.received(payload.len());
-        if payload.len() > crate::limits::DATAGRAM_SIZE_MAX {
+        if payload.len() > DATAGRAM_SIZE_MAX {
             self.count_drops(DropReason::IncomingTooLarge, 1);
         } else if let Pushed::Overflowed { dropped, .. } = self.incoming.push(payload) {
             self.count_drops(DropReason::IncomingFull, dropped);
@@ -275,7 +276,7 @@ mod tests {
     #[test]
     fn a_payload_over_the_limit_is_not_taken_in() {
         let link = link();
-        link.deliver(Bytes::from(vec![0; crate::limits::DATAGRAM_SIZE_MAX + 1]));
+        link.deliver(Bytes::from(vec![0; DATAGRAM_SIZE_MAX + 1]));
         assert_eq!((link.try_receive(), link.stats().dropped_in), (None, 1));
         let error = SendError::TooLarge {
             size: 1001,

@@ -50,7 +50,7 @@ pub(crate) fn server_config(
 }
 
 /// The client's side: the server may open no stream, and the client keeps the link alive.
-fn client_config(
+pub(crate) fn client_config(
     identity: ServerIdentity,
     idle_timeout: Duration,
 ) -> Result<ClientConfig, IdentityError> {
@@ -128,12 +128,19 @@ impl ServerEnd {
 
     /// Sends the answer and serves the link until it ends.
     pub(crate) async fn run(mut self, answer: Vec<u8>, link: Arc<Link>, stop: CancellationToken) {
-        if let Some(mut stream) = self.answer.take() {
-            // The stream is delivered while datagrams flow; a failure ends the pump as well.
-            let _ = write_frame(&mut stream, &answer).await;
-            let _ = stream.finish();
-        }
-        pump(self.connection, link, stop).await;
+        // Side by side, so that a client which does not take its answer can still be closed.
+        let delivery = async {
+            let Some(stream) = self.answer.take() else {
+                return;
+            };
+            if timeout(ANSWER_DEADLINE, deliver(stream, &answer))
+                .await
+                .is_err()
+            {
+                link.close(CloseCode::Timeout, "the answer was not taken in time");
+            }
+        };
+        tokio::join!(delivery, pump(self.connection, Arc::clone(&link), stop));
     }
 }
 

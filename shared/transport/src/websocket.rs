@@ -24,12 +24,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::arrival::HelloError;
 use crate::certificate::ServerIdentity;
-use crate::close::{CloseCode, CloseReason, Side};
+use crate::close::{CloseCode, CloseReason, Side, cut};
 use crate::connect::{AttemptError, GreetError};
 use crate::frame::{Answer, FrameError, Hello, Refused};
 use crate::limits::{
-    CLOSE_DEADLINE, KEEP_ALIVE, WEBSOCKET_BUFFER, WEBSOCKET_MESSAGE_MAX, WEBSOCKET_SUBPROTOCOL,
-    WEBSOCKET_WRITE_BUFFER_MAX,
+    CLOSE_DEADLINE, CLOSE_TEXT_LENGTH_MAX, KEEP_ALIVE, WEBSOCKET_BUFFER, WEBSOCKET_MESSAGE_MAX,
+    WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
 };
 use crate::link::Link;
 use crate::sockets;
@@ -89,15 +89,14 @@ impl ServerEnd {
 
     /// Sends the answer and serves the link until it ends.
     pub(crate) async fn run(
-        mut self,
+        self,
         answer: Vec<u8>,
         link: Arc<Link>,
         idle_timeout: Duration,
         stop: CancellationToken,
     ) {
-        // Buffered here and sent by the pump, whose deadlines then cover it.
-        let _ = self.stream.feed(Message::Binary(answer.into())).await;
-        pump(self.stream, link, idle_timeout, stop).await;
+        let answer = Some(Message::Binary(answer.into()));
+        pump(self.stream, answer, link, idle_timeout, stop).await;
     }
 }
 
@@ -164,9 +163,11 @@ pub(crate) async fn greet(stream: &mut ClientStream, hello: Vec<u8>) -> Result<A
     Answer::decode(&answer).map_err(GreetError::Malformed)
 }
 
-/// Moves messages between the stream and the link until either ends.
+/// Moves messages between the stream and the link until either ends. What has to be said first
+/// goes ahead of all payloads.
 pub(crate) async fn pump<S>(
     stream: WebSocketStream<S>,
+    first: Option<Message>,
     link: Arc<Link>,
     idle_timeout: Duration,
     stop: CancellationToken,
@@ -178,7 +179,7 @@ pub(crate) async fn pump<S>(
     let reason = tokio::select! {
         reason = link.wait_closed() => reason,
         reason = receive(&mut stream, &link, &pulse, idle_timeout) => link.finish(reason),
-        reason = transmit(&mut sink, &link, &pulse) => link.finish(reason),
+        reason = transmit(&mut sink, first, &link, &pulse) => link.finish(reason),
         () = stop.cancelled() => link.finish(CloseReason::stopping()),
     };
     // The peer may be gone or may not read; then the socket is dropped at the deadline.
@@ -234,12 +235,18 @@ where
 
 async fn transmit<S>(
     sink: &mut SplitSink<WebSocketStream<S>, Message>,
+    first: Option<Message>,
     link: &Link,
     pulse: &Pulse,
 ) -> CloseReason
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    if let Some(first) = first
+        && let Err(error) = sink.send(first).await
+    {
+        return close_reason(&error);
+    }
     let mut pings = tokio::time::interval(KEEP_ALIVE);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -301,7 +308,7 @@ async fn send_close<S>(sink: &mut S, code: CloseCode, text: &str) -> Result<(), 
 where
     S: Sink<Message, Error = WsError> + Unpin,
 {
-    let text = crate::close::cut(text, crate::limits::CLOSE_TEXT_LENGTH_MAX);
+    let text = cut(text, CLOSE_TEXT_LENGTH_MAX);
     let frame = CloseFrame {
         code: code.websocket_code().into(),
         reason: text.into(),

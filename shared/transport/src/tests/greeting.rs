@@ -6,7 +6,7 @@ use gameserver_contract::session::TransportKind;
 use super::harness::*;
 use crate::close::RefusalCode;
 use crate::connect::ConnectError;
-use crate::connection::SendError;
+use crate::connection::{Connection, SendError};
 use crate::frame::Refused;
 use crate::limits::{DATAGRAM_SIZE_GUARANTEED, DATAGRAM_SIZE_MAX};
 
@@ -22,6 +22,12 @@ async fn play(kind: TransportKind) {
         server.stats().datagrams_in
     );
     assert!(server.stats().bytes_out >= 8 && client.stats().bytes_in >= 8);
+}
+
+#[test]
+fn threads_can_share_a_connection() {
+    fn shared<T: Send + Sync + Clone>() {}
+    shared::<Connection>();
 }
 
 #[tokio::test]

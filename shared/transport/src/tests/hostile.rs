@@ -1,6 +1,7 @@
 //! Strangers: whatever they send, they get a typed answer or none, and nobody else notices.
 
 use std::fs::File;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -10,12 +11,14 @@ use tokio::net::UdpSocket;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::harness::*;
+use crate::certificate::ServerIdentity;
 use crate::close::{CloseCode, RefusalCode};
-use crate::connect::ConnectError;
+use crate::connect::{ClientEndpoint, ConnectError};
 use crate::events::Incident;
 use crate::frame::Answer;
-use crate::limits::WEBSOCKET_MESSAGE_MAX;
+use crate::limits::{IDLE_TIMEOUT, WEBSOCKET_MESSAGE_MAX};
 use crate::listener::{Listener, ListenerConfig};
+use crate::quic;
 use crate::websocket::ClientStream;
 
 /// A listener that waits for a Hello, or a handshake, no longer than a moment.
@@ -24,6 +27,35 @@ fn impatient() -> Listener {
     config.handshake_deadline = Duration::from_millis(200);
     config.hello_deadline = Duration::from_millis(200);
     Listener::bind(config).unwrap()
+}
+
+/// A QUIC client that takes datagrams but not one byte of a stream, and says a Hello.
+async fn tight_lipped(listener: &Listener) -> quinn::Connection {
+    let identity = ServerIdentity::from_offer(Some(listener.certificate_sha256())).unwrap();
+    let mut transport = quinn::TransportConfig::default();
+    transport.stream_receive_window(0u32.into());
+    let mut config = quic::client_config(identity, IDLE_TIMEOUT).unwrap();
+    config.transport_config(Arc::new(transport));
+    let endpoint = ClientEndpoint::bind().unwrap().endpoint;
+    let connecting = endpoint.connect_with(config, listener.local_address(), "localhost");
+    let connection = within(connecting.unwrap()).await.unwrap();
+    let (mut send, _receive) = connection.open_bi().await.unwrap();
+    let hello = hello().encode().unwrap();
+    let length = u16::try_from(hello.len()).unwrap().to_be_bytes();
+    send.write_all(&[&length, hello.as_slice()].concat())
+        .await
+        .unwrap();
+    send.finish().unwrap();
+    connection
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_take_its_answer_can_still_be_closed() {
+    let mut listener = listener();
+    let connection = tight_lipped(&listener).await;
+    let server = arrival(&mut listener).await.welcome(welcome()).unwrap();
+    server.close(CloseCode::Kicked, "");
+    assert_eq!(quic_close_code(&connection).await, CloseCode::Kicked);
 }
 
 async fn quic_refusal(mut receive: RecvStream) -> RefusalCode {
@@ -292,8 +324,11 @@ async fn a_listener_without_file_descriptors_goes_on_when_there_are_some_again()
     let mut waiting = raw_tcp(listener.local_address()).await;
     eventually(|| listener.events().incidents(Incident::AcceptFailed) > 0).await;
     hoard.clear();
-    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    let request = concat!(
+        "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+        "Sec-WebSocket-Version: 13\r\n",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+    );
     waiting.write_all(request.as_bytes()).await.unwrap();
     let mut answer = [0; 12];
     within(waiting.read_exact(&mut answer)).await.unwrap();
