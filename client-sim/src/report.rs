@@ -145,21 +145,19 @@ impl Report {
     #[must_use]
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table
-            .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-            .set_header([
-                "bot",
-                "transport",
-                "RTT ms",
-                "snapshots/s",
-                "late inputs",
-                "rollbacks/min",
-                "mispredicted",
-                "moved by server",
-                "kills",
-                "score",
-                "end",
-            ]);
+        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
+            "bot",
+            "transport",
+            "RTT ms",
+            "snapshots/s",
+            "late inputs",
+            "rollbacks/min",
+            "mispredicted",
+            "moved by server",
+            "kills",
+            "score",
+            "end",
+        ]);
         for bot in &self.bots {
             table.add_row(row(bot));
         }

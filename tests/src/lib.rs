@@ -1,4 +1,3 @@
-//! The harness of the end-to-end specs: web-api, instance and players in one process.
-//!
-//! The specs themselves are in `specs/`, one file for each part of the product. Rules about the
-//! repository (`specs/repo`, `specs/docker.rs`) need no harness.
+//! What the specs stand on: a stage with one instance and no lobby, and a cluster with everything.
+
+pub mod stage;
