@@ -1,7 +1,8 @@
 //! Ctrl-C, SIGTERM and SIGHUP as an event to wait for, so that guards still clean up.
 
 use std::cell::Cell;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Waits for the user to stop the command.
@@ -12,13 +13,11 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
-    /// Takes over the signals of the process; possible once.
-    pub(crate) fn listen() -> Result<Self, ctrlc::Error> {
+    /// Takes over the signals of the process. Where there are no signals, nothing ever arrives and
+    /// Ctrl-C ends the process as usual.
+    pub(crate) fn listen() -> io::Result<Self> {
         let (sender, receiver) = sync_channel(1);
-        // A full channel means that the first signal is still being handled: nothing to add.
-        ctrlc::set_handler(move || {
-            let _ = sender.try_send(());
-        })?;
+        forward_signals(sender)?;
         Ok(Self {
             receiver,
             seen: Cell::new(false),
@@ -37,4 +36,24 @@ impl Interrupts {
     pub(crate) fn wait(&self) {
         while !self.arrived_within(Duration::from_mins(1)) {}
     }
+}
+
+#[cfg(unix)]
+fn forward_signals(sender: SyncSender<()>) -> io::Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            // A full channel means that the first signal is still being handled: nothing to add.
+            let _ = sender.try_send(());
+        }
+    });
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn forward_signals(sender: SyncSender<()>) -> io::Result<()> {
+    // Never closed: a closed channel would make every wait end at once.
+    std::mem::forget(sender);
+    Ok(())
 }

@@ -25,7 +25,7 @@ pub(crate) struct Step {
     /// Set for this command only.
     pub(crate) variables: Vec<(&'static str, String)>,
     /// What to type to run this step alone; `None`: the command itself.
-    pub(crate) repeat: Option<&'static str>,
+    pub(crate) repeat: Option<String>,
 }
 
 impl Step {
@@ -50,7 +50,7 @@ impl Step {
     }
 
     fn failure(&self, reason: String) -> Failure {
-        match self.repeat {
+        match &self.repeat {
             Some(repeat) => Failure::new(self.name, reason, repeat),
             None => Failure::new(self.name, reason, &self.command_line()),
         }

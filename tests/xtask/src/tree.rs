@@ -30,15 +30,16 @@ impl TextFile {
             .map(|(index, line)| (index + 1, line))
     }
 
-    /// Whether the whole file is test code: specs, the harness, and `tests.rs` beside a module.
+    /// Whether the whole file is test code: specs, the harness, benches, and modules whose file or
+    /// folder is named `tests` or `<something>_tests`.
     #[must_use]
     pub fn is_test_code(&self) -> bool {
-        let is_harness = self.path.starts_with("tests/") && !self.path.starts_with("tests/xtask/");
-        is_harness
-            || self.path.contains("/tests/")
-            || self.path.contains("/benches/")
-            || self.path.ends_with("/tests.rs")
-            || self.path.ends_with("/contract_tests.rs")
+        let names_tests = |part: &str| {
+            let name = part.strip_suffix(".rs").unwrap_or(part);
+            matches!(name, "tests" | "benches") || name.ends_with("_tests")
+        };
+        let own = self.path.strip_prefix("tests/xtask/").unwrap_or(&self.path);
+        own.split('/').any(names_tests)
     }
 
     /// Whether a tool wrote the file, so that the limits on size do not apply.
@@ -122,6 +123,8 @@ mod tests {
     fn specs_are_test_code_and_the_commands_are_not() {
         assert!(file("tests/specs/main.rs").is_test_code());
         assert!(file("web-api/src/store/contract_tests.rs").is_test_code());
+        assert!(file("web-api/src/store/contract_tests/seats.rs").is_test_code());
+        assert!(!file("client-sim/src/latest.rs").is_test_code());
         assert!(!file("tests/xtask/src/tree.rs").is_test_code());
         assert!(!file("server/src/lib.rs").is_test_code());
     }
