@@ -2,9 +2,9 @@
 //!
 //! lightyear 0.30 trusts the sender of a packet: a fragment with a huge count makes it allocate
 //! that much and abort the process, a byte on a replication channel or a negative time in a pong
-//! panics, and every registered message is accepted from everybody. An honest client sends three
-//! kinds of things: acknowledgements of replicated state, pings with their pongs, and inputs.
-//! Everything else stops here.
+//! panics, and every registered message is accepted from everybody. An honest client sends four
+//! kinds of things: one greeting, acknowledgements of replicated state, pings with their pongs,
+//! and inputs. Everything else stops here.
 //!
 //! Layout of a packet (`lightyear_transport` 0.30.1): a 13-byte header whose first byte is the type,
 //! then batches of `channel (varint), count (u8), count × message`, a message being
@@ -19,14 +19,18 @@ use gameserver_shared::game::Game;
 use lightyear::input::input_message::InputMessage;
 use lightyear::prelude::input::InputChannel;
 use lightyear::prelude::input::native::NativeStateSequence;
-use lightyear::prelude::{ChannelRegistry, MessageRegistry, Ping, PingChannel, Pong};
+use lightyear::prelude::{
+    ChannelRegistry, MessageRegistry, Ping, PingChannel, Pong, SenderMetadata,
+};
 use lightyear_replication::channels::RepliconChannelMap;
+use lightyear_replication::metadata::MetadataChannel;
 
 const HEADER_BYTES: usize = 13;
 const PACKET_DATA: u8 = 0;
 const PACKET_ACK_ONLY: u8 = 4;
-/// Longest time, in ticks, that a client may claim to have kept a ping before it answered.
-const PONG_DELAY_TICKS_MAX: u32 = 600;
+/// Longest time, in ticks, that a client may claim to have kept a ping before it answered, or to
+/// let pass between its updates.
+const CLAIMED_TICKS_MAX: u32 = 600;
 /// Reliable messages that may be under way out of order. lightyear would keep 32,768.
 const RELIABLE_WINDOW: u16 = 256;
 
@@ -41,8 +45,8 @@ pub enum Violation {
     Channel,
     /// A message that clients do not send, or not on this channel.
     Message,
-    /// A pong that claims an impossible time.
-    Pong,
+    /// A pong or a greeting that claims an impossible time.
+    Time,
     /// A reliable message too far ahead of the gap before it.
     ReliableGap,
 }
@@ -56,7 +60,7 @@ impl Violation {
             Self::PacketType => "guard_packet_type",
             Self::Channel => "guard_channel",
             Self::Message => "guard_message",
-            Self::Pong => "guard_pong",
+            Self::Time => "guard_time",
             Self::ReliableGap => "guard_reliable_gap",
         }
     }
@@ -66,8 +70,10 @@ impl Violation {
 #[derive(Resource, Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GuardRules {
     acknowledgement_channel: u16,
+    greeting_channel: u16,
     ping_channel: u16,
     input_channel: u16,
+    greeting_message: u16,
     ping_message: u16,
     pong_message: u16,
     input_message: u16,
@@ -97,8 +103,10 @@ impl GuardRules {
         let input_message = TypeId::of::<InputMessage<NativeStateSequence<G::Input>>>();
         Self {
             acknowledgement_channel: acknowledgements.1,
+            greeting_channel: channel(TypeId::of::<MetadataChannel>()),
             ping_channel: channel(TypeId::of::<PingChannel>()),
             input_channel: channel(TypeId::of::<InputChannel>()),
+            greeting_message: message(TypeId::of::<SenderMetadata>()),
             ping_message: message(TypeId::of::<Ping>()),
             pong_message: message(TypeId::of::<Pong>()),
             input_message: message(input_message),
@@ -155,29 +163,41 @@ impl GuardRules {
         }
         let mut body = Bytes(message.bytes);
         let number = body.varint()?;
-        if channel == self.input_channel && number == self.input_message {
-            return Ok(());
+        if channel == self.input_channel {
+            return expect(number, self.input_message);
         }
-        if channel == self.ping_channel && number == self.ping_message {
-            return Ok(());
+        if channel == self.greeting_channel {
+            // Sent once for each connection, so it is the first message of its channel.
+            expect(number, self.greeting_message)?;
+            expect(message.id.ok_or(Violation::Malformed)?, 0)?;
+            return check_time(body);
         }
-        if channel == self.ping_channel && number == self.pong_message {
-            return check_pong(body);
+        if channel != self.ping_channel {
+            return Err(Violation::Channel);
         }
-        if channel == self.ping_channel || channel == self.input_channel {
-            return Err(Violation::Message);
+        if number == self.pong_message {
+            body.take(2)?;
+            return check_time(body);
         }
-        Err(Violation::Channel)
+        expect(number, self.ping_message)
     }
 }
 
-/// A pong is the ping's number (u16) and the ticks that it was kept (u32, big-endian, and a
-/// fraction).
-fn check_pong(mut body: Bytes<'_>) -> Result<(), Violation> {
-    body.take(2)?;
-    let kept = body.take(4)?.try_into().map_err(|_| Violation::Malformed)?;
-    if u32::from_be_bytes(kept) > PONG_DELAY_TICKS_MAX {
-        Err(Violation::Pong)
+fn expect(number: u16, expected: u16) -> Result<(), Violation> {
+    if number == expected {
+        Ok(())
+    } else {
+        Err(Violation::Message)
+    }
+}
+
+/// A pong is the ping's number (u16) and the ticks that it was kept; a greeting begins with the
+/// ticks between the sender's updates. Both are whole ticks (u32, big-endian) and a fraction, and
+/// lightyear panics when it multiplies one that is too long.
+fn check_time(mut body: Bytes<'_>) -> Result<(), Violation> {
+    let ticks = body.take(4)?.try_into().map_err(|_| Violation::Malformed)?;
+    if u32::from_be_bytes(ticks) > CLAIMED_TICKS_MAX {
+        Err(Violation::Time)
     } else {
         Ok(())
     }
@@ -270,8 +290,10 @@ mod tests {
 
     const RULES: GuardRules = GuardRules {
         acknowledgement_channel: 3,
+        greeting_channel: 6,
         ping_channel: 0,
         input_channel: 5,
+        greeting_message: 2,
         ping_message: 0,
         pong_message: 1,
         input_message: 7,
@@ -298,7 +320,14 @@ mod tests {
         let ping = [0, 1, 0, 3, 0, 0, 1];
         let pong = [0, 1, 0, 9, 1, 0, 1, 0, 0, 0, 2, 0, 0];
         let input = [5, 2, 0, 2, 7, 0, 0, 2, 7, 0];
-        for payload in [&ping[..], &pong, &input, &[&ping[..], &input].concat()] {
+        let greeting = [6, 1, 1, 0, 0, 8, 2, 0, 0, 0, 3, 0, 66, 57];
+        for payload in [
+            &ping[..],
+            &pong,
+            &input,
+            &greeting,
+            &[&ping[..], &input].concat(),
+        ] {
             assert_eq!(check(&packet(PACKET_DATA, payload)), Ok(()), "{payload:?}");
         }
         assert_eq!(check(&packet(PACKET_ACK_ONLY, &[])), Ok(()));
@@ -329,9 +358,21 @@ mod tests {
     }
 
     #[test]
-    fn a_pong_that_claims_an_impossible_time_is_refused() {
+    fn a_pong_or_greeting_that_claims_an_impossible_time_is_refused() {
         let pong = [0, 1, 0, 9, 1, 0, 1, 0x80, 0, 0, 2, 0, 0];
-        assert_eq!(check(&packet(PACKET_DATA, &pong)), Err(Violation::Pong));
+        assert_eq!(check(&packet(PACKET_DATA, &pong)), Err(Violation::Time));
+    }
+
+    #[test]
+    fn a_connection_greets_once() {
+        let greeting = |id| [6, 1, 1, 0, id, 8, 2, 0, 0, 0, 3, 0, 66, 57];
+        assert_eq!(check(&packet(PACKET_DATA, &greeting(0))), Ok(()));
+        assert_eq!(
+            check(&packet(PACKET_DATA, &greeting(1))),
+            Err(Violation::Message)
+        );
+        let slow = [6, 1, 1, 0, 0, 8, 2, 0x80, 0, 0, 3, 0, 66, 57];
+        assert_eq!(check(&packet(PACKET_DATA, &slow)), Err(Violation::Time));
     }
 
     #[test]
