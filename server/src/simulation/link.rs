@@ -46,7 +46,6 @@ impl PlayerLink {
         let Err(violation) = self.guard.check(rules, packet) else {
             return true;
         };
-        eprintln!("VIOL {violation:?} {:?}", &packet[..packet.len().min(60)]);
         telemetry::packet_dropped(violation.reason());
         self.violations += 1;
         if self.violations == VIOLATIONS_MAX {

@@ -63,15 +63,17 @@ fn compare_predictions<M: PredictedState>(
         let Some((newest, state)) = confirmed.newest_present() else {
             continue;
         };
-        if compared.is_some_and(|up_to| newest <= up_to.0) {
-            continue;
-        }
-        commands.entity(entity).insert(ComparedUpTo(newest));
-        // The first state is where prediction starts, so there is nothing to compare yet.
-        let (Some(_), Some(prediction)) = (compared, predicted.get(newest)) else {
+        let Some(prediction) = predicted.get(newest) else {
             continue;
         };
-        tally.count(state, prediction);
+        match compared {
+            Some(up_to) if newest <= up_to.0 => continue,
+            Some(_) => tally.count(state, prediction),
+            // The first prediction was made before the avatar's past was known: it is corrected
+            // by this state, and prediction starts here.
+            None => {}
+        }
+        commands.entity(entity).insert(ComparedUpTo(newest));
     }
 }
 
