@@ -123,9 +123,14 @@ impl WebApiConfig {
 }
 
 fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| {
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_graphic() && b != b'/' && b != b'*')
+        !host.is_empty()
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'/' && b != b'*')
     })
 }
 
@@ -147,8 +152,13 @@ pub enum ConfigError {
 }
 
 /// 32 secret bytes.
-#[derive(Clone)]
 pub struct SecretKey(SecretBox<[u8; 32]>);
+
+impl Clone for SecretKey {
+    fn clone(&self) -> Self {
+        Self::from_bytes(*self.bytes())
+    }
+}
 
 impl fmt::Debug for SecretKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -232,7 +242,9 @@ impl Keys {
             if key.bytes().iter().all(|byte| *byte == key.bytes()[0]) {
                 return Err(ConfigError::WeakKey(name));
             }
-            let twin = named[..index].iter().find(|(_, other)| other.bytes() == key.bytes());
+            let twin = named[..index]
+                .iter()
+                .find(|(_, other)| other.bytes() == key.bytes());
             if let Some((other, _)) = twin {
                 return Err(ConfigError::SharedKey(other, name));
             }
@@ -264,8 +276,11 @@ impl Default for RateLimits {
 
 impl RateLimits {
     /// No limit at all, for load tests of one's own service.
-    pub const OFF: Self =
-        Self { auth_per_address: None, logins_per_device: None, requests_per_player: None };
+    pub const OFF: Self = Self {
+        auth_per_address: None,
+        logins_per_device: None,
+        requests_per_player: None,
+    };
 }
 
 /// Sizes and deadlines of the HTTP server.
@@ -319,7 +334,10 @@ mod tests {
 
     #[test]
     fn a_short_control_secret_is_refused() {
-        let config = WebApiConfig { control_secret: "short".into(), ..config() };
+        let config = WebApiConfig {
+            control_secret: "short".into(),
+            ..config()
+        };
         assert!(matches!(config.check(), Err(ConfigError::ControlSecret(_))));
     }
 
@@ -327,7 +345,10 @@ mod tests {
     fn one_key_for_two_purposes_is_refused() {
         let mut config = config();
         config.keys.cursor = config.keys.ticket.clone();
-        assert_eq!(config.check(), Err(ConfigError::SharedKey("ticket", "cursor")));
+        assert_eq!(
+            config.check(),
+            Err(ConfigError::SharedKey("ticket", "cursor"))
+        );
     }
 
     #[test]
@@ -351,14 +372,20 @@ mod tests {
             ("https://a.example/path", false),
             ("null", false),
         ] {
-            let config = WebApiConfig { cors_origins: vec![origin.to_owned()], ..config() };
+            let config = WebApiConfig {
+                cors_origins: vec![origin.to_owned()],
+                ..config()
+            };
             assert_eq!(config.check().is_ok(), good, "{origin}");
         }
     }
 
     #[test]
     fn secrets_are_not_printed() {
-        let config = WebApiConfig { control_secret: "planted-canary-secret".into(), ..config() };
+        let config = WebApiConfig {
+            control_secret: "planted-canary-secret".into(),
+            ..config()
+        };
         assert!(!format!("{config:?}").contains("canary"));
         assert!(format!("{:?}", config.keys).contains("SecretKey(..)"));
     }

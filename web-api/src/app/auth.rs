@@ -33,7 +33,10 @@ impl App {
         let player = self.store.create_guest(new_guest).await?;
         metrics::counter!("gs_logins_total", "kind" => "new_guest").increment(1);
         let answer = self.open_family(player).await?;
-        Ok(LoginAnswer { device: Some(Device { id: device, secret }), ..answer })
+        Ok(LoginAnswer {
+            device: Some(Device { id: device, secret }),
+            ..answer
+        })
     }
 
     async fn login_known_guest(&self, id: DeviceId, secret: &str) -> Result<LoginAnswer, Error> {
@@ -45,7 +48,11 @@ impl App {
         let hash = device.as_ref().map(|device| &device.secret_hash);
         let fits = guest::secret_fits(secret, hash);
         let device = device.filter(|_| fits).ok_or(Error::InvalidCredentials)?;
-        let row = self.store.player(device.player).await?.ok_or(Error::InvalidCredentials)?;
+        let row = self
+            .store
+            .player(device.player)
+            .await?
+            .ok_or(Error::InvalidCredentials)?;
         metrics::counter!("gs_logins_total", "kind" => "guest").increment(1);
         self.open_family(row.player).await
     }
@@ -83,9 +90,10 @@ impl App {
         };
         let (player, token) = match self.store.rotate_refresh_token(rotate).await? {
             Rotation::Rotated { player } => (player, token),
-            Rotation::Repeated { player, successor_seed } => {
-                (player, self.refresh_tokens.token(&successor_seed))
-            }
+            Rotation::Repeated {
+                player,
+                successor_seed,
+            } => (player, self.refresh_tokens.token(&successor_seed)),
             Rotation::Reused { player } => {
                 tracing::warn!(player.id = %player, "a refresh token was reused; family revoked");
                 metrics::counter!("gs_refresh_reused_total").increment(1);
@@ -93,7 +101,11 @@ impl App {
             }
             Rotation::Refused => return Err(Error::RefreshRefused),
         };
-        let row = self.store.player(player).await?.ok_or(Error::RefreshRefused)?;
+        let row = self
+            .store
+            .player(player)
+            .await?
+            .ok_or(Error::RefreshRefused)?;
         Ok(self.answer(row.player, token))
     }
 
@@ -106,7 +118,9 @@ impl App {
     }
 
     fn answer(&self, player: Player, refresh_token: String) -> LoginAnswer {
-        let access_token = self.access_tokens.issue(player.id, self.clock.now(), &*self.entropy);
+        let access_token = self
+            .access_tokens
+            .issue(player.id, self.clock.now(), &*self.entropy);
         LoginAnswer {
             player,
             access_token,
@@ -118,5 +132,8 @@ impl App {
 }
 
 fn missing(pointer: &str, with: &str) -> Error {
-    Error::Invalid(vec![field(pointer, format!("be given together with {with}"))])
+    Error::Invalid(vec![field(
+        pointer,
+        format!("be given together with {with}"),
+    )])
 }

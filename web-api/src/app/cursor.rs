@@ -43,7 +43,9 @@ impl Cursors {
 
     /// Reads where to go on. `list` names the list and its filter.
     pub(crate) fn read(&self, list: &str, paging: &Paging) -> Result<Option<After>, Error> {
-        let Some(text) = &paging.cursor else { return Ok(None) };
+        let Some(text) = &paging.cursor else {
+            return Ok(None);
+        };
         self.parse(list, text).map(Some).ok_or(Error::CursorInvalid)
     }
 
@@ -59,9 +61,12 @@ impl Cursors {
         let limit = usize::from(paging.limit);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let last = rows.last().filter(|_| more);
-        let next_cursor = last.map(|row| self.text(list, position(row)));
-        Page { items: rows, next_cursor }
+        let end = rows.last().filter(|_| more);
+        let next_cursor = end.map(|row| self.text(list, position(row)));
+        Page {
+            items: rows,
+            next_cursor,
+        }
     }
 
     fn text(&self, list: &str, after: After) -> String {
@@ -84,7 +89,10 @@ impl Cursors {
         }
         let (micros, id) = position.split_at_checked(8)?;
         let at = DateTime::from_timestamp_micros(i64::from_be_bytes(micros.try_into().ok()?))?;
-        Some(After { at, id: Uuid::from_slice(id).ok()? })
+        Some(After {
+            at,
+            id: Uuid::from_slice(id).ok()?,
+        })
     }
 
     fn mac(&self, list: &str, position: &[u8]) -> Hmac<Sha256> {
@@ -109,7 +117,10 @@ mod tests {
 
     fn after() -> After {
         let at = DateTime::from_timestamp_micros(1_700_000_000_123_456).unwrap();
-        After { at, id: Uuid::from_u128(9) }
+        After {
+            at,
+            id: Uuid::from_u128(9),
+        }
     }
 
     fn read(list: &str, text: &str) -> Option<After> {
@@ -132,7 +143,10 @@ mod tests {
 
     #[test]
     fn a_page_has_a_cursor_only_when_more_follows() {
-        let paging = Paging { limit: 2, cursor: None };
+        let paging = Paging {
+            limit: 2,
+            cursor: None,
+        };
         let page = |rows| cursors().page("list", &paging, rows, |_: &u8| after());
         assert_eq!(page(vec![1, 2]).next_cursor, None);
         let more = page(vec![1, 2, 3]);

@@ -87,5 +87,8 @@ pub(crate) enum Error {
 
 /// A complaint about one field; `detail` is a fragment that fits "must …".
 pub(crate) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> FieldError {
-    FieldError { pointer: pointer.into(), detail: detail.into() }
+    FieldError {
+        pointer: pointer.into(),
+        detail: detail.into(),
+    }
 }

@@ -26,7 +26,8 @@ pub(crate) struct IdempotentRequest {
 }
 
 impl App {
-    /// Returns the remembered answer, or does the work and remembers its success.
+    /// Returns the remembered answer, or does the work and remembers its success (under the
+    /// request's own hash).
     pub(crate) async fn once(
         &self,
         request: &IdempotentRequest,
@@ -36,7 +37,11 @@ impl App {
             return Ok(answer);
         }
         let lock = format!("idempotency:{}:{}", request.player, request.key);
-        if !self.cache.put_if_absent(&lock, &[], IN_PROGRESS_LIFETIME).await? {
+        if !self
+            .cache
+            .put_if_absent(&lock, &[], IN_PROGRESS_LIFETIME)
+            .await?
+        {
             return Err(Error::IdempotencyInProgress);
         }
         let answer = self.recall_or_do(request, work).await;
@@ -53,15 +58,24 @@ impl App {
         if let Some(answer) = self.recall(request).await? {
             return Ok(answer);
         }
-        let answer = work.await?;
+        let answer = RememberedAnswer {
+            request_hash: request.request_hash,
+            ..work.await?
+        };
         let expires_at = self.now() + ANSWER_REMEMBERED;
-        self.store.remember_answer(request.player, &request.key, &answer, expires_at).await?;
+        self.store
+            .remember_answer(request.player, &request.key, &answer, expires_at)
+            .await?;
         Ok(answer)
     }
 
     async fn recall(&self, request: &IdempotentRequest) -> Result<Option<RememberedAnswer>, Error> {
         let now = self.now();
-        match self.store.remembered_answer(request.player, &request.key, now).await? {
+        match self
+            .store
+            .remembered_answer(request.player, &request.key, now)
+            .await?
+        {
             Some(answer) if answer.request_hash == request.request_hash => Ok(Some(answer)),
             Some(_) => Err(Error::IdempotencyKeyReused),
             None => Ok(None),

@@ -39,14 +39,21 @@ impl App {
         join: &JoinSession,
     ) -> Result<JoinAnswer, Error> {
         let row = self.session(id).await?;
-        self.check_join_code(&row, player, join.join_code.as_deref()).await?;
+        self.check_join_code(&row, player, join.join_code.as_deref())
+            .await?;
         if !row.session.state.is_joinable() {
             return Err(Error::NotJoinable(row.session.state));
         }
         let instance = self.instance_of(&row).await?.ok_or(Error::InstanceLost)?;
         let display_name = self.me(player).await?.player.display_name;
         let now = self.now();
-        let hold = Hold { player, display_name, role: join.role, now, until: now + SEAT_HOLD };
+        let hold = Hold {
+            player,
+            display_name,
+            role: join.role,
+            now,
+            until: now + SEAT_HOLD,
+        };
         let seat = self.reserve(id, &hold).await?;
         Ok(self.join_answer(&row, &instance, hold, seat))
     }
@@ -67,7 +74,11 @@ impl App {
         self.count_join_code(session.id, player).await?;
         let given = given.trim().to_ascii_uppercase();
         let fits = bool::from(given.as_bytes().ct_eq(expected.as_bytes()));
-        if fits { Ok(()) } else { Err(Error::JoinCodeInvalid) }
+        if fits {
+            Ok(())
+        } else {
+            Err(Error::JoinCodeInvalid)
+        }
     }
 
     async fn reserve(&self, session: SessionId, hold: &Hold) -> Result<Option<Seat>, Error> {

@@ -52,7 +52,9 @@ async fn reap_in(app: &SharedApp, mut lost: LostInstances) -> LostInstances {
 
 async fn sweep_in(app: &SharedApp) {
     let worker = Arc::clone(app);
-    let swept = app.run_to_end(async move { worker.store.sweep(worker.now()).await }).await;
+    let swept = app
+        .run_to_end(async move { worker.store.sweep(worker.now()).await })
+        .await;
     match swept {
         Ok(rows) => tracing::debug!(rows, "expired rows were deleted"),
         Err(error) => log_failure(&error.into(), "failed to delete expired rows"),
@@ -71,7 +73,11 @@ impl App {
         let mut missing = HashMap::new();
         let mut failed = 0;
         for (instance, epoch) in self.store.instances_with_live_sessions().await? {
-            let alive = self.fleet.instance(instance).await?.map(|record| record.epoch);
+            let alive = self
+                .fleet
+                .instance(instance)
+                .await?
+                .map(|record| record.epoch);
             if alive == Some(epoch) {
                 continue;
             }

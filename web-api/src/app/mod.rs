@@ -113,7 +113,11 @@ impl App {
     ) -> T {
         match self.running.spawn(work.in_current_span()).await {
             Ok(answer) => answer,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is going down, and whoever waits here with it.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 
@@ -130,6 +134,8 @@ impl App {
     /// Waits until all work of [`App::run_to_end`] is done, at most so long. True when it is.
     pub(crate) async fn finish(&self, at_most: Duration) -> bool {
         self.running.close();
-        tokio::time::timeout(at_most, self.running.wait()).await.is_ok()
+        tokio::time::timeout(at_most, self.running.wait())
+            .await
+            .is_ok()
     }
 }

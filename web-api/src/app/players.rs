@@ -27,11 +27,19 @@ impl App {
     ) -> Result<PlayerRow, Error> {
         let Some(name) = update.display_name else {
             let row = self.me(player).await?;
-            return if row.version == version { Ok(row) } else { Err(Error::VersionMismatch) };
+            return if row.version == version {
+                Ok(row)
+            } else {
+                Err(Error::VersionMismatch)
+            };
         };
         let name = clean_name(&name, DISPLAY_NAME_LENGTH_MAX, "/display_name")
             .map_err(|complaint| Error::Invalid(vec![complaint]))?;
-        match self.store.rename_player(player, version, &name, self.now()).await? {
+        match self
+            .store
+            .rename_player(player, version, &name, self.now())
+            .await?
+        {
             Update::Done(row) => Ok(row),
             Update::VersionMismatch => Err(Error::VersionMismatch),
             Update::NotFound => Err(Error::LoginGone),
@@ -40,7 +48,12 @@ impl App {
 
     /// A player as others see them.
     pub(crate) async fn player(&self, id: PlayerId) -> Result<Player, Error> {
-        Ok(self.store.player(id).await?.ok_or(Error::PlayerNotFound)?.player)
+        Ok(self
+            .store
+            .player(id)
+            .await?
+            .ok_or(Error::PlayerNotFound)?
+            .player)
     }
 
     /// A player's totals in each game.
@@ -58,8 +71,14 @@ impl App {
         let list = format!("matches of {id}");
         let after = self.cursors.read(&list, paging)?;
         self.player(id).await?;
-        let rows = self.store.player_matches(id, after, paging.limit + 1).await?;
-        let position = |row: &MatchRecord| After { at: row.ended_at, id: row.match_id.0 };
+        let rows = self
+            .store
+            .player_matches(id, after, paging.limit + 1)
+            .await?;
+        let position = |row: &MatchRecord| After {
+            at: row.ended_at,
+            id: row.match_id.0,
+        };
         Ok(self.cursors.page(&list, paging, rows, position))
     }
 }

@@ -16,7 +16,8 @@ const WINDOW: Duration = Duration::from_mins(1);
 impl App {
     /// Counts a call of `/auth/*` from an address. `None` when there is no limit.
     pub(crate) async fn count_auth(&self, from: IpAddr) -> Result<Option<RateDecision>, Error> {
-        self.count("address", &network(from), self.rate_limits.auth_per_address).await
+        self.count("address", &network(from), self.rate_limits.auth_per_address)
+            .await
     }
 
     /// Counts any other call of a player.
@@ -24,7 +25,12 @@ impl App {
         &self,
         player: PlayerId,
     ) -> Result<Option<RateDecision>, Error> {
-        self.count("player", player.0.as_bytes(), self.rate_limits.requests_per_player).await
+        self.count(
+            "player",
+            player.0.as_bytes(),
+            self.rate_limits.requests_per_player,
+        )
+        .await
     }
 
     /// Counts a guest login of a device.
@@ -40,7 +46,10 @@ impl App {
         player: PlayerId,
     ) -> Result<(), Error> {
         let who = [*session.0.as_bytes(), *player.0.as_bytes()].concat();
-        refuse_over_limit(self.count("code", &who, Some(JOIN_CODE_TRIES_PER_MINUTE)).await?)
+        refuse_over_limit(
+            self.count("code", &who, Some(JOIN_CODE_TRIES_PER_MINUTE))
+                .await?,
+        )
     }
 
     async fn count(

@@ -65,7 +65,10 @@ impl App {
         self.fleet.remember_games(&instance).await?;
         self.fleet.renew(&instance).await?;
         let epoch = Some(instance.epoch);
-        let failed = self.store.fail_sessions_of(instance.id, epoch, self.now()).await?;
+        let failed = self
+            .store
+            .fail_sessions_of(instance.id, epoch, self.now())
+            .await?;
         tracing::info!(
             instance.id = %instance.id, instance.region = %instance.region,
             instance.build = %instance.build, sessions.failed = failed,
@@ -87,18 +90,32 @@ impl App {
         let _order = self.heartbeats.of(id).lock().await;
         let known = self.fleet.instance(id).await?;
         let Some(instance) = known.filter(|known| known.epoch.0 == request.epoch) else {
-            return Ok(HeartbeatAnswer { known: false, stop_match_ids: Vec::new() });
+            return Ok(HeartbeatAnswer {
+                known: false,
+                stop_match_ids: Vec::new(),
+            });
         };
         if request.sequence <= instance.load.sequence {
-            return Ok(HeartbeatAnswer { known: true, stop_match_ids: Vec::new() });
+            return Ok(HeartbeatAnswer {
+                known: true,
+                stop_match_ids: Vec::new(),
+            });
         }
         let epoch = instance.epoch;
         let load = load(&request, &reports);
-        self.fleet.renew(&InstanceRecord { load, ..instance }).await?;
-        let unwanted = self.store.apply_reports(id, epoch, &reports, self.now()).await?;
+        self.fleet
+            .renew(&InstanceRecord { load, ..instance })
+            .await?;
+        let unwanted = self
+            .store
+            .apply_reports(id, epoch, &reports, self.now())
+            .await?;
         let stop = self.matches_to_stop(id, unwanted, &reports).await?;
         let stop_match_ids = stop.iter().map(MatchId::to_string).collect();
-        Ok(HeartbeatAnswer { known: true, stop_match_ids })
+        Ok(HeartbeatAnswer {
+            known: true,
+            stop_match_ids,
+        })
     }
 
     async fn matches_to_stop(
@@ -128,7 +145,9 @@ fn read_instance(request: RegisterRequest) -> Result<InstanceRecord, RegistryErr
         return Err(RegistryError::Malformed("control_url"));
     }
     if request.games_json.len() > OFFERS_MAX || request.transports.len() > OFFERS_MAX {
-        return Err(RegistryError::Malformed("games_json or transports: too many"));
+        return Err(RegistryError::Malformed(
+            "games_json or transports: too many",
+        ));
     }
     Ok(InstanceRecord {
         id: parse(&request.instance_id, "instance_id")?,
@@ -136,10 +155,18 @@ fn read_instance(request: RegisterRequest) -> Result<InstanceRecord, RegistryErr
         region: request.region,
         build: request.build,
         control_url: request.control_url,
-        transports: request.transports.into_iter().map(read_transport).collect::<Result<_, _>>()?,
+        transports: request
+            .transports
+            .into_iter()
+            .map(read_transport)
+            .collect::<Result<_, _>>()?,
         matches_max: request.matches_max,
         players_max: request.players_max,
-        games: request.games_json.iter().map(|json| read_game(json)).collect::<Result<_, _>>()?,
+        games: request
+            .games_json
+            .iter()
+            .map(|json| read_game(json))
+            .collect::<Result<_, _>>()?,
         load: Load::default(),
     })
 }
@@ -147,8 +174,14 @@ fn read_instance(request: RegisterRequest) -> Result<InstanceRecord, RegistryErr
 fn read_transport(
     transport: gameserver_control::Transport,
 ) -> Result<TransportOffer, RegistryError> {
-    let kinds = [TransportKind::Quic, TransportKind::WebTransport, TransportKind::WebSocket];
-    let kind = kinds.into_iter().find(|kind| kind.as_str() == transport.kind);
+    let kinds = [
+        TransportKind::Quic,
+        TransportKind::WebTransport,
+        TransportKind::WebSocket,
+    ];
+    let kind = kinds
+        .into_iter()
+        .find(|kind| kind.as_str() == transport.kind);
     let certificate = transport.certificate_sha256;
     if transport.url.len() > TEXT_LENGTH_MAX || certificate.len() > TEXT_LENGTH_MAX {
         return Err(RegistryError::Malformed("transports"));
@@ -163,7 +196,8 @@ fn read_transport(
 fn read_game(json: &str) -> Result<GameDescriptor, RegistryError> {
     let game: GameDescriptor =
         serde_json::from_str(json).map_err(|_| RegistryError::Malformed("games_json"))?;
-    game.check().map_err(|_| RegistryError::Malformed("games_json"))?;
+    game.check()
+        .map_err(|_| RegistryError::Malformed("games_json"))?;
     Ok(game)
 }
 
@@ -188,17 +222,27 @@ fn read_matches(matches: &[MatchStatus]) -> Result<Vec<MatchReport>, RegistryErr
 
 fn read_match(status: &MatchStatus) -> Result<MatchReport, RegistryError> {
     let state = SessionState::parse(&status.state);
-    let hosted = |state: &SessionState| {
-        !matches!(state, SessionState::Created | SessionState::Ended)
-    };
-    let seats = status.seats.iter().map(read_seat).collect::<Result<Vec<_>, _>>()?;
+    let hosted =
+        |state: &SessionState| !matches!(state, SessionState::Created | SessionState::Ended);
+    let seats = status
+        .seats
+        .iter()
+        .map(read_seat)
+        .collect::<Result<Vec<_>, _>>()?;
     let (mut places, mut players) = (HashSet::new(), HashSet::new());
-    if !seats.iter().all(|(seat, player)| places.insert(seat) && players.insert(player)) {
-        return Err(RegistryError::Malformed("seats: a seat or a player stands twice"));
+    if !seats
+        .iter()
+        .all(|(seat, player)| places.insert(seat) && players.insert(player))
+    {
+        return Err(RegistryError::Malformed(
+            "seats: a seat or a player stands twice",
+        ));
     }
     Ok(MatchReport {
         match_id: parse(&status.match_id, "match_id")?,
-        state: state.filter(hosted).ok_or(RegistryError::Malformed("state"))?,
+        state: state
+            .filter(hosted)
+            .ok_or(RegistryError::Malformed("state"))?,
         seats,
         spectators: status.spectators,
     })
@@ -242,9 +286,13 @@ mod tests {
 
     #[test]
     fn an_instance_cannot_report_states_that_only_the_lobby_gives() {
-        for (state, good) in
-            [("filling", true), ("failed", true), ("created", false), ("ended", false), ("x", false)]
-        {
+        for (state, good) in [
+            ("filling", true),
+            ("failed", true),
+            ("created", false),
+            ("ended", false),
+            ("x", false),
+        ] {
             assert_eq!(read_match(&status(state, &[])).is_ok(), good, "{state}");
         }
     }

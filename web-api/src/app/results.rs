@@ -53,7 +53,10 @@ impl App {
         if report.result.len() > RESULT_BYTES_MAX {
             return Err(ResultError::Malformed);
         }
-        let match_id: MatchId = report.match_id.parse().map_err(|_| ResultError::Malformed)?;
+        let match_id: MatchId = report
+            .match_id
+            .parse()
+            .map_err(|_| ResultError::Malformed)?;
         let now = self.now();
         let row = self.store.session_of_match(match_id, now).await?;
         let row = row.ok_or(ResultError::UnknownMatch)?;
@@ -101,7 +104,10 @@ fn check(result: &MatchResult, match_id: MatchId, row: &SessionRow) -> Result<()
         if player.seat.0 >= session.players_max || player.placement == 0 {
             return Err("a seat or a placement does not exist");
         }
-        let long_name = player.stats.keys().any(|name| name.len() > STAT_NAME_LENGTH_MAX);
+        let long_name = player
+            .stats
+            .keys()
+            .any(|name| name.len() > STAT_NAME_LENGTH_MAX);
         if player.stats.len() > STATS_MAX || long_name {
             return Err("a player's numbers are too many or too long");
         }

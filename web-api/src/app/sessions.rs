@@ -58,8 +58,13 @@ impl App {
         instances: &[InstanceRecord],
         wishes: &CleanWishes,
     ) -> Result<(), Error> {
-        let mut hosting = instances.iter().filter(|instance| instance.hosts(&wishes.game));
-        if instances.iter().any(|it| it.mode(&wishes.game, wishes.mode.as_deref()).is_some()) {
+        let mut hosting = instances
+            .iter()
+            .filter(|instance| instance.hosts(&wishes.game));
+        if instances
+            .iter()
+            .any(|it| it.mode(&wishes.game, wishes.mode.as_deref()).is_some())
+        {
             Ok(())
         } else if hosting.next().is_some() {
             Err(Error::ModeUnknown)
@@ -76,7 +81,9 @@ impl App {
         host: PlayerId,
         wishes: &CleanWishes,
     ) -> Result<SessionRow, Error> {
-        let mode = instance.mode(&wishes.game, wishes.mode.as_deref()).ok_or(Error::ModeUnknown)?;
+        let mode = instance
+            .mode(&wishes.game, wishes.mode.as_deref())
+            .ok_or(Error::ModeUnknown)?;
         let players_max = wishes.players_max(mode)?;
         let new = self.new_session(instance, host, wishes, mode, players_max);
         let row = self.store.insert_session(new).await?;
@@ -87,7 +94,9 @@ impl App {
                 error = &cause as &dyn std::error::Error,
                 "an instance did not start a match"
             );
-            self.store.transition(row.session.id, SessionState::Failed, self.now()).await?;
+            self.store
+                .transition(row.session.id, SessionState::Failed, self.now())
+                .await?;
             return Err(Error::InstanceUnavailable(cause));
         }
         count_created("created");
@@ -137,7 +146,11 @@ impl App {
     /// The instance hosts the match. Its first heartbeat may have said so before us.
     async fn now_filling(&self, row: SessionRow) -> Result<SessionRow, Error> {
         let id = row.session.id;
-        match self.store.transition(id, SessionState::Filling, self.now()).await? {
+        match self
+            .store
+            .transition(id, SessionState::Filling, self.now())
+            .await?
+        {
             Some(Ok(row)) => Ok(row),
             Some(Err(state)) if state.is_final() => Err(Error::InstanceLost),
             Some(Err(_)) => self.session(id).await,
@@ -154,23 +167,27 @@ impl App {
         let list = list_name(filter);
         let after = self.cursors.read(&list, paging)?;
         let limit = paging.limit + 1;
-        let rows = self.store.list_sessions(filter, after, limit, self.now()).await?;
-        let position =
-            |row: &SessionRow| After { at: row.session.created_at, id: row.session.id.0 };
+        let rows = self
+            .store
+            .list_sessions(filter, after, limit, self.now())
+            .await?;
+        let position = |row: &SessionRow| After {
+            at: row.session.created_at,
+            id: row.session.id.0,
+        };
         Ok(self.cursors.page(&list, paging, rows, position))
     }
 
     /// One session.
     pub(crate) async fn session(&self, id: SessionId) -> Result<SessionRow, Error> {
-        self.store.session(id, self.now()).await?.ok_or(Error::SessionNotFound)
+        self.store
+            .session(id, self.now())
+            .await?
+            .ok_or(Error::SessionNotFound)
     }
 
     /// Gives a player's seat back and closes their connection. Leaving twice is leaving once.
-    pub(crate) async fn leave_session(
-        &self,
-        id: SessionId,
-        player: PlayerId,
-    ) -> Result<(), Error> {
+    pub(crate) async fn leave_session(&self, id: SessionId, player: PlayerId) -> Result<(), Error> {
         let row = self.session(id).await?;
         // The connection goes first: a free seat that somebody still sits on could be given away.
         if !row.session.state.is_final() {
@@ -181,7 +198,9 @@ impl App {
     }
 
     async fn kick(&self, row: &SessionRow, player: PlayerId, reason: &str) -> Result<(), Error> {
-        let Some(instance) = self.instance_of(row).await? else { return Ok(()) };
+        let Some(instance) = self.instance_of(row).await? else {
+            return Ok(());
+        };
         let request = KickPlayerRequest {
             match_id: row.session.match_id.to_string(),
             player_id: player.to_string(),
@@ -208,7 +227,11 @@ impl App {
         if self.session(id).await?.session.host_player_id != player {
             return Err(Error::NotHost);
         }
-        let ending = match self.store.transition(id, SessionState::Ending, self.now()).await? {
+        let ending = match self
+            .store
+            .transition(id, SessionState::Ending, self.now())
+            .await?
+        {
             Some(Ok(row)) => row,
             Some(Err(state)) => return Err(Error::IllegalTransition(state)),
             None => return Err(Error::SessionNotFound),
@@ -225,7 +248,9 @@ impl App {
             return Ok(Stopped::InstanceLost);
         };
         // Should the call be lost, the answer to the next heartbeat says it again.
-        self.fleet.wish_stop(instance.id, row.session.match_id).await?;
+        self.fleet
+            .wish_stop(instance.id, row.session.match_id)
+            .await?;
         let request = StopMatchRequest {
             match_id: row.session.match_id.to_string(),
             reason: "ended by the host".to_owned(),
@@ -246,7 +271,11 @@ impl App {
 
     /// Moves a session on; when somebody else did so before, shows what it has become.
     async fn settle(&self, row: SessionRow, state: SessionState) -> Result<SessionRow, Error> {
-        match self.store.transition(row.session.id, state, self.now()).await? {
+        match self
+            .store
+            .transition(row.session.id, state, self.now())
+            .await?
+        {
             Some(Ok(row)) => Ok(row),
             _ => self.session(row.session.id).await,
         }
@@ -307,12 +336,19 @@ struct CleanWishes {
 impl CleanWishes {
     fn of(create: CreateSession) -> Result<Self, Error> {
         let mut complaints = Vec::new();
-        let name = create.name.map(|name| clean_name(&name, NAME_LENGTH_MAX, "/name"));
+        let name = create
+            .name
+            .map(|name| clean_name(&name, NAME_LENGTH_MAX, "/name"));
         let name = name.transpose().unwrap_or_else(|complaint| {
             complaints.push(complaint);
             None
         });
-        complaints.extend(create.region.iter().filter_map(|it| check_label(it, "/region").err()));
+        complaints.extend(
+            create
+                .region
+                .iter()
+                .filter_map(|it| check_label(it, "/region").err()),
+        );
         complaints.extend(tag_complaints(&create.tags));
         if !complaints.is_empty() {
             return Err(Error::Invalid(complaints));
@@ -329,7 +365,11 @@ impl CleanWishes {
     }
 
     fn as_wish(&self) -> Wish<'_> {
-        Wish { game: &self.game, mode: self.mode.as_deref(), region: self.region.as_deref() }
+        Wish {
+            game: &self.game,
+            mode: self.mode.as_deref(),
+            region: self.region.as_deref(),
+        }
     }
 
     fn players_max(&self, mode: &GameMode) -> Result<u16, Error> {
@@ -353,5 +393,8 @@ fn tag_complaints(tags: &[String]) -> Vec<FieldError> {
         return vec![field("/tags", format!("have at most {TAGS_MAX} entries"))];
     }
     let complaint = |(index, tag): (usize, &String)| check_label(tag, &format!("/tags/{index}"));
-    tags.iter().enumerate().filter_map(|entry| complaint(entry).err()).collect()
+    tags.iter()
+        .enumerate()
+        .filter_map(|entry| complaint(entry).err())
+        .collect()
 }

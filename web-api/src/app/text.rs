@@ -14,7 +14,10 @@ pub(super) fn clean_name(
 ) -> Result<String, FieldError> {
     let composed: String = text.nfc().collect();
     if composed.chars().any(|c| c.is_control() || is_invisible(c)) {
-        return Err(field(pointer, "not contain control or invisible characters"));
+        return Err(field(
+            pointer,
+            "not contain control or invisible characters",
+        ));
     }
     let name = composed.split_whitespace().collect::<Vec<_>>().join(" ");
     if (1..=length_max).contains(&name.chars().count()) {
@@ -31,7 +34,10 @@ pub(super) fn check_label(text: &str, pointer: &str) -> Result<(), FieldError> {
     if (1..=32).contains(&text.len()) && text.chars().all(allowed) {
         Ok(())
     } else {
-        Err(field(pointer, "have 1 to 32 characters a-z, 0-9, -, _ or ."))
+        Err(field(
+            pointer,
+            "have 1 to 32 characters a-z, 0-9, -, _ or .",
+        ))
     }
 }
 

@@ -22,7 +22,10 @@ pub(crate) fn candidates<'a>(
     instances: &'a [InstanceRecord],
     wish: Wish<'_>,
 ) -> Vec<&'a InstanceRecord> {
-    let mut fitting: Vec<_> = instances.iter().filter(|instance| fits(instance, wish)).collect();
+    let mut fitting: Vec<_> = instances
+        .iter()
+        .filter(|instance| fits(instance, wish))
+        .collect();
     fitting.sort_by(|a, b| busyness(a).total_cmp(&busyness(b)).then(a.id.cmp(&b.id)));
     fitting
 }
@@ -71,16 +74,44 @@ mod tests {
 
     fn chosen(instances: &[InstanceRecord], mode: Option<&str>, region: Option<&str>) -> Vec<u128> {
         let game = GameId::new("arena").unwrap();
-        let found = candidates(instances, Wish { game: &game, mode, region });
-        found.iter().map(|instance| instance.id.0.as_u128()).collect()
+        let found = candidates(
+            instances,
+            Wish {
+                game: &game,
+                mode,
+                region,
+            },
+        );
+        found
+            .iter()
+            .map(|instance| instance.id.0.as_u128())
+            .collect()
     }
 
     #[test]
     fn the_least_busy_instance_comes_first() {
         let instances = [
-            instance(1, Load { matches: 3, ..Load::default() }),
-            instance(2, Load { tick_budget_used: 0.2, ..Load::default() }),
-            instance(3, Load { players: 50, ..Load::default() }),
+            instance(
+                1,
+                Load {
+                    matches: 3,
+                    ..Load::default()
+                },
+            ),
+            instance(
+                2,
+                Load {
+                    tick_budget_used: 0.2,
+                    ..Load::default()
+                },
+            ),
+            instance(
+                3,
+                Load {
+                    players: 50,
+                    ..Load::default()
+                },
+            ),
         ];
         assert_eq!(chosen(&instances, None, None), [2, 3, 1]);
     }
@@ -88,10 +119,34 @@ mod tests {
     #[test]
     fn a_full_draining_or_overloaded_instance_is_left_out() {
         let instances = [
-            instance(1, Load { matches: 4, ..Load::default() }),
-            instance(2, Load { players: 100, ..Load::default() }),
-            instance(3, Load { draining: true, ..Load::default() }),
-            instance(4, Load { tick_budget_used: 0.95, ..Load::default() }),
+            instance(
+                1,
+                Load {
+                    matches: 4,
+                    ..Load::default()
+                },
+            ),
+            instance(
+                2,
+                Load {
+                    players: 100,
+                    ..Load::default()
+                },
+            ),
+            instance(
+                3,
+                Load {
+                    draining: true,
+                    ..Load::default()
+                },
+            ),
+            instance(
+                4,
+                Load {
+                    tick_budget_used: 0.95,
+                    ..Load::default()
+                },
+            ),
         ];
         assert!(chosen(&instances, None, None).is_empty());
     }

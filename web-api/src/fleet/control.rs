@@ -43,7 +43,10 @@ pub(crate) enum ControlError {
 impl ControlClients {
     /// Calls with this secret.
     pub(crate) fn new(secret: ControlSecret) -> Self {
-        Self { secret, channels: Mutex::default() }
+        Self {
+            secret,
+            channels: Mutex::default(),
+        }
     }
 
     /// Asks an instance to host a match.
@@ -78,7 +81,10 @@ impl ControlClients {
 
     fn client(&self, instance: &InstanceRecord) -> Result<Client, ControlError> {
         let channel = self.channel(&instance.control_url)?;
-        Ok(InstanceControlClient::with_interceptor(channel, self.secret.attach()))
+        Ok(InstanceControlClient::with_interceptor(
+            channel,
+            self.secret.attach(),
+        ))
     }
 
     fn channel(&self, url: &str) -> Result<Channel, ControlError> {
@@ -87,7 +93,9 @@ impl ControlClients {
             return Ok(channel.clone());
         }
         let endpoint = Endpoint::from_shared(url.to_owned()).map_err(ControlError::Url)?;
-        let channel = endpoint.connect_timeout(INSTANCE_CALL_DEADLINE).connect_lazy();
+        let channel = endpoint
+            .connect_timeout(INSTANCE_CALL_DEADLINE)
+            .connect_lazy();
         // Instances come and go under new URLs; connecting anew is cheaper than counting uses.
         if channels.len() >= INSTANCES_MAX {
             channels.clear();

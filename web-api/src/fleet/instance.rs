@@ -39,7 +39,10 @@ pub(crate) struct Load {
 impl InstanceRecord {
     /// The game's mode of that name (the first one for `None`), when this instance hosts it.
     pub(crate) fn mode(&self, game: &GameId, mode: Option<&str>) -> Option<&GameMode> {
-        self.games.iter().find(|hosted| hosted.id == *game)?.mode(mode)
+        self.games
+            .iter()
+            .find(|hosted| hosted.id == *game)?
+            .mode(mode)
     }
 
     /// True when it hosts the game in any mode.

@@ -32,14 +32,13 @@ impl Fleet {
     /// Enters an instance, or renews its lease with its newest numbers.
     pub(crate) async fn renew(&self, instance: &InstanceRecord) -> Result<(), CacheError> {
         let key = instance_key(instance.id);
-        self.cache.put(&key, &instance.to_bytes(), INSTANCE_LEASE).await
+        self.cache
+            .put(&key, &instance.to_bytes(), INSTANCE_LEASE)
+            .await
     }
 
     /// Remembers that an instance of this deployment hosts these games.
-    pub(crate) async fn remember_games(
-        &self,
-        instance: &InstanceRecord,
-    ) -> Result<(), CacheError> {
+    pub(crate) async fn remember_games(&self, instance: &InstanceRecord) -> Result<(), CacheError> {
         for game in &instance.games {
             self.cache.put(&game_key(&game.id), &[], GAME_KNOWN).await?;
         }
@@ -63,7 +62,10 @@ impl Fleet {
     /// All instances whose lease lives, sorted by id.
     pub(crate) async fn instances(&self) -> Result<Vec<InstanceRecord>, CacheError> {
         let entries = self.cache.scan("instance:", INSTANCES_MAX).await?;
-        Ok(entries.iter().filter_map(|(_, bytes)| InstanceRecord::from_bytes(bytes)).collect())
+        Ok(entries
+            .iter()
+            .filter_map(|(_, bytes)| InstanceRecord::from_bytes(bytes))
+            .collect())
     }
 
     /// Asks that an instance stops a match even when the call to it is lost.
@@ -72,7 +74,9 @@ impl Fleet {
         instance: InstanceId,
         id: MatchId,
     ) -> Result<(), CacheError> {
-        self.cache.put(&stop_key(instance, id), &[], STOP_WISH_LIFETIME).await
+        self.cache
+            .put(&stop_key(instance, id), &[], STOP_WISH_LIFETIME)
+            .await
     }
 
     /// The matches that an instance was asked to stop lately.
@@ -83,7 +87,10 @@ impl Fleet {
         let prefix = format!("stop:{instance}:");
         let entries = self.cache.scan(&prefix, REPORTED_MATCHES_MAX).await?;
         let match_id = |key: &str| key.rsplit(':').next().and_then(|id| id.parse().ok());
-        Ok(entries.iter().filter_map(|(key, _)| match_id(key)).collect())
+        Ok(entries
+            .iter()
+            .filter_map(|(key, _)| match_id(key))
+            .collect())
     }
 }
 

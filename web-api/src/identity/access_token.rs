@@ -37,7 +37,9 @@ pub(crate) struct AccessTokens {
 
 impl std::fmt::Debug for AccessTokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AccessTokens").field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("AccessTokens")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
     }
 }
 
@@ -149,7 +151,10 @@ impl AccessTokens {
         if header.alg != Algorithm::EdDSA || header.typ.as_deref() != Some(TYPE) {
             return Err(TokenError::Invalid);
         }
-        let key = header.kid.and_then(|kid| self.keys.get(&kid)).ok_or(TokenError::Invalid)?;
+        let key = header
+            .kid
+            .and_then(|kid| self.keys.get(&kid))
+            .ok_or(TokenError::Invalid)?;
         let data = jsonwebtoken::decode::<Claims>(token, &key.decoding_key, &self.validation);
         let claims = data.map_err(|_| TokenError::Invalid)?.claims;
         check_times(&claims, now.timestamp())?;
@@ -166,7 +171,9 @@ impl AccessTokens {
             alg: "EdDSA".to_owned(),
             usage: "sig".to_owned(),
         };
-        Jwks { keys: self.keys.iter().map(jwk).collect() }
+        Jwks {
+            keys: self.keys.iter().map(jwk).collect(),
+        }
     }
 }
 
@@ -198,7 +205,9 @@ fn signing_key(seed: &SecretKey) -> SigningKey {
 }
 
 fn encoding_key(key: &SigningKey) -> EncodingKey {
-    let document = key.to_pkcs8_der().expect("an Ed25519 key always has a PKCS#8 form");
+    let document = key
+        .to_pkcs8_der()
+        .expect("an Ed25519 key always has a PKCS#8 form");
     EncodingKey::from_ed_der(document.as_bytes())
 }
 
@@ -208,7 +217,13 @@ fn public_key(key: &SigningKey) -> (String, PublicKey) {
     let x = URL_SAFE_NO_PAD.encode(bytes);
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
     let kid = URL_SAFE_NO_PAD.encode(Sha256::digest(canonical));
-    (kid, PublicKey { x, decoding_key: DecodingKey::from_ed_der(&bytes) })
+    (
+        kid,
+        PublicKey {
+            x,
+            decoding_key: DecodingKey::from_ed_der(&bytes),
+        },
+    )
 }
 
 fn seconds(duration: Duration) -> i64 {
@@ -260,7 +275,10 @@ mod tests {
         let token = issue(&tokens());
         assert_eq!(tokens().verify(&token, at(NOW)), Ok(player()));
         assert_eq!(tokens().verify(&token, at(NOW + 929)), Ok(player()));
-        assert_eq!(tokens().verify(&token, at(NOW + 930)), Err(TokenError::Expired));
+        assert_eq!(
+            tokens().verify(&token, at(NOW + 930)),
+            Err(TokenError::Expired)
+        );
     }
 
     #[test]
@@ -270,7 +288,10 @@ mod tests {
             AccessTokens::new(&keys(1), "https://them", "game"),
             AccessTokens::new(&keys(1), "https://us", "shop"),
         ] {
-            assert_eq!(tokens().verify(&issue(&other), at(NOW)), Err(TokenError::Invalid));
+            assert_eq!(
+                tokens().verify(&issue(&other), at(NOW)),
+                Err(TokenError::Invalid)
+            );
         }
     }
 
@@ -286,7 +307,10 @@ mod tests {
     #[test]
     fn every_claim_is_required() {
         let header = tokens().header;
-        assert_eq!(tokens().verify(&signed(&header, &claims()), at(NOW)), Ok(player()));
+        assert_eq!(
+            tokens().verify(&signed(&header, &claims()), at(NOW)),
+            Ok(player())
+        );
         for name in ["iss", "aud", "sub", "iat", "nbf", "exp", "jti"] {
             let mut claims = claims();
             claims.as_object_mut().unwrap().remove(name);
@@ -299,9 +323,18 @@ mod tests {
     fn another_type_or_key_name_is_refused() {
         let ours = tokens().header;
         for header in [
-            Header { typ: Some("JWT".to_owned()), ..ours.clone() },
-            Header { typ: None, ..ours.clone() },
-            Header { kid: Some("unknown".to_owned()), ..ours.clone() },
+            Header {
+                typ: Some("JWT".to_owned()),
+                ..ours.clone()
+            },
+            Header {
+                typ: None,
+                ..ours.clone()
+            },
+            Header {
+                kid: Some("unknown".to_owned()),
+                ..ours.clone()
+            },
             Header { kid: None, ..ours },
         ] {
             let verdict = tokens().verify(&signed(&header, &claims()), at(NOW));
@@ -312,9 +345,15 @@ mod tests {
     #[test]
     fn another_algorithm_is_refused_even_with_the_public_key_as_its_secret() {
         let public = URL_SAFE_NO_PAD.decode(&tokens().jwks().keys[0].x).unwrap();
-        let header = Header { alg: Algorithm::HS256, ..tokens().header };
+        let header = Header {
+            alg: Algorithm::HS256,
+            ..tokens().header
+        };
         let forged = jsonwebtoken::encode(&header, &claims(), &EncodingKey::from_secret(&public));
-        assert_eq!(tokens().verify(&forged.unwrap(), at(NOW)), Err(TokenError::Invalid));
+        assert_eq!(
+            tokens().verify(&forged.unwrap(), at(NOW)),
+            Err(TokenError::Invalid)
+        );
         let none = URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#);
         let token = format!("{none}.{}.", URL_SAFE_NO_PAD.encode(claims().to_string()));
         assert_eq!(tokens().verify(&token, at(NOW)), Err(TokenError::Invalid));

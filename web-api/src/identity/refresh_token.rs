@@ -38,7 +38,9 @@ impl RefreshTokens {
 
 /// What the store keeps of a token; `None` for a text that is no token of ours.
 pub(crate) fn hash(token: &str) -> Option<[u8; 32]> {
-    let is_token = URL_SAFE_NO_PAD.decode(token).is_ok_and(|bytes| bytes.len() == 32);
+    let is_token = URL_SAFE_NO_PAD
+        .decode(token)
+        .is_ok_and(|bytes| bytes.len() == 32);
     is_token.then(|| Sha256::digest(token).into())
 }
 

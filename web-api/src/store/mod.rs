@@ -92,7 +92,10 @@ pub enum Rotation {
     Rotated { player: PlayerId },
     /// The old token was spent less than the grace ago by a client that may not have heard the
     /// answer: it gets the very same successor again. `successor_seed` is what was stored with it.
-    Repeated { player: PlayerId, successor_seed: Vec<u8> },
+    Repeated {
+        player: PlayerId,
+        successor_seed: Vec<u8>,
+    },
     /// The token was used again after its successor: the whole family is revoked now.
     Reused { player: PlayerId },
     /// Unknown, expired or revoked.
@@ -224,54 +227,183 @@ pub struct RememberedAnswer {
 #[expect(unused_variables, clippy::unused_async, reason = "signatures only")]
 impl Store {
     /// Opens `postgres://…` or `sqlite:…` (also `sqlite::memory:`) with at most `connections_max` connections.
-    pub async fn connect(url: &str, connections_max: u32) -> Result<Self, StoreError> { unimplemented!() }
+    pub async fn connect(url: &str, connections_max: u32) -> Result<Self, StoreError> {
+        unimplemented!()
+    }
     /// Brings the schema up to date. Safe to call from several processes at once.
-    pub async fn migrate(&self) -> Result<(), StoreError> { unimplemented!() }
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        unimplemented!()
+    }
     /// Undoes the newest migration; returns its version, `None` when none was applied.
-    pub async fn migrate_down(&self) -> Result<Option<i64>, StoreError> { unimplemented!() }
+    pub async fn migrate_down(&self) -> Result<Option<i64>, StoreError> {
+        unimplemented!()
+    }
     /// (version, description, applied) of every known migration.
-    pub async fn migration_status(&self) -> Result<Vec<(i64, String, bool)>, StoreError> { unimplemented!() }
+    pub async fn migration_status(&self) -> Result<Vec<(i64, String, bool)>, StoreError> {
+        unimplemented!()
+    }
     /// One cheap round trip, for readiness.
-    pub async fn ping(&self) -> Result<(), StoreError> { unimplemented!() }
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        unimplemented!()
+    }
 
-    pub async fn create_guest(&self, guest: NewGuest) -> Result<Player, StoreError> { unimplemented!() }
-    pub async fn device(&self, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> { unimplemented!() }
-    pub async fn player(&self, id: PlayerId) -> Result<Option<PlayerRow>, StoreError> { unimplemented!() }
-    pub async fn rename_player(&self, id: PlayerId, version: i64, display_name: &str, now: DateTime<Utc>) -> Result<Update<PlayerRow>, StoreError> { unimplemented!() }
-    pub async fn insert_refresh_token(&self, token: NewRefreshToken) -> Result<(), StoreError> { unimplemented!() }
-    pub async fn rotate_refresh_token(&self, rotate: RotateRefreshToken) -> Result<Rotation, StoreError> { unimplemented!() }
+    pub async fn create_guest(&self, guest: NewGuest) -> Result<Player, StoreError> {
+        unimplemented!()
+    }
+    pub async fn device(&self, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        unimplemented!()
+    }
+    pub async fn player(&self, id: PlayerId) -> Result<Option<PlayerRow>, StoreError> {
+        unimplemented!()
+    }
+    pub async fn rename_player(
+        &self,
+        id: PlayerId,
+        version: i64,
+        display_name: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Update<PlayerRow>, StoreError> {
+        unimplemented!()
+    }
+    pub async fn insert_refresh_token(&self, token: NewRefreshToken) -> Result<(), StoreError> {
+        unimplemented!()
+    }
+    pub async fn rotate_refresh_token(
+        &self,
+        rotate: RotateRefreshToken,
+    ) -> Result<Rotation, StoreError> {
+        unimplemented!()
+    }
     /// Revokes the whole family of the token with this hash (logout). Unknown tokens change nothing.
-    pub async fn revoke_refresh_family(&self, hash: &[u8; 32]) -> Result<(), StoreError> { unimplemented!() }
+    pub async fn revoke_refresh_family(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        unimplemented!()
+    }
 
-    pub async fn insert_session(&self, session: NewSession) -> Result<SessionRow, StoreError> { unimplemented!() }
-    pub async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<SessionRow>, StoreError> { unimplemented!() }
-    pub async fn session_of_match(&self, id: MatchId, now: DateTime<Utc>) -> Result<Option<SessionRow>, StoreError> { unimplemented!() }
+    pub async fn insert_session(&self, session: NewSession) -> Result<SessionRow, StoreError> {
+        unimplemented!()
+    }
+    pub async fn session(
+        &self,
+        id: SessionId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<SessionRow>, StoreError> {
+        unimplemented!()
+    }
+    pub async fn session_of_match(
+        &self,
+        id: MatchId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<SessionRow>, StoreError> {
+        unimplemented!()
+    }
     /// Newest first, at most `limit`.
-    pub async fn list_sessions(&self, filter: &SessionFilter, after: Option<After>, limit: u16, now: DateTime<Utc>) -> Result<Vec<SessionRow>, StoreError> { unimplemented!() }
+    pub async fn list_sessions(
+        &self,
+        filter: &SessionFilter,
+        after: Option<After>,
+        limit: u16,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<SessionRow>, StoreError> {
+        unimplemented!()
+    }
     /// Moves a session to `next` when [`SessionState::can_become`] allows it; `Ok(None)` when there is no such session, `Err(state)` inside when the edge is illegal.
-    pub async fn transition(&self, id: SessionId, next: SessionState, now: DateTime<Utc>) -> Result<Option<Result<SessionRow, SessionState>>, StoreError> { unimplemented!() }
+    pub async fn transition(
+        &self,
+        id: SessionId,
+        next: SessionState,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Result<SessionRow, SessionState>>, StoreError> {
+        unimplemented!()
+    }
     /// Holds a seat in one transaction: expired holds are dropped first, the lowest free seat is given, never one seat twice.
-    pub async fn reserve_seat(&self, wish: SeatWish) -> Result<Reservation, StoreError> { unimplemented!() }
+    pub async fn reserve_seat(&self, wish: SeatWish) -> Result<Reservation, StoreError> {
+        unimplemented!()
+    }
     /// Gives a player's seat back. True when they had one.
-    pub async fn release_seat(&self, session: SessionId, player: PlayerId, now: DateTime<Utc>) -> Result<bool, StoreError> { unimplemented!() }
+    pub async fn release_seat(
+        &self,
+        session: SessionId,
+        player: PlayerId,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        unimplemented!()
+    }
     /// The seat that a player holds or has reserved in a session.
-    pub async fn seat_of(&self, session: SessionId, player: PlayerId, now: DateTime<Utc>) -> Result<Option<Seat>, StoreError> { unimplemented!() }
+    pub async fn seat_of(
+        &self,
+        session: SessionId,
+        player: PlayerId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Seat>, StoreError> {
+        unimplemented!()
+    }
     /// Makes the seats and states of an instance's sessions equal to what it reports: reported seats become taken, taken seats that it no longer reports are freed, reservations stay until they expire. Illegal state edges are ignored. Returns the reported matches that no live session of this instance run has (the instance should stop them).
-    pub async fn apply_reports(&self, instance: InstanceId, epoch: InstanceEpoch, reports: &[MatchReport], now: DateTime<Utc>) -> Result<Vec<MatchId>, StoreError> { unimplemented!() }
+    pub async fn apply_reports(
+        &self,
+        instance: InstanceId,
+        epoch: InstanceEpoch,
+        reports: &[MatchReport],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<MatchId>, StoreError> {
+        unimplemented!()
+    }
     /// Marks every live session of these instances as failed, apart from those of the given run; returns how many.
-    pub async fn fail_sessions_of(&self, instance: InstanceId, except: Option<InstanceEpoch>, now: DateTime<Utc>) -> Result<u64, StoreError> { unimplemented!() }
+    pub async fn fail_sessions_of(
+        &self,
+        instance: InstanceId,
+        except: Option<InstanceEpoch>,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        unimplemented!()
+    }
     /// (instance, epoch) of all live sessions, to find those whose instance is gone.
-    pub async fn instances_with_live_sessions(&self) -> Result<Vec<(InstanceId, InstanceEpoch)>, StoreError> { unimplemented!() }
+    pub async fn instances_with_live_sessions(
+        &self,
+    ) -> Result<Vec<(InstanceId, InstanceEpoch)>, StoreError> {
+        unimplemented!()
+    }
 
     /// Stores a result, each player's history and totals and the session's end in one transaction, once per match. Aborted matches enter the history but not the totals.
-    pub async fn store_result(&self, result: &MatchResult, now: DateTime<Utc>) -> Result<ResultOutcome, StoreError> { unimplemented!() }
-    pub async fn player_stats(&self, player: PlayerId) -> Result<Vec<GameStats>, StoreError> { unimplemented!() }
+    pub async fn store_result(
+        &self,
+        result: &MatchResult,
+        now: DateTime<Utc>,
+    ) -> Result<ResultOutcome, StoreError> {
+        unimplemented!()
+    }
+    pub async fn player_stats(&self, player: PlayerId) -> Result<Vec<GameStats>, StoreError> {
+        unimplemented!()
+    }
     /// Newest first, at most `limit`.
-    pub async fn player_matches(&self, player: PlayerId, after: Option<After>, limit: u16) -> Result<Vec<MatchRecord>, StoreError> { unimplemented!() }
+    pub async fn player_matches(
+        &self,
+        player: PlayerId,
+        after: Option<After>,
+        limit: u16,
+    ) -> Result<Vec<MatchRecord>, StoreError> {
+        unimplemented!()
+    }
 
-    pub async fn remembered_answer(&self, player: PlayerId, key: &str, now: DateTime<Utc>) -> Result<Option<RememberedAnswer>, StoreError> { unimplemented!() }
+    pub async fn remembered_answer(
+        &self,
+        player: PlayerId,
+        key: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<RememberedAnswer>, StoreError> {
+        unimplemented!()
+    }
     /// Keeps the first answer of a key; a later one for the same key changes nothing.
-    pub async fn remember_answer(&self, player: PlayerId, key: &str, answer: &RememberedAnswer, expires_at: DateTime<Utc>) -> Result<(), StoreError> { unimplemented!() }
+    pub async fn remember_answer(
+        &self,
+        player: PlayerId,
+        key: &str,
+        answer: &RememberedAnswer,
+        expires_at: DateTime<Utc>,
+    ) -> Result<(), StoreError> {
+        unimplemented!()
+    }
     /// Deletes expired refresh tokens, remembered answers and seat holds; returns how many rows.
-    pub async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> { unimplemented!() }
+    pub async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, StoreError> {
+        unimplemented!()
+    }
 }
