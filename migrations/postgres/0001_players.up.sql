@@ -22,13 +22,13 @@ CREATE INDEX devices_of_player ON devices (player_id);
 -- A login is a family of refresh tokens. Its row is what a rotation locks, so that a family can
 -- be revoked while one of its tokens is being replaced.
 CREATE TABLE logins (
-    id            UUID   PRIMARY KEY,
-    player_id     UUID   NOT NULL REFERENCES players (id) ON DELETE CASCADE,
-    created_at_ms BIGINT NOT NULL,
+    id            UUID    PRIMARY KEY,
+    player_id     UUID    NOT NULL REFERENCES players (id) ON DELETE CASCADE,
+    created_at_ms BIGINT  NOT NULL,
     -- End of its newest token.
-    expires_at_ms BIGINT NOT NULL,
-    -- Logged out, or killed because a spent token came back. NULL while it is good.
-    revoked_at_ms BIGINT
+    expires_at_ms BIGINT  NOT NULL,
+    -- Logged out, or killed because a spent token came back.
+    revoked       BOOLEAN NOT NULL DEFAULT FALSE
 );
 CREATE INDEX logins_of_player ON logins (player_id);
 CREATE INDEX logins_by_end ON logins (expires_at_ms);

@@ -27,8 +27,8 @@ CREATE TABLE logins (
     created_at_ms INTEGER NOT NULL,
     -- End of its newest token.
     expires_at_ms INTEGER NOT NULL,
-    -- Logged out, or killed because a spent token came back. NULL while it is good.
-    revoked_at_ms INTEGER
+    -- Logged out, or killed because a spent token came back.
+    revoked       INTEGER NOT NULL DEFAULT 0 CHECK (revoked IN (0, 1))
 ) STRICT;
 CREATE INDEX logins_of_player ON logins (player_id);
 CREATE INDEX logins_by_end ON logins (expires_at_ms);
