@@ -31,50 +31,18 @@ pub struct RateDecision {
 #[expect(unused_variables, clippy::unused_async, reason = "signatures only")]
 impl Cache {
     /// In-memory cache of this process with at most `entries_max` entries.
-    pub fn memory(clock: gameserver_contract::clock::SharedClock, entries_max: usize) -> Self {
-        unimplemented!()
-    }
+    pub fn memory(clock: gameserver_contract::clock::SharedClock, entries_max: usize) -> Self { unimplemented!() }
     /// Redis at `redis://…` or `rediss://…`, every key under `prefix`.
-    pub async fn redis(url: &str, prefix: &str) -> Result<Self, CacheError> {
-        unimplemented!()
-    }
-    pub async fn ping(&self) -> Result<(), CacheError> {
-        unimplemented!()
-    }
+    pub async fn redis(url: &str, prefix: &str) -> Result<Self, CacheError> { unimplemented!() }
+    pub async fn ping(&self) -> Result<(), CacheError> { unimplemented!() }
     /// Sets a value that ends after `lifetime`.
-    pub async fn put(&self, key: &str, value: &[u8], lifetime: Duration) -> Result<(), CacheError> {
-        unimplemented!()
-    }
+    pub async fn put(&self, key: &str, value: &[u8], lifetime: Duration) -> Result<(), CacheError> { unimplemented!() }
     /// Sets a value only where none is; true when it was set (leases, single use).
-    pub async fn put_if_absent(
-        &self,
-        key: &str,
-        value: &[u8],
-        lifetime: Duration,
-    ) -> Result<bool, CacheError> {
-        unimplemented!()
-    }
-    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, CacheError> {
-        unimplemented!()
-    }
-    pub async fn remove(&self, key: &str) -> Result<(), CacheError> {
-        unimplemented!()
-    }
+    pub async fn put_if_absent(&self, key: &str, value: &[u8], lifetime: Duration) -> Result<bool, CacheError> { unimplemented!() }
+    pub async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, CacheError> { unimplemented!() }
+    pub async fn remove(&self, key: &str) -> Result<(), CacheError> { unimplemented!() }
     /// All live (key, value) pairs whose key starts with `prefix`, sorted by key, at most `limit`.
-    pub async fn scan(
-        &self,
-        prefix: &str,
-        limit: usize,
-    ) -> Result<Vec<(String, Vec<u8>)>, CacheError> {
-        unimplemented!()
-    }
+    pub async fn scan(&self, prefix: &str, limit: usize) -> Result<Vec<(String, Vec<u8>)>, CacheError> { unimplemented!() }
     /// Counts one request against `limit` per `window` (fixed window, atomic).
-    pub async fn count(
-        &self,
-        key: &str,
-        limit: u32,
-        window: Duration,
-    ) -> Result<RateDecision, CacheError> {
-        unimplemented!()
-    }
+    pub async fn count(&self, key: &str, limit: u32, window: Duration) -> Result<RateDecision, CacheError> { unimplemented!() }
 }
