@@ -4,3 +4,6 @@
 
 pub mod cache;
 pub mod store;
+
+#[cfg(test)]
+mod test_servers;
