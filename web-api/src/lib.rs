@@ -18,6 +18,8 @@ pub mod cache;
 pub mod store;
 
 #[cfg(test)]
+mod test_servers;
+#[cfg(test)]
 mod tests;
 
 pub use config::{Keys, Limits, RateLimits, SecretKey, WebApiConfig};

@@ -95,10 +95,9 @@ impl App {
         })
     }
 
-    /// The current time, cut to the microseconds that every database keeps.
+    /// The current time, cut to the milliseconds that the database and tickets keep.
     pub(crate) fn now(&self) -> DateTime<Utc> {
-        let now = self.clock.now();
-        DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+        DateTime::from_timestamp_millis(self.clock.now_ms()).unwrap_or_default()
     }
 
     /// Runs a piece of work to its end even when whoever waits for it goes away: a write that is
