@@ -84,7 +84,7 @@ codes! {
     IdempotencyInProgress = "idempotency.in_progress", CONFLICT "409",
         "A request with the same idempotency key is still being done.";
     PreconditionRequired = "precondition.required", PRECONDITION_REQUIRED "428",
-        "Changing this needs an If-Match header with the ETag that was read.";
+        "Changing this needs an If-Match header with the version tag that was read.";
     PreconditionFailed = "precondition.failed", PRECONDITION_FAILED "412",
         "The resource has changed since it was read.";
     RateLimited = "rate.limited", TOO_MANY_REQUESTS "429",

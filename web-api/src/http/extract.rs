@@ -123,7 +123,7 @@ impl PageQuery {
     }
 }
 
-/// The version that a change was made from: the ETag that a client read before.
+/// The version that a change was made from: the `ETag` that a client read before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct IfMatch(pub(crate) i64);
 
@@ -144,7 +144,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
     }
 }
 
-/// The ETag of a version, as [`IfMatch`] reads it.
+/// The `ETag` of a version, as [`IfMatch`] reads it.
 pub(crate) fn version_tag(version: i64) -> String {
     format!("\"v{version}\"")
 }

@@ -99,7 +99,11 @@ impl HttpState {
 /// The whole REST face, ready to be served.
 pub(crate) fn router(state: HttpState) -> Router {
     let routes: Router<HttpState> = routes(&state).into();
-    let routes = routes.merge(openapi::pages());
+    with_layers(routes.merge(openapi::pages()), state)
+}
+
+/// Puts around some routes what every request needs, the outermost layer last.
+pub(crate) fn with_layers(routes: Router<HttpState>, state: HttpState) -> Router {
     let app = state.app.clone();
     routes
         .fallback(context::not_found)

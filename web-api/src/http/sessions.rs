@@ -101,7 +101,7 @@ async fn create_session(
         let location = format!("{BASE_PATH}/sessions/{}", session.id);
         Ok(new_answer(StatusCode::CREATED, &session, Some(location)))
     };
-    answer_once(&app, request.once.as_ref(), create).await
+    Box::pin(answer_once(&app, request.once.as_ref(), create)).await
 }
 
 /// Public sessions, newest first.
@@ -188,7 +188,7 @@ async fn join_session(
         let answer = app.join_session(id, login.player, &request.body).await?;
         Ok(new_answer(StatusCode::OK, &answer, None))
     };
-    answer_once(&app, request.once.as_ref(), join).await
+    Box::pin(answer_once(&app, request.once.as_ref(), join)).await
 }
 
 /// Leaves a session: gives the seat back and closes the connection. Repeating it is harmless.
