@@ -148,7 +148,7 @@ async fn a_logout_ends_every_token_of_the_family(subject: Subject) {
 async fn of_many_uses_of_one_token_one_rotates_and_the_others_repeat_it(subject: Subject) {
     login(&subject, 1).await;
     let mut uses = tokio::task::JoinSet::new();
-    for new in 100..116 {
+    for new in 100..164 {
         let store = subject.store.clone();
         uses.spawn(async move {
             (

@@ -82,7 +82,7 @@ async fn a_rename_from_an_old_version_changes_nothing(subject: Subject) {
 async fn of_many_renames_from_one_version_one_wins(subject: Subject) {
     let player = subject.player().await;
     let mut renames = tokio::task::JoinSet::new();
-    for number in 0..16 {
+    for number in 0..64 {
         let store = subject.store.clone();
         let name = format!("Bob {number}");
         renames.spawn(async move { store.rename_player(player, 1, &name, at(1)).await.unwrap() });

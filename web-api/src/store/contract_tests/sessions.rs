@@ -263,7 +263,7 @@ async fn a_session_moves_along_allowed_edges_only(subject: Subject) {
 async fn of_many_transitions_to_one_state_one_is_made(subject: Subject) {
     let session = subject.session(4).await.session.id;
     let mut moves = tokio::task::JoinSet::new();
-    for _ in 0..16 {
+    for _ in 0..64 {
         let store = subject.store.clone();
         let next = SessionState::Running;
         moves.spawn(async move {
