@@ -262,6 +262,8 @@ pub struct RateLimits {
     pub logins_per_device: Option<u32>,
     /// Calls of everything else per player. Default 600.
     pub requests_per_player: Option<u32>,
+    /// Sessions opened per player: each takes a place on an instance. Default 30.
+    pub sessions_per_player: Option<u32>,
 }
 
 impl Default for RateLimits {
@@ -270,6 +272,7 @@ impl Default for RateLimits {
             auth_per_address: Some(20),
             logins_per_device: Some(5),
             requests_per_player: Some(600),
+            sessions_per_player: Some(30),
         }
     }
 }
@@ -280,6 +283,7 @@ impl RateLimits {
         auth_per_address: None,
         logins_per_device: None,
         requests_per_player: None,
+        sessions_per_player: None,
     };
 }
 

@@ -39,6 +39,12 @@ impl App {
         refuse_over_limit(self.count("device", device.0.as_bytes(), limit).await?)
     }
 
+    /// Counts a session that a player opens.
+    pub(super) async fn count_session(&self, player: PlayerId) -> Result<(), Error> {
+        let limit = self.rate_limits.sessions_per_player;
+        refuse_over_limit(self.count("session", player.0.as_bytes(), limit).await?)
+    }
+
     /// Counts a try of a join code.
     pub(super) async fn count_join_code(
         &self,

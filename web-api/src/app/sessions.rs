@@ -36,12 +36,15 @@ impl App {
         create: CreateSession,
     ) -> Result<SessionRow, Error> {
         let wishes = CleanWishes::of(create)?;
+        self.count_session(host).await?;
         let instances = self.fleet.instances().await?;
         self.check_game(&instances, &wishes).await?;
         let found = candidates(&instances, wishes.as_wish());
         let mut failure = Error::NoCapacity;
         for instance in found.into_iter().take(INSTANCES_TRIED_MAX) {
             match self.open_on(instance, host, &wishes).await {
+                // Its last place went to somebody else since its last heartbeat.
+                Err(Error::InstanceUnavailable(cause)) if cause.is_full() => {}
                 Err(Error::InstanceUnavailable(cause)) => {
                     failure = Error::InstanceUnavailable(cause);
                 }

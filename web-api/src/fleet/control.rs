@@ -12,7 +12,7 @@ use gameserver_control::{
 };
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Response, Status};
+use tonic::{Code, Response, Status};
 
 use super::InstanceRecord;
 use crate::config::{INSTANCE_CALL_DEADLINE, INSTANCES_MAX};
@@ -38,6 +38,13 @@ pub(crate) enum ControlError {
     /// No answer within the deadline.
     #[error("call the instance within {INSTANCE_CALL_DEADLINE:?}")]
     Deadline,
+}
+
+impl ControlError {
+    /// True when the instance answered that it has no room.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code() == Code::ResourceExhausted)
+    }
 }
 
 impl ControlClients {

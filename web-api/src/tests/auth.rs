@@ -49,15 +49,15 @@ async fn a_device_logs_the_same_guest_in_again_and_its_secret_is_shown_once() {
 async fn a_wrong_secret_and_an_unknown_device_are_answered_alike() {
     let world = World::new().await;
     let device = world.guest().await.device.unwrap();
-    let try_login = async |id: Uuid, secret: &str| {
+    let try_login = async |peer: &str, id: Uuid, secret: &str| {
         let body = json!({"device_id": id, "device_secret": secret});
         let call = world
             .call(Method::POST, "auth/guest")
             .header("x-request-id", "same");
-        call.json(&body).send().await
+        call.from(peer).json(&body).send().await
     };
-    let wrong = try_login(device.id.0, "wrong").await;
-    let unknown = try_login(Uuid::from_u128(1), &device.secret).await;
+    let wrong = try_login("192.0.2.3", device.id.0, "wrong").await;
+    let unknown = try_login("192.0.2.4", Uuid::from_u128(1), &device.secret).await;
     wrong.refused(401, "auth.invalid_credentials");
     assert_eq!(wrong.bytes, unknown.bytes);
     assert_eq!(wrong.headers, unknown.headers);

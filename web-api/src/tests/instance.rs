@@ -13,6 +13,7 @@ use gameserver_control::{
     StartMatchAnswer, StartMatchRequest, StopMatchAnswer, StopMatchRequest, Transport,
 };
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
@@ -50,6 +51,10 @@ pub(crate) enum Mood {
     Willing,
     /// Refuses every call.
     Broken,
+    /// Says that it has no room.
+    Full,
+    /// Answers once the test allows it.
+    Slow,
     /// Knows none of the matches that it is asked about.
     Forgetful,
 }
@@ -66,6 +71,10 @@ struct State {
 pub(crate) struct FakeInstance {
     pub(crate) id: InstanceId,
     pub(crate) epoch: InstanceEpoch,
+    /// Rings when a slow instance is asked to start a match.
+    pub(crate) asked: Arc<Notify>,
+    /// Lets a slow instance answer.
+    pub(crate) allowed: Arc<Notify>,
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
@@ -82,6 +91,8 @@ impl FakeInstance {
         let instance = Self {
             id: InstanceId(Uuid::from_u128(id)),
             epoch: InstanceEpoch(1),
+            asked: Arc::default(),
+            allowed: Arc::default(),
             address: listener.local_addr().unwrap(),
             state: Arc::new(Mutex::new(state)),
         };
@@ -159,7 +170,8 @@ impl FakeInstance {
         let mut state = self.state.lock().unwrap();
         state.calls.push(call);
         match state.mood {
-            Mood::Willing => Ok(true),
+            Mood::Willing | Mood::Slow => Ok(true),
+            Mood::Full => Err(Status::resource_exhausted("full, says the test")),
             Mood::Forgetful => Ok(false),
             Mood::Broken => Err(Status::internal("broken by the test")),
         }
@@ -173,6 +185,11 @@ impl InstanceControl for FakeInstance {
         request: Request<StartMatchRequest>,
     ) -> Result<Response<StartMatchAnswer>, Status> {
         self.record(Call::Start(request.into_inner()))?;
+        let mood = self.state.lock().unwrap().mood;
+        if mood == Mood::Slow {
+            self.asked.notify_one();
+            self.allowed.notified().await;
+        }
         Ok(Response::new(StartMatchAnswer {}))
     }
 

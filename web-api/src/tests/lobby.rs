@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::instance::Mood;
 use super::world::{World, config, report};
+use crate::config::{RateLimits, WebApiConfig};
 use crate::store::SessionFilter;
 
 #[tokio::test]
@@ -155,6 +156,54 @@ async fn when_the_instance_fails_so_does_the_session() {
         .await
         .unwrap();
     assert_eq!(failed.len(), 1);
+}
+
+#[tokio::test]
+async fn an_instance_that_turns_out_to_be_full_is_no_failure() {
+    let world = World::new().await;
+    let host = world.guest().await;
+    world.instance.set_mood(Mood::Full);
+    let answer = world
+        .post("sessions", &host, json!({"game": "arena"}))
+        .await;
+    answer.refused(503, "fleet.no_capacity");
+}
+
+#[tokio::test]
+async fn a_session_is_opened_to_the_end_when_its_client_hangs_up() {
+    let world = World::new().await;
+    let host = world.guest().await;
+    world.instance.set_mood(Mood::Slow);
+    let body = json!({"game": "arena"});
+    tokio::select! {
+        _ = world.post("sessions", &host, body) => panic!("answered too early"),
+        () = world.instance.asked.notified() => {}
+    }
+    world.instance.allowed.notify_one();
+    assert!(world.app.finish(std::time::Duration::from_secs(5)).await);
+    let page: Page<Session> = world.get("sessions?state=filling", &host).await.expect(200);
+    assert_eq!(page.items.len(), 1);
+}
+
+#[tokio::test]
+async fn nobody_fills_the_fleet_alone() {
+    let limits = RateLimits {
+        sessions_per_player: Some(1),
+        ..RateLimits::default()
+    };
+    let world = World::without_instance(WebApiConfig {
+        rate_limits: limits,
+        ..config()
+    })
+    .await;
+    world.register().await;
+    let (host, other) = (world.guest().await, world.guest().await);
+    world.session(&host).await;
+    let answer = world
+        .post("sessions", &host, json!({"game": "arena"}))
+        .await;
+    answer.refused(429, "rate.limited");
+    world.session(&other).await;
 }
 
 #[tokio::test]

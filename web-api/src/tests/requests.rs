@@ -55,7 +55,7 @@ async fn an_unknown_method_is_refused_with_those_that_are_known() {
 #[tokio::test]
 async fn a_body_that_is_no_json_is_refused_with_its_place() {
     let world = World::new().await;
-    for body in ["", "{", "{\"a\":}", "[1,", "{} {}"] {
+    for body in ["", "{", "{\"device_id\":}", "{\"device_id\"", "{} {}"] {
         let answer = world
             .call(Method::POST, "auth/guest")
             .text(body)
@@ -91,6 +91,17 @@ async fn an_unknown_field_or_a_wrong_type_is_refused_with_its_pointer() {
             "{detail}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_array_is_not_read_as_the_fields_in_their_order() {
+    let world = World::new().await;
+    let answer = world
+        .call(Method::POST, "auth/guest")
+        .text(" []")
+        .send()
+        .await;
+    answer.refused(422, "request.invalid");
 }
 
 #[tokio::test]
