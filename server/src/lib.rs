@@ -1,1 +1,21 @@
-//! Placeholder.
+//! Hosts matches of any game: a gateway that lets players in, worker threads that step one Bevy
+//! App a match, and the instance's side of the control plane.
+//!
+//! This library names no game. A studio's own binary is [`Instance::start`] with
+//! `Games::default().with::<MyGame>()?`.
+//!
+//! Reading order: [`instance`], [`config`], [`games`], [`gateway`], [`host`], [`simulation`],
+//! [`control`], [`telemetry`].
+
+pub mod config;
+pub mod control;
+pub mod games;
+pub mod gateway;
+pub mod host;
+pub mod instance;
+pub mod simulation;
+pub mod telemetry;
+
+pub use config::InstanceConfig;
+pub use games::Games;
+pub use instance::{Instance, StartError};

@@ -1,1 +1,33 @@
-//! Placeholder.
+//! The engine that knows no game: what server and clients share to simulate one match.
+//!
+//! A user writes one crate that implements [`game::Game`]; everything else (transport, tickets,
+//! ticks, prediction, rollback, results) is the engine's. This crate does no I/O and reads no
+//! clock: a simulation sees its tick, its inputs and a seeded random source, nothing else.
+//!
+//! Reading order: [`game`], [`tick`], [`input`], [`player`], [`flow`], [`determinism`],
+//! [`protocol`], [`bot`].
+
+pub mod bot;
+pub mod determinism;
+pub mod flow;
+pub mod game;
+pub mod input;
+pub mod player;
+pub mod protocol;
+pub mod tick;
+
+pub use gameserver_contract as contract;
+
+/// What a game's crate usually needs.
+pub mod prelude {
+    pub use gameserver_contract::game::{GameDescriptor, GameMode, NetcodeModel};
+    pub use gameserver_contract::ids::Seat;
+
+    pub use crate::bot::BotPolicy;
+    pub use crate::determinism::MatchRng;
+    pub use crate::flow::{MatchOver, MatchPhase, MatchSettings, MatchStatus, Standing};
+    pub use crate::game::{Game, PredictedState};
+    pub use crate::input::{InputRefusal, PlayerAction, PlayerInput};
+    pub use crate::player::{Avatar, PlayerJoined, PlayerLeft, Simulated};
+    pub use crate::tick::{CurrentTick, TickSystems};
+}

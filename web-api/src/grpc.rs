@@ -53,7 +53,6 @@ fn answer<T>(outcome: Result<T, Status>) -> Result<Response<T>, Status> {
 fn registry_status(error: RegistryError) -> Status {
     match error {
         RegistryError::Malformed(_) => Status::invalid_argument(error.to_string()),
-        RegistryError::Replaced => Status::failed_precondition(error.to_string()),
         RegistryError::Store(_) | RegistryError::Cache(_) => unavailable(&error),
     }
 }

@@ -135,12 +135,18 @@ pub struct MatchRecord {
 mod text_i64 {
     use serde::{Deserialize, Deserializer, Serializer};
 
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "the signature that serde calls"
+    )]
     pub(super) fn serialize<S: Serializer>(value: &i64, out: S) -> Result<S::Ok, S::Error> {
         out.collect_str(value)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<i64, D::Error> {
-        String::deserialize(input)?.parse().map_err(serde::de::Error::custom)
+        String::deserialize(input)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 
@@ -150,8 +156,10 @@ mod tests {
 
     #[test]
     fn secrets_are_not_printed() {
-        let login =
-            GuestLogin { device_id: None, device_secret: Some("planted-canary".to_owned()) };
+        let login = GuestLogin {
+            device_id: None,
+            device_secret: Some("planted-canary".to_owned()),
+        };
         assert!(!format!("{login:?}").contains("planted-canary"));
     }
 }

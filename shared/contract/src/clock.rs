@@ -27,7 +27,10 @@ pub type SharedClock = Arc<dyn Clock>;
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the wall clock"
+    )]
     fn now(&self) -> DateTime<Utc> {
         Utc::now()
     }
@@ -43,7 +46,9 @@ impl ManualClock {
     /// Starts at `unix_ms` milliseconds after 1970-01-01 UTC.
     #[must_use]
     pub fn at_ms(unix_ms: i64) -> Arc<Self> {
-        Arc::new(Self { unix_ms: AtomicI64::new(unix_ms) })
+        Arc::new(Self {
+            unix_ms: AtomicI64::new(unix_ms),
+        })
     }
 
     /// Moves the clock forward.

@@ -38,7 +38,9 @@ impl Entropy for SystemEntropy {
     ///
     /// When the operating system has no random source: no secret could be made safely then.
     fn fill(&self, bytes: &mut [u8]) {
-        SysRng.try_fill_bytes(bytes).expect("the operating system has a random source");
+        SysRng
+            .try_fill_bytes(bytes)
+            .expect("the operating system has a random source");
     }
 }
 
@@ -52,13 +54,18 @@ impl SeededEntropy {
     /// The same seed gives the same bytes.
     #[must_use]
     pub fn new(seed: u64) -> Arc<Self> {
-        Arc::new(Self { rng: Mutex::new(StdRng::seed_from_u64(seed)) })
+        Arc::new(Self {
+            rng: Mutex::new(StdRng::seed_from_u64(seed)),
+        })
     }
 }
 
 impl Entropy for SeededEntropy {
     fn fill(&self, bytes: &mut [u8]) {
-        self.rng.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(bytes);
+        self.rng
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .fill_bytes(bytes);
     }
 }
 

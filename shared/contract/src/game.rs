@@ -136,7 +136,10 @@ mod tests {
         let mut game = arena();
         assert_eq!(game.check(), Ok(()));
         game.modes[0].players_default = 65;
-        assert_eq!(game.check(), Err(DescriptorError::Players("ffa".to_owned())));
+        assert_eq!(
+            game.check(),
+            Err(DescriptorError::Players("ffa".to_owned()))
+        );
         game.snapshot_rate_hz = 61;
         assert_eq!(game.check(), Err(DescriptorError::SnapshotRate(61)));
         game.tick_rate_hz = 10;

@@ -102,7 +102,9 @@ impl GameId {
         if starts_well && text.len() <= Self::LENGTH_MAX && text.chars().all(allowed) {
             Ok(Self(text))
         } else {
-            Err(InvalidId { expected: "1 to 32 characters a-z, 0-9 or -, the first a letter" })
+            Err(InvalidId {
+                expected: "1 to 32 characters a-z, 0-9 or -, the first a letter",
+            })
         }
     }
 

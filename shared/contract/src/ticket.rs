@@ -106,7 +106,9 @@ impl TicketSigner {
     /// Signs with the Ed25519 key that this seed stands for.
     #[must_use]
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        Self { key: SigningKey::from_bytes(seed) }
+        Self {
+            key: SigningKey::from_bytes(seed),
+        }
     }
 
     /// Signs with a fresh key.
@@ -160,8 +162,15 @@ impl TicketVerifier {
         instance: InstanceId,
         epoch: InstanceEpoch,
     ) -> Result<Self, InvalidPublicKey> {
-        let keys = public_keys.iter().map(VerifyingKey::from_bytes).collect::<Result<_, _>>();
-        Ok(Self { keys: keys.map_err(|_| InvalidPublicKey)?, instance, epoch })
+        let keys = public_keys
+            .iter()
+            .map(VerifyingKey::from_bytes)
+            .collect::<Result<_, _>>();
+        Ok(Self {
+            keys: keys.map_err(|_| InvalidPublicKey)?,
+            instance,
+            epoch,
+        })
     }
 
     /// Reads a ticket, cheapest check first.
@@ -173,13 +182,21 @@ impl TicketVerifier {
         if text.len() > TEXT_LENGTH_MAX {
             return Err(TicketError::Malformed);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| TicketError::Malformed)?;
-        let claims_length =
-            bytes.len().checked_sub(SIGNATURE_LENGTH).ok_or(TicketError::Malformed)?;
+        let bytes = URL_SAFE_NO_PAD
+            .decode(text)
+            .map_err(|_| TicketError::Malformed)?;
+        let claims_length = bytes
+            .len()
+            .checked_sub(SIGNATURE_LENGTH)
+            .ok_or(TicketError::Malformed)?;
         let (claims, signature) = bytes.split_at(claims_length);
         let signature = Signature::from_slice(signature).map_err(|_| TicketError::Malformed)?;
         let signed = signed_bytes(claims);
-        if !self.keys.iter().any(|key| key.verify_strict(&signed, &signature).is_ok()) {
+        if !self
+            .keys
+            .iter()
+            .any(|key| key.verify_strict(&signed, &signature).is_ok())
+        {
             return Err(TicketError::BadSignature);
         }
         let ticket: JoinTicket =
@@ -259,21 +276,36 @@ mod tests {
     fn a_ticket_ends_at_its_expiry() {
         let text = signer().sign(&ticket());
         assert!(verifier().verify(&text, NOW_MS + 9_999).is_ok());
-        assert_eq!(verifier().verify(&text, NOW_MS + 10_000), Err(TicketError::Expired));
+        assert_eq!(
+            verifier().verify(&text, NOW_MS + 10_000),
+            Err(TicketError::Expired)
+        );
     }
 
     #[test]
     fn a_ticket_for_another_instance_or_run_is_refused() {
-        let elsewhere = JoinTicket { instance: InstanceId(Uuid::from_u128(9)), ..ticket() };
-        let earlier = JoinTicket { epoch: InstanceEpoch(5), ..ticket() };
+        let elsewhere = JoinTicket {
+            instance: InstanceId(Uuid::from_u128(9)),
+            ..ticket()
+        };
+        let earlier = JoinTicket {
+            epoch: InstanceEpoch(5),
+            ..ticket()
+        };
         assert_eq!(verify(&elsewhere), Err(TicketError::WrongInstance));
         assert_eq!(verify(&earlier), Err(TicketError::WrongInstance));
     }
 
     #[test]
     fn a_ticket_from_the_future_or_for_too_long_is_refused() {
-        let future = JoinTicket { issued_at_ms: NOW_MS + CLOCK_SKEW_MS + 1, ..ticket() };
-        let long = JoinTicket { expires_at_ms: NOW_MS + LIFETIME_MS_MAX + 1, ..ticket() };
+        let future = JoinTicket {
+            issued_at_ms: NOW_MS + CLOCK_SKEW_MS + 1,
+            ..ticket()
+        };
+        let long = JoinTicket {
+            expires_at_ms: NOW_MS + LIFETIME_MS_MAX + 1,
+            ..ticket()
+        };
         assert_eq!(verify(&future), Err(TicketError::BadTimes));
         assert_eq!(verify(&long), Err(TicketError::BadTimes));
     }
@@ -281,13 +313,19 @@ mod tests {
     #[test]
     fn a_ticket_of_an_unknown_key_is_refused() {
         let stranger = TicketSigner::from_seed(&[43; 32]).sign(&ticket());
-        assert_eq!(verifier().verify(&stranger, NOW_MS), Err(TicketError::BadSignature));
+        assert_eq!(
+            verifier().verify(&stranger, NOW_MS),
+            Err(TicketError::BadSignature)
+        );
     }
 
     #[test]
     fn an_oversized_text_is_refused_unread() {
         let text = "A".repeat(TEXT_LENGTH_MAX + 1);
-        assert_eq!(verifier().verify(&text, NOW_MS), Err(TicketError::Malformed));
+        assert_eq!(
+            verifier().verify(&text, NOW_MS),
+            Err(TicketError::Malformed)
+        );
     }
 
     proptest! {

@@ -1,6 +1,8 @@
 //! The code that `build.rs` makes from `proto/control.proto`.
 #![expect(
     clippy::all,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
     clippy::pedantic,
     missing_docs,
     unused_qualifications,

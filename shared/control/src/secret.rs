@@ -38,8 +38,12 @@ impl ControlSecret {
         if secret.len() < SECRET_LENGTH_MIN || !secret.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(InvalidSecret);
         }
-        let header = format!("Bearer {secret}").parse().map_err(|_| InvalidSecret)?;
-        Ok(Self { header: Arc::new(header) })
+        let header = format!("Bearer {secret}")
+            .parse()
+            .map_err(|_| InvalidSecret)?;
+        Ok(Self {
+            header: Arc::new(header),
+        })
     }
 
     /// The client's side: adds the secret to every call.
@@ -61,7 +65,9 @@ pub struct AttachSecret(ControlSecret);
 
 impl Interceptor for AttachSecret {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", (*self.0.header).clone());
+        request
+            .metadata_mut()
+            .insert("authorization", (*self.0.header).clone());
         Ok(request)
     }
 }
@@ -77,7 +83,9 @@ impl Interceptor for DemandSecret {
         let digest = |value: &MetadataValue<Ascii>| Sha256::digest(value.as_bytes());
         match given {
             Some(given) if digest(given) == digest(&self.0.header) => Ok(request),
-            _ => Err(Status::unauthenticated("the control secret is missing or wrong")),
+            _ => Err(Status::unauthenticated(
+                "the control secret is missing or wrong",
+            )),
         }
     }
 }

@@ -1,1 +1,43 @@
-//! Placeholder.
+//! Hello and Welcome, framing, and the QUIC and WebSocket ends of a game connection, with a bound
+//! on every queue.
+//!
+//! Both sides use it: the instance's gateway through [`listener::Listener`], clients and bots
+//! through [`connect::connect`]. What both get is a [`connection::Connection`]: datagrams in and
+//! out, without waiting, so that a simulation thread can hold it. The crate knows no Bevy, checks
+//! no ticket and reads no wall clock; the monotonic clock serves its deadlines only.
+//!
+//! Reading order: [`frame`] (the bytes), [`close`] (why connections end), [`limits`] (every
+//! number), [`queue`], [`connection`], then the two ends [`listener`] and [`connect`].
+
+pub mod frame;
+
+pub mod close;
+
+pub mod limits;
+
+pub mod queue;
+
+pub mod events;
+
+pub mod connection;
+
+mod link;
+
+pub mod certificate;
+
+mod quic;
+
+mod websocket;
+
+pub mod listener;
+
+pub mod arrival;
+
+mod sockets;
+
+pub mod connect;
+
+mod race;
+
+#[cfg(test)]
+mod tests;

@@ -39,9 +39,6 @@ pub(crate) enum RegistryError {
     /// A field that no instance of ours would send.
     #[error("read {0}")]
     Malformed(&'static str),
-    /// A later run of the same instance is registered.
-    #[error("register a run that a later one has replaced")]
-    Replaced,
     /// The database did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -51,17 +48,14 @@ pub(crate) enum RegistryError {
 }
 
 impl App {
-    /// Enters a run of an instance. Sessions of its earlier runs fail: their matches are gone.
+    /// Enters a run of an instance. Sessions of its other runs fail: their matches are gone.
+    /// Epochs have no order, so the run that registers last is the one that counts.
     pub(crate) async fn register(
         &self,
         request: RegisterRequest,
     ) -> Result<RegisterAnswer, RegistryError> {
         let instance = read_instance(request)?;
         let _order = self.heartbeats.of(instance.id).lock().await;
-        let known = self.fleet.instance(instance.id).await?;
-        if known.is_some_and(|known| known.epoch.0 > instance.epoch.0) {
-            return Err(RegistryError::Replaced);
-        }
         self.fleet.remember_games(&instance).await?;
         self.fleet.renew(&instance).await?;
         let epoch = Some(instance.epoch);

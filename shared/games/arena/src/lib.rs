@@ -1,1 +1,74 @@
-//! Placeholder.
+//! Arena, a sample game: a top-down shooter for 2 to 64 players. The own player is predicted, the
+//! others are interpolated, shots are decided by the server.
+//!
+//! Reading order: [`config`], [`input`], [`components`], [`movement`], [`weapon`], [`combat`],
+//! [`rules`], [`replication`], [`bot`]. It knows no sockets, no accounts and no lobby.
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use gameserver_shared::flow::match_is_running;
+use gameserver_shared::prelude::*;
+
+pub mod bot;
+pub mod combat;
+pub mod components;
+pub mod config;
+pub mod input;
+pub mod map;
+pub mod movement;
+pub mod replication;
+pub mod rules;
+#[cfg(test)]
+mod tests;
+pub mod weapon;
+
+pub use components::{Body, Fighter, Weapon};
+pub use config::ArenaConfig;
+pub use input::ArenaInput;
+
+/// The game, as the engine hosts it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Arena;
+
+impl Game for Arena {
+    type Input = ArenaInput;
+    type Motion = Body;
+
+    fn descriptor() -> GameDescriptor {
+        ArenaConfig::builtin().game
+    }
+
+    fn add_simulation(app: &mut App) {
+        app.insert_resource(ArenaConfig::builtin());
+        app.add_systems(
+            FixedUpdate,
+            (movement::move_bodies, weapon::operate_weapons)
+                .chain()
+                .in_set(TickSystems::Simulate),
+        );
+    }
+
+    fn add_rules(app: &mut App) {
+        app.add_message::<combat::Hit>()
+            .init_resource::<rules::Departed>();
+        app.add_systems(
+            FixedUpdate,
+            (
+                combat::resolve_shots.in_set(TickSystems::ResolveHits),
+                (
+                    rules::seat_players,
+                    rules::reset_when_play_starts,
+                    rules::apply_hits,
+                    rules::respawn_fighters,
+                    rules::end_match.run_if(match_is_running),
+                )
+                    .chain()
+                    .in_set(TickSystems::ApplyRules),
+            ),
+        );
+    }
+
+    fn add_replication(app: &mut App) {
+        replication::register(app);
+    }
+}

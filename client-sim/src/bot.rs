@@ -1,0 +1,235 @@
+//! One bot: a whole game client without a window, whose player is the game's own policy.
+
+use std::time::{Duration, Instant};
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use gameserver_client::connection::{ConnectionState, GameConnection};
+use gameserver_client::headless::headless_client;
+use gameserver_client::probe::PredictionTally;
+use gameserver_contract::session::{JoinAnswer, TransportKind};
+use gameserver_shared::bot::{BotPolicy, BotTally};
+use gameserver_shared::determinism::MatchRng;
+use gameserver_shared::flow::{MatchPhase, MatchStatus};
+use gameserver_shared::input::PlayerAction;
+use gameserver_shared::player::InputLateness;
+use gameserver_transport::close::CloseCode;
+use gameserver_transport::connect::ConnectOptions;
+use lightyear::prelude::client::input::InputSystems;
+use lightyear::prelude::input::native::InputMarker;
+use lightyear::prelude::{PredictionMetrics, ServerMutateTicks};
+use tokio::runtime::Handle;
+
+/// What a bot is made from; it can be sent to the thread that runs it.
+#[derive(Debug, Clone)]
+pub struct BotSpec {
+    /// Name in the report.
+    pub name: String,
+    /// The right to a seat.
+    pub join: JoinAnswer,
+    /// How to connect.
+    pub options: ConnectOptions,
+    /// Seed of the bot's own randomness.
+    pub seed: u64,
+}
+
+/// A bot's numbers so far.
+#[derive(Debug, Clone, Default)]
+pub struct BotSnapshot {
+    /// Its name.
+    pub name: String,
+    /// The transport that came up.
+    pub transport: Option<TransportKind>,
+    /// Round trip of the transport.
+    pub rtt: Option<Duration>,
+    /// Seconds with an avatar.
+    pub seconds: f64,
+    /// Ticks simulated in these seconds, repeated ones not counted.
+    pub ticks: u64,
+    /// Snapshots received in these seconds.
+    pub snapshots: u64,
+    /// Ticks that the server had to simulate without this bot's input.
+    pub inputs_late: u32,
+    /// Rollbacks.
+    pub rollbacks: u32,
+    /// Ticks repeated by rollbacks.
+    pub rollback_ticks: u32,
+    /// How good its predictions were.
+    pub prediction: PredictionTally,
+    /// Payload bytes received.
+    pub bytes_in: u64,
+    /// Payload bytes sent.
+    pub bytes_out: u64,
+    /// What it achieved.
+    pub tally: BotTally,
+    /// How it ended, when it has.
+    pub end: Option<BotEnd>,
+}
+
+/// How a bot ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BotEnd {
+    /// The match is over.
+    MatchOver,
+    /// The time is up; the bot said goodbye.
+    TimeUp,
+    /// The connection ended otherwise, or never began.
+    Disconnected(String),
+}
+
+/// A running bot. It stays on the thread that made it.
+pub(crate) struct Bot<G: BotPolicy> {
+    app: App,
+    snapshot: BotSnapshot,
+    playing_since: Option<Instant>,
+    game: std::marker::PhantomData<G>,
+}
+
+/// Counts what an App cannot be asked for later.
+#[derive(Resource, Debug, Default)]
+struct FrameCounts {
+    ticks: u64,
+    snapshots: u64,
+    last_snapshot: Option<u32>,
+}
+
+#[derive(Resource)]
+struct BotRng(MatchRng);
+
+impl<G: BotPolicy> Bot<G> {
+    pub(crate) fn start(spec: BotSpec, runtime: Handle) -> Self {
+        let mut app = headless_client::<G>(runtime);
+        app.insert_resource(BotRng(MatchRng::seeded(spec.seed)));
+        app.init_resource::<FrameCounts>();
+        app.add_systems(
+            FixedPreUpdate,
+            write_input::<G>.in_set(InputSystems::WriteClientInputs),
+        );
+        app.add_systems(Last, (count_snapshots, count_ticks));
+        let mut connection = app.world_mut().resource_mut::<GameConnection>();
+        connection.options = spec.options;
+        connection.join(&spec.join);
+        let snapshot = BotSnapshot {
+            name: spec.name,
+            ..BotSnapshot::default()
+        };
+        Self {
+            app,
+            snapshot,
+            playing_since: None,
+            game: std::marker::PhantomData,
+        }
+    }
+
+    /// Runs one frame. False when the bot has ended.
+    pub(crate) fn frame(&mut self) -> bool {
+        if self.snapshot.end.is_some() {
+            return false;
+        }
+        self.app.update();
+        if self.playing_since.is_none() && own_avatar::<G>(self.app.world_mut()).is_some() {
+            self.playing_since = Some(Instant::now());
+            *self.app.world_mut().resource_mut::<FrameCounts>() = FrameCounts::default();
+        }
+        self.snapshot.end = self.end();
+        self.snapshot.end.is_none()
+    }
+
+    fn end(&mut self) -> Option<BotEnd> {
+        match self.app.world().resource::<GameConnection>().state() {
+            ConnectionState::Idle | ConnectionState::Connecting | ConnectionState::Open { .. } => {
+                None
+            }
+            ConnectionState::Refused(error) => Some(BotEnd::Disconnected(error.to_string())),
+            ConnectionState::Closed(reason) if reason.code == CloseCode::MatchOver => {
+                Some(BotEnd::MatchOver)
+            }
+            ConnectionState::Closed(reason) => Some(BotEnd::Disconnected(reason.to_string())),
+        }
+    }
+
+    /// Says goodbye.
+    pub(crate) fn leave(&mut self) {
+        self.look();
+        if self.snapshot.end.is_none() {
+            self.app
+                .world_mut()
+                .resource_mut::<GameConnection>()
+                .leave();
+            self.snapshot.end = Some(BotEnd::TimeUp);
+        }
+    }
+
+    /// The numbers of now. The last ones of the match stay when it is over.
+    pub(crate) fn look(&mut self) -> &BotSnapshot {
+        let world = self.app.world_mut();
+        let snapshot = &mut self.snapshot;
+        if let ConnectionState::Open { connection, .. } = world.resource::<GameConnection>().state()
+        {
+            snapshot.transport = Some(connection.kind());
+            snapshot.rtt = connection.rtt();
+            snapshot.bytes_in = connection.stats().bytes_in;
+            snapshot.bytes_out = connection.stats().bytes_out;
+        }
+        let metrics = world.resource::<PredictionMetrics>();
+        (snapshot.rollbacks, snapshot.rollback_ticks) = (metrics.rollbacks, metrics.rollback_ticks);
+        snapshot.prediction = *world.resource::<PredictionTally>();
+        let counts = world.resource::<FrameCounts>();
+        (snapshot.ticks, snapshot.snapshots) = (counts.ticks, counts.snapshots);
+        if let Some(since) = self.playing_since.filter(|_| snapshot.end.is_none()) {
+            snapshot.seconds = since.elapsed().as_secs_f64();
+        }
+        if let Some(own) = own_avatar::<G>(world) {
+            snapshot.inputs_late = world.get::<InputLateness>(own).map_or(0, |late| late.ticks);
+            snapshot.tally = G::tally(world, own);
+        }
+        snapshot
+    }
+}
+
+fn own_avatar<G: BotPolicy>(world: &mut World) -> Option<Entity> {
+    let mut own = world.query_filtered::<Entity, With<InputMarker<G::Input>>>();
+    own.iter(world).next()
+}
+
+fn write_input<G: BotPolicy>(world: &mut World) {
+    let Some(own) = own_avatar::<G>(world) else {
+        return;
+    };
+    let input =
+        world.resource_scope(|world, mut rng: Mut<BotRng>| G::decide(world, own, &mut rng.0));
+    if let Some(mut action) = world.get_mut::<PlayerAction<G::Input>>(own) {
+        action.0 = input;
+    }
+}
+
+fn count_snapshots(ticks: Res<ServerMutateTicks>, mut counts: ResMut<FrameCounts>) {
+    let newest = ticks.last_tick().get();
+    if counts.last_snapshot != Some(newest) {
+        counts.last_snapshot = Some(newest);
+        counts.snapshots += 1;
+    }
+}
+
+/// The timeline jumps when the clocks are first brought together, so steps are counted and not
+/// the difference.
+fn count_ticks(
+    timeline: Res<lightyear::prelude::LocalTimeline>,
+    mut last: Local<Option<u32>>,
+    mut counts: ResMut<FrameCounts>,
+) {
+    let now = timeline.tick().0;
+    let step = last.map_or(0, |last| now.saturating_sub(last));
+    *last = Some(now);
+    if step <= 10 {
+        counts.ticks += u64::from(step);
+    }
+}
+
+/// True while the match that this client sees is being played.
+pub(crate) fn is_running(world: &mut World) -> bool {
+    let mut statuses = world.query::<&MatchStatus>();
+    statuses
+        .iter(world)
+        .any(|status| status.phase == MatchPhase::Running)
+}

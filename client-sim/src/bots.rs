@@ -1,0 +1,147 @@
+//! `gameserver bots`: people's stand-ins join sessions through the REST API and play.
+
+use std::time::{Duration, Instant};
+
+use gameserver_contract::ids::SessionId;
+use gameserver_contract::session::{
+    CreateSession, JoinSession, Session, SessionState, TransportKind,
+};
+use gameserver_shared::bot::BotPolicy;
+use gameserver_transport::connect::{ClientEndpoint, ConnectOptions};
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+
+use crate::bot::BotSpec;
+use crate::crew::Crew;
+use crate::lobby::{Lobby, LobbyError, LoggedIn};
+use crate::report::Report;
+
+/// How long web-api may take to store the result after the match was over.
+const RESULT_PATIENCE: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+
+/// What to play.
+#[derive(Debug, Clone)]
+pub struct BotsConfig {
+    /// Address of the API.
+    pub api: String,
+    /// How many bots.
+    pub players: u16,
+    /// How long they play at most; they leave earlier when the match is over.
+    pub duration: Duration,
+    /// Where they play.
+    pub target: Target,
+    /// The only transport to try.
+    pub transport: Option<TransportKind>,
+    /// Seed of their randomness.
+    pub seed: u64,
+    /// Threads that run them.
+    pub threads: usize,
+}
+
+/// Where bots play.
+#[derive(Debug, Clone)]
+pub enum Target {
+    /// In a session that is there already.
+    Session(SessionId),
+    /// In a session of their own.
+    OwnSession(CreateSession),
+}
+
+/// Why the bots did not play.
+#[derive(Debug, thiserror::Error)]
+pub enum BotsError {
+    /// The API said no.
+    #[error(transparent)]
+    Lobby(#[from] LobbyError),
+    /// The operating system gave no thread or no socket.
+    #[error("failed to get what bots run on: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// Logs the bots in, lets them play and reports. `progress` is called about twice a second.
+///
+/// # Errors
+///
+/// See [`BotsError`].
+pub async fn run<G: BotPolicy>(
+    config: &BotsConfig,
+    stop: &CancellationToken,
+    mut progress: impl FnMut(&Report),
+) -> Result<Report, BotsError> {
+    let lobby = Lobby::new(&config.api)?;
+    let host = lobby.log_in_as_guest().await?;
+    let session = match &config.target {
+        Target::Session(id) => host.session(*id).await?,
+        Target::OwnSession(wish) => host.create_session(wish).await?,
+    };
+    let options = ConnectOptions {
+        only: config.transport,
+        endpoint: Some(ClientEndpoint::bind()?),
+        ..ConnectOptions::default()
+    };
+    let (bots, players) = join_all(config, &lobby, host.clone(), &session, &options).await?;
+    let crew = Crew::start::<G>(bots, config.threads, &Handle::current())?;
+    let began = Instant::now();
+    while !crew.is_over() && began.elapsed() < config.duration {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = tokio::time::sleep(POLL_INTERVAL * 2) => {}
+        }
+        progress(&Report::of(
+            &session,
+            crew.snapshots(),
+            crew.lag_max(),
+            began.elapsed(),
+        ));
+    }
+    let (elapsed, lag) = (began.elapsed(), crew.lag_max());
+    let finished = tokio::task::spawn_blocking(move || crew.finish()).await;
+    let snapshots = finished.unwrap_or_default();
+    if let Some(endpoint) = options.endpoint {
+        endpoint.wait_idle().await;
+    }
+    let mut report = Report::of(&session, snapshots, lag, elapsed);
+    report.look_up_results(&host, &players, session.id).await?;
+    Ok(report)
+}
+
+async fn join_all(
+    config: &BotsConfig,
+    lobby: &Lobby,
+    host: LoggedIn,
+    session: &Session,
+    options: &ConnectOptions,
+) -> Result<(Vec<BotSpec>, Vec<LoggedIn>), BotsError> {
+    let mut players = vec![host];
+    for _ in 1..config.players {
+        players.push(lobby.log_in_as_guest().await?);
+    }
+    let mut bots = Vec::new();
+    for (index, player) in players.iter().enumerate() {
+        let join = player.join(session.id, &JoinSession::default()).await?;
+        bots.push(BotSpec {
+            name: player.display_name.clone(),
+            join,
+            options: options.clone(),
+            seed: config.seed.wrapping_add(index as u64),
+        });
+    }
+    Ok((bots, players))
+}
+
+/// Waits until the session's result is stored, when its match is over.
+pub(crate) async fn wait_for_end(
+    host: &LoggedIn,
+    id: SessionId,
+) -> Result<SessionState, LobbyError> {
+    let began = Instant::now();
+    loop {
+        let state = host.session(id).await?.state;
+        let on_its_way = state == SessionState::Ending && began.elapsed() < RESULT_PATIENCE;
+        if !on_its_way {
+            return Ok(state);
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}

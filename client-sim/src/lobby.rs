@@ -1,0 +1,203 @@
+//! The REST API as a player's program uses it.
+
+use gameserver_contract::account::{GameStats, GuestLogin, LoginAnswer, MatchRecord};
+use gameserver_contract::ids::{PlayerId, SessionId};
+use gameserver_contract::problem::Problem;
+use gameserver_contract::session::{CreateSession, JoinAnswer, JoinSession, Page, Session};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A way to the API; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Lobby {
+    http: reqwest::Client,
+    base: String,
+}
+
+/// The API as one logged-in player.
+#[derive(Clone)]
+pub struct LoggedIn {
+    lobby: Lobby,
+    access_token: String,
+    /// Who logged in.
+    pub player: PlayerId,
+    /// Name that others see.
+    pub display_name: String,
+}
+
+impl std::fmt::Debug for LoggedIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoggedIn")
+            .field("player", &self.player)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the API did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum LobbyError {
+    /// It could not be reached, or its answer could not be read.
+    #[error("failed to reach the API at {url}: {source}")]
+    Unreachable {
+        /// What was called.
+        url: String,
+        /// What went wrong.
+        source: reqwest::Error,
+    },
+    /// It said no.
+    #[error("the API refused: {} ({})", .0.title, .0.code)]
+    Refused(Box<Problem>),
+    /// It answered something that is no problem document, such as a proxy does.
+    #[error("the API answered {0}")]
+    Unexpected(StatusCode),
+}
+
+/// A list that has no cursor.
+#[derive(Debug, serde::Deserialize)]
+struct Items<T> {
+    items: Vec<T>,
+}
+
+impl Lobby {
+    /// Talks to the API at this address, for example `http://127.0.0.1:8080`.
+    ///
+    /// # Errors
+    ///
+    /// The HTTP client cannot be made.
+    pub fn new(base: &str) -> Result<Self, LobbyError> {
+        let http = reqwest::Client::builder()
+            .timeout(std::time::Duration::from_secs(10))
+            .build();
+        let base = base.trim_end_matches('/').to_owned();
+        let http = http.map_err(|source| LobbyError::Unreachable {
+            url: base.clone(),
+            source,
+        })?;
+        Ok(Self { http, base })
+    }
+
+    /// Logs a new guest in.
+    ///
+    /// # Errors
+    ///
+    /// See [`LobbyError`].
+    pub async fn log_in_as_guest(&self) -> Result<LoggedIn, LobbyError> {
+        let request = self
+            .request(Method::POST, "/auth/guest")
+            .json(&GuestLogin::default());
+        let answer: LoginAnswer = self.call(request).await?;
+        Ok(LoggedIn {
+            lobby: self.clone(),
+            access_token: answer.access_token,
+            player: answer.player.id,
+            display_name: answer.player.display_name,
+        })
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}/api/v1{path}", self.base))
+    }
+
+    async fn call<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, LobbyError> {
+        let unreachable = |source| LobbyError::Unreachable {
+            url: self.base.clone(),
+            source,
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        if response.status().is_success() {
+            return response.json().await.map_err(unreachable);
+        }
+        Err(refusal(response).await)
+    }
+}
+
+async fn refusal(response: Response) -> LobbyError {
+    let status = response.status();
+    match response.json::<Problem>().await {
+        Ok(problem) => LobbyError::Refused(Box::new(problem)),
+        Err(_) => LobbyError::Unexpected(status),
+    }
+}
+
+impl LoggedIn {
+    /// Opens a session.
+    ///
+    /// # Errors
+    ///
+    /// See [`LobbyError`].
+    pub async fn create_session(&self, wish: &CreateSession) -> Result<Session, LobbyError> {
+        self.post("/sessions", wish).await
+    }
+
+    /// Reads a session.
+    ///
+    /// # Errors
+    ///
+    /// See [`LobbyError`].
+    pub async fn session(&self, id: SessionId) -> Result<Session, LobbyError> {
+        self.get(&format!("/sessions/{id}")).await
+    }
+
+    /// Lists sessions of a game that are open.
+    ///
+    /// # Errors
+    ///
+    /// See [`LobbyError`].
+    pub async fn sessions(&self, game: &str) -> Result<Vec<Session>, LobbyError> {
+        let page: Page<Session> = self
+            .get(&format!("/sessions?game={game}&limit=100"))
+            .await?;
+        Ok(page.items)
+    }
+
+    /// Reserves a seat and gets the right to connect.
+    ///
+    /// # Errors
+    ///
+    /// See [`LobbyError`].
+    pub async fn join(&self, id: SessionId, wish: &JoinSession) -> Result<JoinAnswer, LobbyError> {
+        self.post(&format!("/sessions/{id}/join"), wish).await
+    }
+
+    /// A player's totals by game.
+    ///
+    /// # Errors
+    ///
+    /// See [`LobbyError`].
+    pub async fn stats(&self, player: PlayerId) -> Result<Vec<GameStats>, LobbyError> {
+        let list: Items<GameStats> = self.get(&format!("/players/{player}/stats")).await?;
+        Ok(list.items)
+    }
+
+    /// A player's latest matches.
+    ///
+    /// # Errors
+    ///
+    /// See [`LobbyError`].
+    pub async fn matches(&self, player: PlayerId) -> Result<Vec<MatchRecord>, LobbyError> {
+        let page: Page<MatchRecord> = self.get(&format!("/players/{player}/matches")).await?;
+        Ok(page.items)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, LobbyError> {
+        let request = self
+            .lobby
+            .request(Method::GET, path)
+            .bearer_auth(&self.access_token);
+        self.lobby.call(request).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, LobbyError> {
+        let request = self
+            .lobby
+            .request(Method::POST, path)
+            .bearer_auth(&self.access_token);
+        self.lobby.call(request.json(body)).await
+    }
+}

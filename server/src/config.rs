@@ -1,0 +1,63 @@
+//! Every setting of an instance, parsed once and never changed after the start.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use gameserver_contract::ids::InstanceId;
+use gameserver_control::secret::ControlSecret;
+
+/// What an instance is told at its start.
+#[derive(Debug, Clone)]
+pub struct InstanceConfig {
+    /// Its name in the registry.
+    pub id: InstanceId,
+    /// Address of the game port: UDP for QUIC, TCP for WebSocket, the same number. Port 0 means
+    /// any that is free for both.
+    pub game_address: SocketAddr,
+    /// Host name or address that players reach the game port by.
+    pub public_host: String,
+    /// Port that players reach, when it is not the one bound (containers, NAT).
+    pub public_port: Option<u16>,
+    /// True means `wss://`: a proxy with a certificate stands in front of the TCP port.
+    pub websocket_tls: WebSocketTls,
+    /// Certificate of the QUIC end; self-signed and pinned by its hash when absent.
+    pub certificate: Option<CertificateFiles>,
+    /// Address of the control service.
+    pub control_address: SocketAddr,
+    /// URL that web-api reaches the control service by; made from the bound address when absent.
+    pub control_url: Option<String>,
+    /// URL of web-api's registry.
+    pub registry_url: String,
+    /// The secret shared with web-api.
+    pub control_secret: ControlSecret,
+    /// Region that the lobby lists this instance under.
+    pub region: String,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// Matches at once.
+    pub matches_max: usize,
+    /// Players at once, in all matches.
+    pub players_max: usize,
+    /// How long a seat is held for a player whose connection broke. Default 30 s.
+    pub resume_window: Duration,
+}
+
+/// Who speaks TLS on the WebSocket port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WebSocketTls {
+    /// Nobody: offers say `ws://`. For development and private networks.
+    #[default]
+    Plain,
+    /// A proxy in front: offers say `wss://`.
+    ByProxy,
+}
+
+/// A certificate in PEM files.
+#[derive(Debug, Clone)]
+pub struct CertificateFiles {
+    /// The chain, the server's own certificate first.
+    pub chain: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}

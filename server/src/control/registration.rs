@@ -1,0 +1,175 @@
+//! Keeps the instance known to web-api: registers, then heartbeats with the whole truth every
+//! second and whenever something changed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gameserver_contract::ids::{InstanceEpoch, InstanceId, MatchId};
+use gameserver_contract::session::SessionState;
+use gameserver_contract::ticket::TicketVerifier;
+use gameserver_control::{
+    HeartbeatAnswer, HeartbeatRequest, MatchStatus, RegisterRequest, SeatStatus,
+};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::Registry;
+use crate::gateway::Admission;
+use crate::host::{MatchFacts, MatchHost};
+
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
+/// Shortest time between two heartbeats, however much changes.
+const HEARTBEAT_SPACING: Duration = Duration::from_millis(50);
+/// Wait after a failed call, doubled each time up to the longest.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LONGEST: Duration = Duration::from_secs(2);
+
+/// Who this instance is and how it is reached.
+#[derive(Debug, Clone)]
+pub struct Announcement {
+    /// Its name.
+    pub id: InstanceId,
+    /// This run of it.
+    pub epoch: InstanceEpoch,
+    /// What is sent to register.
+    pub request: RegisterRequest,
+}
+
+struct Registrar {
+    announcement: Announcement,
+    registry: Registry,
+    host: Arc<MatchHost>,
+    admission: Arc<Admission>,
+    sequence: u64,
+}
+
+/// Runs until it is told to stop. `registered` turns true when web-api knows the instance.
+pub async fn run(
+    announcement: Announcement,
+    registry: Registry,
+    host: Arc<MatchHost>,
+    admission: Arc<Admission>,
+    registered: watch::Sender<bool>,
+    stop: CancellationToken,
+) {
+    let registrar = Registrar {
+        announcement,
+        registry,
+        host,
+        admission,
+        sequence: 0,
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = registrar.keep_known(&registered) => {}
+    }
+}
+
+impl Registrar {
+    async fn keep_known(mut self, registered: &watch::Sender<bool>) {
+        let mut retry = RETRY_FIRST;
+        loop {
+            match self.register().await {
+                Ok(()) => {
+                    tracing::info!("registered with web-api");
+                    registered.send_replace(true);
+                    retry = RETRY_FIRST;
+                    self.heartbeat_until_unknown().await;
+                    registered.send_replace(false);
+                    tracing::warn!("web-api does not know this instance any more");
+                }
+                Err(status) => {
+                    tracing::warn!(%status, retry_in_ms = retry.as_millis(), "not registered");
+                    tokio::time::sleep(retry).await;
+                    retry = (retry * 2).min(RETRY_LONGEST);
+                }
+            }
+        }
+    }
+
+    async fn register(&mut self) -> Result<(), tonic::Status> {
+        let request = self.announcement.request.clone();
+        let answer = self.registry.register(request).await?.into_inner();
+        let keys: Result<Vec<[u8; 32]>, _> = answer
+            .ticket_public_keys
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect();
+        let keys = keys.map_err(|_| tonic::Status::internal("a ticket key has no 32 bytes"))?;
+        let Announcement { id, epoch, .. } = self.announcement;
+        let verifier = TicketVerifier::new(&keys, id, epoch)
+            .map_err(|error| tonic::Status::internal(error.to_string()))?;
+        self.admission.set_verifier(verifier);
+        Ok(())
+    }
+
+    async fn heartbeat_until_unknown(&mut self) {
+        let mut next = Instant::now();
+        let board = self.host.board().clone();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = board.changed() => tokio::time::sleep(HEARTBEAT_SPACING).await,
+            }
+            next = Instant::now() + HEARTBEAT_INTERVAL;
+            match self.heartbeat().await {
+                Ok(answer) if answer.known => self.obey(answer),
+                Ok(_) => return,
+                // The lease may survive a short silence; only web-api can say that it did not.
+                Err(status) => tracing::warn!(%status, "heartbeat not delivered"),
+            }
+        }
+    }
+
+    async fn heartbeat(&mut self) -> Result<HeartbeatAnswer, tonic::Status> {
+        self.sequence += 1;
+        let all = self.host.board().all();
+        let failed: Vec<MatchId> = all
+            .iter()
+            .filter(|(_, facts)| facts.state == SessionState::Failed)
+            .map(|(id, _)| *id)
+            .collect();
+        let request = HeartbeatRequest {
+            instance_id: self.announcement.id.to_string(),
+            epoch: self.announcement.epoch.0,
+            sequence: self.sequence,
+            draining: self.host.board().is_draining(),
+            tick_budget_used: 0.0,
+            matches: all
+                .into_iter()
+                .map(|(id, facts)| match_status(id, facts))
+                .collect(),
+        };
+        let answer = self.registry.heartbeat(request).await?.into_inner();
+        // A failed match is told once; then nothing of it is left here.
+        for id in failed {
+            self.host.board().remove(id);
+        }
+        Ok(answer)
+    }
+
+    fn obey(&self, answer: HeartbeatAnswer) {
+        for id in answer.stop_match_ids {
+            let Ok(id) = id.parse::<MatchId>() else {
+                continue;
+            };
+            if let Err(error) = self.host.stop_match(id) {
+                tracing::warn!(match.id = %id, %error, "unwanted match not stopped");
+            }
+        }
+    }
+}
+
+fn match_status(id: MatchId, facts: MatchFacts) -> MatchStatus {
+    let seats = facts.seats.iter().map(|(seat, holder)| SeatStatus {
+        seat: u32::from(seat.0),
+        player_id: holder.player.to_string(),
+    });
+    MatchStatus {
+        match_id: id.to_string(),
+        state: facts.state.as_str().to_owned(),
+        seats: seats.collect(),
+        spectators: facts.spectators,
+    }
+}

@@ -1,0 +1,117 @@
+//! Lets clients in: takes arrivals from the listener, checks what they show, gives them their
+//! seat and hands their connection to the match.
+//!
+//! It knows nothing of the simulation; nothing of a client reaches a match before it is welcomed.
+
+mod admission;
+mod resume_token;
+mod tickets;
+
+use std::sync::Arc;
+
+use gameserver_contract::session::{Role, TransportKind};
+use gameserver_transport::close::CloseCode;
+use gameserver_transport::connection::Connection;
+use gameserver_transport::frame::Refused;
+use gameserver_transport::listener::{Arrival, Listener};
+use tokio_util::sync::CancellationToken;
+
+pub use admission::Admission;
+use admission::Admitted;
+
+use crate::host::MatchHost;
+use crate::simulation::Entrant;
+use crate::telemetry;
+
+/// Takes arrivals until it is told to stop, then closes the door.
+pub async fn run(
+    mut listener: Listener,
+    admission: Arc<Admission>,
+    host: Arc<MatchHost>,
+    stop: CancellationToken,
+) {
+    loop {
+        let arrival = tokio::select! {
+            () = stop.cancelled() => break,
+            arrival = listener.accept() => arrival,
+        };
+        let Some(arrival) = arrival else { break };
+        // Answering a refusal waits for the peer, so each arrival has a task; the listener
+        // bounds how many there are.
+        tokio::spawn(answer(arrival, admission.clone(), host.clone()));
+    }
+    listener.close().await;
+}
+
+async fn answer(arrival: Arrival, admission: Arc<Admission>, host: Arc<MatchHost>) {
+    let kind = arrival.kind();
+    match admission.decide(arrival.hello()) {
+        Ok(admitted) => match arrival.welcome(admitted.welcome.clone()) {
+            Ok(connection) => {
+                let role = admitted.role;
+                enter(&host, admitted, &connection);
+                watch(connection, role, kind).await;
+            }
+            Err(error) => tracing::error!(%error, "welcome not sent"),
+        },
+        Err(code) => {
+            telemetry::arrival_refused(code.as_str());
+            tracing::debug!(
+                code = code.as_str(),
+                transport = kind.as_str(),
+                "arrival refused"
+            );
+            arrival
+                .refuse(Refused::new(code, admission::explain(code)))
+                .await;
+        }
+    }
+}
+
+fn enter(host: &MatchHost, admitted: Admitted, connection: &Connection) {
+    let id = admitted.match_id;
+    let entrant = Entrant {
+        player: admitted.player,
+        display_name: admitted.display_name,
+        seat: admitted.seat,
+        connection: connection.clone(),
+    };
+    match host.enter(id, entrant) {
+        Ok(true) => {}
+        Ok(false) => connection.close(CloseCode::MatchOver, "the match is over"),
+        Err(error) => {
+            tracing::warn!(match.id = %id, %error, "welcomed client not handed to its match");
+            connection.close(CloseCode::Internal, "the match cannot take you now");
+        }
+    }
+}
+
+/// Counts a connection while it lives, and its bytes.
+async fn watch(connection: Connection, role: Role, kind: TransportKind) {
+    telemetry::connection_opened(role, kind);
+    let reason = watch_until_closed(&connection).await;
+    telemetry::connection_closed(role, kind);
+    tracing::debug!(%reason, transport = kind.as_str(), "connection ended");
+}
+
+async fn watch_until_closed(connection: &Connection) -> gameserver_transport::close::CloseReason {
+    let mut interval = tokio::time::interval(std::time::Duration::from_secs(1));
+    let mut counted = connection.stats();
+    loop {
+        let closed = tokio::select! {
+            reason = connection.wait_closed() => Some(reason),
+            _ = interval.tick() => None,
+        };
+        let now = connection.stats();
+        telemetry::bytes_moved(
+            now.bytes_in - counted.bytes_in,
+            now.bytes_out - counted.bytes_out,
+        );
+        telemetry::packets_dropped("incoming", now.dropped_in - counted.dropped_in);
+        telemetry::packets_dropped("outgoing", now.dropped_out - counted.dropped_out);
+        counted = now;
+        if let Some(reason) = closed {
+            return reason;
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! What is hosted, as everybody outside the workers sees it: states, seats, spectators.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use gameserver_contract::game::GameDescriptor;
+use gameserver_contract::ids::{MatchId, PlayerId, Seat};
+use gameserver_contract::session::SessionState;
+use tokio::sync::Notify;
+
+use super::MatchSpec;
+use crate::telemetry;
+
+/// Spectators that one match takes.
+const SPECTATORS_MAX: u32 = 64;
+
+/// The shared record of all matches.
+#[derive(Debug, Default)]
+pub struct Board {
+    matches: Mutex<BTreeMap<MatchId, MatchFacts>>,
+    draining: AtomicBool,
+    changed: Notify,
+}
+
+/// What is known of one match outside its worker.
+#[derive(Debug, Clone)]
+pub struct MatchFacts {
+    /// Its game.
+    pub game: GameDescriptor,
+    /// Where it is in its life, in the words of the session.
+    pub state: SessionState,
+    /// Seats in all.
+    pub players_max: u16,
+    /// Who holds which seat, connected or away.
+    pub seats: BTreeMap<Seat, SeatHolder>,
+    /// People who watch.
+    pub spectators: u32,
+    /// Index of the worker that steps it.
+    pub worker: usize,
+}
+
+/// Who holds a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeatHolder {
+    /// The account.
+    pub player: PlayerId,
+    /// Name that others see.
+    pub display_name: String,
+    /// Gives the seat back after a broken connection; new at each entry.
+    pub resume_secret: [u8; 16],
+}
+
+/// Why a seat is not given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatClaim {
+    /// The match is not here or is over.
+    MatchUnknown,
+    /// The seat is beyond the match's last one, or there are too many spectators.
+    Full,
+    /// Another player has it.
+    Taken,
+}
+
+impl Board {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<MatchId, MatchFacts>> {
+        self.matches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Resolves when something changed since the last call resolved.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// True once the instance takes no new matches and no new players.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Stops new matches and new players.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.changed.notify_one();
+    }
+
+    /// Matches hosted now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Players with a seat now, in all matches.
+    #[must_use]
+    pub fn players(&self) -> usize {
+        self.lock().values().map(|facts| facts.seats.len()).sum()
+    }
+
+    /// One match.
+    #[must_use]
+    pub fn facts(&self, id: MatchId) -> Option<MatchFacts> {
+        self.lock().get(&id).cloned()
+    }
+
+    /// Everything, by match.
+    #[must_use]
+    pub fn all(&self) -> BTreeMap<MatchId, MatchFacts> {
+        self.lock().clone()
+    }
+
+    pub(super) fn quietest_worker(&self, workers: usize) -> usize {
+        let matches = self.lock();
+        let load = |worker: usize| {
+            matches
+                .values()
+                .filter(|facts| facts.worker == worker)
+                .count()
+        };
+        (0..workers).min_by_key(|worker| load(*worker)).unwrap_or(0)
+    }
+
+    pub(super) fn add(&self, spec: &MatchSpec, game: GameDescriptor, worker: usize) {
+        let facts = MatchFacts {
+            game,
+            state: SessionState::Filling,
+            players_max: spec.settings.players_max,
+            seats: BTreeMap::new(),
+            spectators: 0,
+            worker,
+        };
+        self.change(|matches| drop(matches.insert(spec.id, facts)));
+    }
+
+    /// Forgets a match.
+    pub fn remove(&self, id: MatchId) {
+        self.change(|matches| drop(matches.remove(&id)));
+    }
+
+    pub(super) fn set_state(&self, id: MatchId, state: SessionState) {
+        self.change(|matches| {
+            if let Some(facts) = matches.get_mut(&id) {
+                facts.state = state;
+            }
+        });
+    }
+
+    pub(super) fn free_seat(&self, id: MatchId, seat: Seat) {
+        self.change(|matches| {
+            if let Some(facts) = matches.get_mut(&id) {
+                facts.seats.remove(&seat);
+            }
+        });
+    }
+
+    pub(super) fn spectator_gone(&self, id: MatchId) {
+        self.change(|matches| {
+            if let Some(facts) = matches.get_mut(&id) {
+                facts.spectators = facts.spectators.saturating_sub(1);
+            }
+        });
+    }
+
+    /// Gives a seat to a player, unless another one has it. Their own seat they get again, with
+    /// the new secret.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn claim_seat(
+        &self,
+        id: MatchId,
+        seat: Seat,
+        holder: SeatHolder,
+    ) -> Result<MatchFacts, SeatClaim> {
+        self.try_change(|matches| {
+            let facts = open_match(matches, id)?;
+            if seat.0 >= facts.players_max {
+                return Err(SeatClaim::Full);
+            }
+            let taken = facts
+                .seats
+                .get(&seat)
+                .is_some_and(|other| other.player != holder.player);
+            if taken {
+                return Err(SeatClaim::Taken);
+            }
+            facts.seats.insert(seat, holder);
+            Ok(facts.clone())
+        })
+    }
+
+    /// Takes the secret of a held seat for a new one. `None` when the secret is not the present
+    /// one, or the match is over.
+    #[must_use]
+    pub fn resume_seat(
+        &self,
+        id: MatchId,
+        seat: Seat,
+        secret: [u8; 16],
+        next_secret: [u8; 16],
+    ) -> Option<(MatchFacts, SeatHolder)> {
+        let mut matches = self.lock();
+        let facts = open_match(&mut matches, id).ok()?;
+        let holder = facts.seats.get_mut(&seat)?;
+        // Both are random 16-byte values used once, so their comparison leaks nothing of use.
+        if holder.resume_secret != secret {
+            return None;
+        }
+        holder.resume_secret = next_secret;
+        let holder = holder.clone();
+        Some((facts.clone(), holder))
+    }
+
+    /// Counts a spectator in.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub fn admit_spectator(&self, id: MatchId) -> Result<MatchFacts, SeatClaim> {
+        self.try_change(|matches| {
+            let facts = open_match(matches, id)?;
+            if facts.spectators >= SPECTATORS_MAX {
+                return Err(SeatClaim::Full);
+            }
+            facts.spectators += 1;
+            Ok(facts.clone())
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BTreeMap<MatchId, MatchFacts>)) {
+        let mut matches = self.lock();
+        change(&mut matches);
+        for state in SessionState::ALL {
+            let count = matches
+                .values()
+                .filter(|facts| facts.state == state)
+                .count();
+            telemetry::matches_in(state.as_str(), count);
+        }
+        drop(matches);
+        self.changed.notify_one();
+    }
+
+    fn try_change<T>(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<MatchId, MatchFacts>) -> Result<T, SeatClaim>,
+    ) -> Result<T, SeatClaim> {
+        let changed = change(&mut self.lock())?;
+        self.changed.notify_one();
+        Ok(changed)
+    }
+}
+
+fn open_match(
+    matches: &mut BTreeMap<MatchId, MatchFacts>,
+    id: MatchId,
+) -> Result<&mut MatchFacts, SeatClaim> {
+    matches
+        .get_mut(&id)
+        .filter(|facts| facts.state.is_joinable())
+        .ok_or(SeatClaim::MatchUnknown)
+}

@@ -1,0 +1,248 @@
+//! Hosts matches: a pool of worker threads, each stepping many matches at their own tick rates.
+
+mod board;
+mod running_match;
+mod worker;
+
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use gameserver_contract::clock::SharedClock;
+use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
+use gameserver_contract::result::MatchResult;
+use gameserver_control::result_signature::ResultKey;
+use gameserver_shared::flow::MatchSettings;
+use tokio::sync::mpsc;
+
+pub use board::{Board, MatchFacts, SeatClaim, SeatHolder};
+use worker::{Command, Told};
+
+use crate::games::Games;
+use crate::simulation::Entrant;
+use crate::telemetry;
+
+/// Commands that may wait for one worker. A worker empties its queue before every tick.
+const COMMANDS_MAX: usize = 1_024;
+/// Finished matches whose results may wait to be handed in; a match keeps its result while this
+/// is full, so nothing is lost.
+const RESULTS_MAX: usize = 1_024;
+
+/// What a host needs to know.
+#[derive(Debug, Clone, Copy)]
+pub struct HostConfig {
+    /// Worker threads.
+    pub workers: usize,
+    /// Matches at once.
+    pub matches_max: usize,
+    /// How long a seat is held for a player whose connection broke.
+    pub resume_window: Duration,
+}
+
+/// A match to be hosted.
+#[derive(Debug, Clone)]
+pub struct MatchSpec {
+    /// The match.
+    pub id: MatchId,
+    /// Its session.
+    pub session: SessionId,
+    /// Its game.
+    pub game: gameserver_contract::ids::GameId,
+    /// What it is to be.
+    pub settings: MatchSettings,
+    /// Signs its result.
+    pub result_key: ResultKey,
+}
+
+/// A result on its way home.
+#[derive(Debug, Clone)]
+pub struct FinishedMatch {
+    /// The result.
+    pub result: MatchResult,
+    /// Signs it.
+    pub result_key: ResultKey,
+}
+
+/// Why the host did not do what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// The game is not hosted here.
+    #[error("host a game that this instance does not have")]
+    UnknownGame,
+    /// As many matches as configured are hosted.
+    #[error("host more matches than allowed")]
+    Full,
+    /// The worker's queue is full.
+    #[error("reach a worker that is overloaded")]
+    Busy,
+    /// The instance takes no new matches.
+    #[error("start a match while draining")]
+    Draining,
+}
+
+/// The pool of workers.
+#[derive(Debug)]
+pub struct MatchHost {
+    board: Arc<Board>,
+    games: Games,
+    workers: Vec<Worker>,
+    matches_max: usize,
+}
+
+#[derive(Debug)]
+struct Worker {
+    commands: SyncSender<Command>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl MatchHost {
+    /// Starts the workers. Results come out of the receiver.
+    ///
+    /// # Errors
+    ///
+    /// The operating system gave no thread.
+    pub fn start(
+        config: HostConfig,
+        games: Games,
+        clock: SharedClock,
+    ) -> std::io::Result<(Self, mpsc::Receiver<FinishedMatch>)> {
+        let board = Arc::new(Board::default());
+        let (results, finished) = mpsc::channel(RESULTS_MAX);
+        let start_worker = |index: usize| {
+            let (commands, inbox) = sync_channel(COMMANDS_MAX);
+            let context = worker::Context {
+                board: board.clone(),
+                games: games.clone(),
+                clock: clock.clone(),
+                results: results.clone(),
+                resume_window: config.resume_window,
+            };
+            let thread = std::thread::Builder::new()
+                .name(format!("match-worker-{index}"))
+                .spawn(move || worker::run(&inbox, context))?;
+            Ok(Worker {
+                commands,
+                thread: Some(thread),
+            })
+        };
+        let workers = (0..config.workers.max(1))
+            .map(start_worker)
+            .collect::<std::io::Result<_>>()?;
+        Ok((
+            Self {
+                board,
+                games,
+                workers,
+                matches_max: config.matches_max,
+            },
+            finished,
+        ))
+    }
+
+    /// What is hosted, for everybody who only looks.
+    #[must_use]
+    pub fn board(&self) -> &Arc<Board> {
+        &self.board
+    }
+
+    /// The games that can be hosted.
+    #[must_use]
+    pub fn games(&self) -> &Games {
+        &self.games
+    }
+
+    /// Hosts a match on the worker with the fewest. A match that is hosted already stays as it
+    /// is.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be hosted.
+    pub fn start_match(&self, spec: MatchSpec) -> Result<(), HostError> {
+        if self.board.facts(spec.id).is_some() {
+            return Ok(());
+        }
+        if self.board.is_draining() {
+            return Err(HostError::Draining);
+        }
+        let game = self.games.get(&spec.game).ok_or(HostError::UnknownGame)?;
+        if self.board.count() >= self.matches_max {
+            return Err(HostError::Full);
+        }
+        let worker = self.board.quietest_worker(self.workers.len());
+        self.board.add(&spec, game.descriptor.clone(), worker);
+        let id = spec.id;
+        let sent = self.send(worker, Command::Start(Box::new(spec)));
+        if sent.is_err() {
+            self.board.remove(id);
+        }
+        sent
+    }
+
+    /// Lets somebody in who holds a seat claim and was welcomed. False when the match is gone.
+    ///
+    /// # Errors
+    ///
+    /// The worker is overloaded; the connection is dropped.
+    pub fn enter(&self, id: MatchId, entrant: Entrant) -> Result<bool, HostError> {
+        self.tell(id, Told::Enter(Box::new(entrant)))
+    }
+
+    /// Removes a player from a match. False when the match is not hosted here.
+    ///
+    /// # Errors
+    ///
+    /// The worker is overloaded.
+    pub fn kick(&self, id: MatchId, player: PlayerId, reason: String) -> Result<bool, HostError> {
+        self.tell(id, Told::Kick(player, reason))
+    }
+
+    /// Ends a match as aborted. False when the match is not hosted here.
+    ///
+    /// # Errors
+    ///
+    /// The worker is overloaded.
+    pub fn stop_match(&self, id: MatchId) -> Result<bool, HostError> {
+        self.tell(id, Told::Stop)
+    }
+
+    fn tell(&self, id: MatchId, told: Told) -> Result<bool, HostError> {
+        let Some(facts) = self.board.facts(id) else {
+            return Ok(false);
+        };
+        self.send(facts.worker, Command::Tell(id, told))
+            .map(|()| true)
+    }
+
+    fn send(&self, worker: usize, command: Command) -> Result<(), HostError> {
+        self.workers[worker]
+            .commands
+            .try_send(command)
+            .map_err(|refused| match refused {
+                TrySendError::Full(_) | TrySendError::Disconnected(_) => {
+                    telemetry::queue_refused("worker_commands");
+                    HostError::Busy
+                }
+            })
+    }
+}
+
+impl Drop for MatchHost {
+    /// Ends the workers with their matches, and waits for them.
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            // A full queue also ends the worker: its other end is dropped here.
+            let (nobody, _) = sync_channel(0);
+            drop(std::mem::replace(&mut worker.commands, nobody));
+        }
+        for thread in self
+            .workers
+            .iter_mut()
+            .filter_map(|worker| worker.thread.take())
+        {
+            if thread.join().is_err() {
+                tracing::error!("a match worker panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! One match on its worker: its pace, its end, and the fence that keeps its panics to itself.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use bevy_app::App;
+use gameserver_contract::ids::{MatchId, PlayerId};
+use gameserver_contract::result::{MatchOutcome, MatchResult};
+use gameserver_contract::session::SessionState;
+use gameserver_shared::flow::MatchPhase;
+use gameserver_transport::close::CloseCode;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::worker::{Context, Told};
+use super::{FinishedMatch, MatchSpec};
+use crate::simulation::{self, Outcome, SeatEvent, Seats};
+use crate::telemetry;
+
+/// Ticks that are made up for when a match fell behind; what is more is left out and counted, so
+/// that no match can drag its worker into a spiral.
+const CATCH_UP_TICKS_MAX: u32 = 5;
+/// How long players of a finished match are shown its end before their connections are closed.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// A match that nobody has entered for so long is ended.
+const EMPTY_MATCH_LIFETIME: Duration = Duration::from_mins(2);
+
+/// Whether a match still needs its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    GoesOn,
+    IsDone,
+}
+
+/// A match and its pace.
+pub(super) struct RunningMatch {
+    spec: MatchSpec,
+    context: Context,
+    app: App,
+    tick: Duration,
+    due: Instant,
+    ticks: u64,
+    ticks_empty: u32,
+    state: SessionState,
+    started_at_ms: Option<i64>,
+    ending: Option<Ending>,
+}
+
+/// What is left to do after the last tick that counts.
+#[derive(Debug)]
+struct Ending {
+    ticks_left: u32,
+    result: Option<FinishedMatch>,
+}
+
+impl RunningMatch {
+    /// Builds the match's App. `None` when the game's own code panicked; the board says so.
+    pub(super) fn start(spec: MatchSpec, context: &Context) -> Option<Self> {
+        let game = context.games.get(&spec.game)?;
+        let tick = Duration::from_secs_f64(1.0 / f64::from(game.descriptor.tick_rate_hz));
+        let build = || (game.build)(spec.settings.clone());
+        let Ok(app) = catch_unwind(AssertUnwindSafe(build)) else {
+            report_panic(&spec, context);
+            return None;
+        };
+        tracing::info!(match.id = %spec.id, game = %spec.game, mode = spec.settings.mode, "match hosted");
+        Some(Self {
+            spec,
+            context: context.clone(),
+            app,
+            tick,
+            due: Instant::now() + tick,
+            ticks: 0,
+            ticks_empty: 0,
+            state: SessionState::Filling,
+            started_at_ms: None,
+            ending: None,
+        })
+    }
+
+    pub(super) fn id(&self) -> MatchId {
+        self.spec.id
+    }
+
+    pub(super) fn due(&self) -> Instant {
+        self.due
+    }
+
+    pub(super) fn obey(&mut self, told: Told) {
+        match told {
+            Told::Enter(entrant) => {
+                self.fenced(|app| Seats::enter(app.world_mut(), *entrant));
+            }
+            Told::Kick(player, reason) => self.kick(player, &reason),
+            Told::Stop if self.ending.is_none() => self.end(MatchOutcome::Aborted),
+            Told::Stop => {}
+        }
+    }
+
+    fn kick(&mut self, player: PlayerId, reason: &str) {
+        let freed = self
+            .fenced(|app| Seats::remove(app.world_mut(), player, CloseCode::Kicked, reason))
+            .flatten();
+        if let Some(seat) = freed {
+            self.context.board.free_seat(self.spec.id, seat);
+        }
+    }
+
+    /// Runs one tick and what follows from it.
+    pub(super) fn step(&mut self) -> Step {
+        let began = Instant::now();
+        self.fenced(App::update);
+        if self.state == SessionState::Failed {
+            return Step::IsDone;
+        }
+        telemetry::tick_took(&self.spec.game, began.elapsed());
+        self.ticks += 1;
+        self.look_after_seats();
+        self.follow_phase();
+        self.set_next_due();
+        self.go_on_ending()
+    }
+
+    fn set_next_due(&mut self) {
+        self.due += self.tick;
+        let behind = Instant::now().saturating_duration_since(self.due);
+        if behind > self.tick * CATCH_UP_TICKS_MAX {
+            let left_out = behind.as_nanos() / self.tick.as_nanos();
+            telemetry::ticks_left_out(u64::try_from(left_out).unwrap_or(u64::MAX));
+            self.due = Instant::now();
+        }
+    }
+
+    fn look_after_seats(&mut self) {
+        let away_ticks_max = ticks_in(self.context.resume_window, self.tick);
+        let events = self
+            .fenced(|app| Seats::look_after(app.world_mut(), away_ticks_max))
+            .unwrap_or_default();
+        for event in events {
+            match event {
+                SeatEvent::Away(seat) => {
+                    tracing::debug!(match.id = %self.spec.id, %seat, "seat held for its player");
+                }
+                SeatEvent::Freed(seat) => self.context.board.free_seat(self.spec.id, seat),
+                SeatEvent::SpectatorGone => self.context.board.spectator_gone(self.spec.id),
+            }
+        }
+        self.end_when_deserted();
+    }
+
+    fn end_when_deserted(&mut self) {
+        let board = &self.context.board;
+        let deserted = board
+            .facts(self.spec.id)
+            .is_none_or(|facts| facts.seats.is_empty());
+        self.ticks_empty = if deserted { self.ticks_empty + 1 } else { 0 };
+        let limit = ticks_in(EMPTY_MATCH_LIFETIME, self.tick);
+        if self.ticks_empty > limit && self.ending.is_none() {
+            self.end(MatchOutcome::Aborted);
+        }
+    }
+
+    fn follow_phase(&mut self) {
+        if self.ending.is_some() {
+            return;
+        }
+        let phase = self.fenced(|app| simulation::phase(app.world_mut()));
+        let state = match phase {
+            Some(MatchPhase::Waiting) => SessionState::Filling,
+            Some(MatchPhase::Starting) => SessionState::Starting,
+            Some(MatchPhase::Running) => SessionState::Running,
+            Some(MatchPhase::Over) => return self.end(MatchOutcome::Finished),
+            None => return,
+        };
+        if state == SessionState::Running && self.started_at_ms.is_none() {
+            self.started_at_ms = Some(self.context.clock.now_ms());
+        }
+        self.enter_state(state);
+    }
+
+    fn enter_state(&mut self, state: SessionState) {
+        if state != self.state {
+            self.state = state;
+            self.context.board.set_state(self.spec.id, state);
+        }
+    }
+
+    fn end(&mut self, outcome: MatchOutcome) {
+        let ended_at_ms = self.context.clock.now_ms();
+        let players = self
+            .fenced(|app| Outcome::players(app.world()))
+            .unwrap_or_default();
+        let result = MatchResult {
+            match_id: self.spec.id,
+            session: self.spec.session,
+            game: self.spec.game.clone(),
+            mode: self.spec.settings.mode.clone(),
+            outcome,
+            ticks: self.ticks,
+            started_at_ms: self.started_at_ms.unwrap_or(ended_at_ms),
+            ended_at_ms,
+            players,
+        };
+        let farewell = match outcome {
+            MatchOutcome::Finished => ticks_in(FAREWELL, self.tick),
+            MatchOutcome::Aborted => 0,
+        };
+        tracing::info!(match.id = %self.spec.id, outcome = outcome.as_str(), ticks = self.ticks, "match over");
+        let result = FinishedMatch {
+            result,
+            result_key: self.spec.result_key,
+        };
+        self.ending = Some(Ending {
+            ticks_left: farewell,
+            result: Some(result),
+        });
+        self.enter_state(SessionState::Ending);
+    }
+
+    /// Hands the result over as soon as there is room, says goodbye when the time has come.
+    fn go_on_ending(&mut self) -> Step {
+        let Some(ending) = &mut self.ending else {
+            return Step::GoesOn;
+        };
+        if let Some(result) = ending.result.take() {
+            ending.result = match self.context.results.try_send(result) {
+                Ok(()) => None,
+                Err(TrySendError::Full(result) | TrySendError::Closed(result)) => {
+                    telemetry::queue_refused("results");
+                    Some(result)
+                }
+            };
+        }
+        ending.ticks_left = ending.ticks_left.saturating_sub(1);
+        if ending.ticks_left > 0 || ending.result.is_some() {
+            return Step::GoesOn;
+        }
+        self.fenced(|app| {
+            Seats::close_all(app.world_mut(), CloseCode::MatchOver, "the match is over");
+        });
+        Step::IsDone
+    }
+
+    /// Runs the game's code. A panic ends this match and no other; the App is not used again.
+    fn fenced<T>(&mut self, run: impl FnOnce(&mut App) -> T) -> Option<T> {
+        if self.state == SessionState::Failed {
+            return None;
+        }
+        if let Ok(value) = catch_unwind(AssertUnwindSafe(|| run(&mut self.app))) {
+            return Some(value);
+        }
+        self.state = SessionState::Failed;
+        report_panic(&self.spec, &self.context);
+        let close = || {
+            Seats::close_all(
+                self.app.world_mut(),
+                CloseCode::Internal,
+                "the match has failed",
+            );
+        };
+        if catch_unwind(AssertUnwindSafe(close)).is_err() {
+            tracing::error!(match.id = %self.spec.id, "connections of a failed match not closed");
+        }
+        None
+    }
+}
+
+impl Drop for RunningMatch {
+    /// Dropping a World runs the game's code once more.
+    fn drop(&mut self) {
+        let app = std::mem::replace(&mut self.app, App::empty());
+        if catch_unwind(AssertUnwindSafe(|| drop(app))).is_err() {
+            tracing::error!(match.id = %self.spec.id, "a match panicked while it was dropped");
+        }
+    }
+}
+
+fn report_panic(spec: &MatchSpec, context: &Context) {
+    telemetry::match_panicked();
+    tracing::error!(match.id = %spec.id, game = %spec.game, "match ended by a panic");
+    context.board.set_state(spec.id, SessionState::Failed);
+}
+
+fn ticks_in(time: Duration, tick: Duration) -> u32 {
+    u32::try_from(time.as_nanos() / tick.as_nanos()).unwrap_or(u32::MAX)
+}

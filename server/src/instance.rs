@@ -1,0 +1,355 @@
+//! Composes an instance and ends it in order.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use gameserver_contract::clock::SharedClock;
+use gameserver_contract::entropy::SharedEntropy;
+use gameserver_contract::ids::InstanceEpoch;
+use gameserver_contract::session::TransportKind;
+use gameserver_control::instance_control_server::InstanceControlServer;
+use gameserver_control::secret::ControlSecret;
+use gameserver_control::{RegisterRequest, Transport};
+use gameserver_transport::certificate::{IdentityError, ServerCertificate};
+use gameserver_transport::listener::{BindError, Listener, ListenerConfig};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::config::{InstanceConfig, WebSocketTls};
+use crate::control::{self, Announcement, ControlService};
+use crate::games::Games;
+use crate::gateway::{self, Admission};
+use crate::host::{HostConfig, MatchHost};
+use crate::telemetry;
+
+/// A running instance.
+#[derive(Debug)]
+pub struct Instance {
+    host: Arc<MatchHost>,
+    game_address: SocketAddr,
+    control_address: SocketAddr,
+    registered: watch::Receiver<bool>,
+    results_waiting: watch::Receiver<usize>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+    results: JoinHandle<()>,
+}
+
+/// What an instance runs on besides its configuration.
+#[derive(Debug, Clone)]
+pub struct Deps {
+    /// Tells the wall-clock time, for tickets and results.
+    pub clock: SharedClock,
+    /// Makes secrets and epochs.
+    pub entropy: SharedEntropy,
+}
+
+/// Why an instance did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The game port.
+    #[error("failed to open the game port")]
+    GamePort(#[from] BindError),
+    /// The control port.
+    #[error("failed to open the control port {address}")]
+    ControlPort {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The certificate.
+    #[error("failed to use the certificate")]
+    Certificate(#[from] IdentityError),
+    /// The URL of web-api.
+    #[error("failed to use the registry's URL")]
+    RegistryUrl(#[source] tonic::transport::Error),
+    /// The threads.
+    #[error("failed to start the match workers")]
+    Workers(#[source] std::io::Error),
+    /// A game's descriptor cannot be told to web-api.
+    #[error("failed to encode a game's descriptor")]
+    Descriptor(#[source] serde_json::Error),
+}
+
+impl Instance {
+    /// Opens the ports, starts the workers and begins to register. Resolves before web-api has
+    /// answered: see [`Self::wait_registered`].
+    ///
+    /// # Errors
+    ///
+    /// What is in the way.
+    pub async fn start(
+        config: InstanceConfig,
+        games: Games,
+        deps: Deps,
+    ) -> Result<Self, StartError> {
+        telemetry::describe();
+        let listener = open_game_port(&config, &deps)?;
+        let control_listener = open_control_port(config.control_address).await?;
+        let game_address = listener.local_address();
+        let control_address = control_listener
+            .local_addr()
+            .unwrap_or(config.control_address);
+        let host_config = HostConfig {
+            workers: config.workers,
+            matches_max: config.matches_max,
+            resume_window: config.resume_window,
+        };
+        let started = MatchHost::start(host_config, games, deps.clock.clone());
+        let (host, finished) = started.map_err(StartError::Workers)?;
+        let host = Arc::new(host);
+        let registry = control::registry(&config.registry_url, &config.control_secret)
+            .map_err(StartError::RegistryUrl)?;
+        let announcement = announce(&config, &deps, &host, &listener, control_address)?;
+        let (stop, board) = (CancellationToken::new(), host.board().clone());
+        let admission = Arc::new(Admission::new(
+            board.clone(),
+            deps.clock,
+            deps.entropy,
+            config.players_max,
+        ));
+        let (told, registered) = watch::channel(false);
+        let (depth, results_waiting) = watch::channel(0);
+        let service = ControlService::new(host.clone());
+        let keep_registered = control::keep_registered(
+            announcement,
+            registry.clone(),
+            host.clone(),
+            admission.clone(),
+            told,
+            stop.clone(),
+        );
+        let tasks = vec![
+            tokio::spawn(gateway::run(
+                listener,
+                admission,
+                host.clone(),
+                stop.clone(),
+            )),
+            tokio::spawn(keep_registered),
+            tokio::spawn(serve_control(
+                service,
+                config.control_secret,
+                control_listener,
+                stop.clone(),
+            )),
+        ];
+        let results = tokio::spawn(control::hand_in_results(finished, registry, board, depth));
+        Ok(Self {
+            host,
+            game_address,
+            control_address,
+            registered,
+            results_waiting,
+            stop,
+            tasks,
+            results,
+        })
+    }
+
+    /// Address of the game port.
+    #[must_use]
+    pub fn game_address(&self) -> SocketAddr {
+        self.game_address
+    }
+
+    /// Address of the control service.
+    #[must_use]
+    pub fn control_address(&self) -> SocketAddr {
+        self.control_address
+    }
+
+    /// The matches hosted here.
+    #[must_use]
+    pub fn host(&self) -> &MatchHost {
+        &self.host
+    }
+
+    /// Waits until web-api knows this instance.
+    pub async fn wait_registered(&self) {
+        let mut registered = self.registered.clone();
+        // The sender lives as long as the registration task, which ends with the instance only.
+        if registered.wait_for(|known| *known).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Takes no new matches and no new players, and waits for the running ones, but only so long.
+    pub async fn drain(&self, grace: Duration) {
+        let board = self.host.board();
+        board.drain();
+        let all_over = async {
+            while board.count() > 0 {
+                board.changed().await;
+            }
+        };
+        if tokio::time::timeout(grace, all_over).await.is_err() {
+            tracing::warn!(
+                matches = board.count(),
+                "matches still running after the grace"
+            );
+        }
+    }
+
+    /// Ends what still runs: matches are aborted, their results handed in, connections told.
+    /// Waits for the results, but only so long.
+    pub async fn shutdown(self, patience: Duration) {
+        let Self {
+            host,
+            results,
+            tasks,
+            stop,
+            mut results_waiting,
+            ..
+        } = self;
+        let board = host.board().clone();
+        board.drain();
+        for id in board.all().into_keys() {
+            if let Err(error) = host.stop_match(id) {
+                tracing::warn!(match.id = %id, %error, "match not stopped");
+            }
+        }
+        let handed_in = async {
+            while board.count() > 0 {
+                tokio::select! {
+                    () = board.changed() => {}
+                    _ = results_waiting.changed() => {}
+                }
+            }
+        };
+        if tokio::time::timeout(patience, handed_in).await.is_err() {
+            tracing::error!(
+                matches = board.count(),
+                "shut down before all results were taken"
+            );
+        }
+        stop.cancel();
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the instance panicked");
+            }
+        }
+        results.abort();
+        // Joins the worker threads, which must not block the runtime.
+        let joined = tokio::task::spawn_blocking(move || drop(host)).await;
+        if let Err(error) = joined {
+            tracing::error!(%error, "the workers did not end in order");
+        }
+    }
+}
+
+fn open_game_port(config: &InstanceConfig, deps: &Deps) -> Result<Listener, StartError> {
+    let certificate = if let Some(files) = &config.certificate {
+        ServerCertificate::from_pem_files(&files.chain, &files.key)?
+    } else {
+        let now = SystemTime::from(deps.clock.now());
+        ServerCertificate::self_signed(std::slice::from_ref(&config.public_host), now)?
+    };
+    Ok(Listener::bind(ListenerConfig::new(
+        config.game_address,
+        certificate,
+    ))?)
+}
+
+async fn open_control_port(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| StartError::ControlPort { address, source })
+}
+
+async fn serve_control(
+    service: ControlService,
+    secret: ControlSecret,
+    listener: TcpListener,
+    stop: CancellationToken,
+) {
+    let service = InstanceControlServer::with_interceptor(service, secret.demand());
+    let served = Server::builder()
+        .add_service(service)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.cancelled_owned())
+        .await;
+    if let Err(error) = served {
+        tracing::error!(%error, "the control service ended");
+    }
+}
+
+fn announce(
+    config: &InstanceConfig,
+    deps: &Deps,
+    host: &MatchHost,
+    listener: &Listener,
+    control_address: SocketAddr,
+) -> Result<Announcement, StartError> {
+    let epoch = InstanceEpoch(deps.entropy.next_u64());
+    let games_json: Result<Vec<_>, _> = host
+        .games()
+        .descriptors()
+        .map(serde_json::to_string)
+        .collect();
+    let control_url = config
+        .control_url
+        .clone()
+        .unwrap_or_else(|| format!("http://{control_address}"));
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let request = RegisterRequest {
+        instance_id: config.id.to_string(),
+        epoch: epoch.0,
+        region: config.region.clone(),
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        control_url,
+        transports: transports(config, listener),
+        matches_max: count(config.matches_max),
+        players_max: count(config.players_max),
+        games_json: games_json.map_err(StartError::Descriptor)?,
+    };
+    Ok(Announcement {
+        id: config.id,
+        epoch,
+        request,
+    })
+}
+
+fn transports(config: &InstanceConfig, listener: &Listener) -> Vec<Transport> {
+    let port = config
+        .public_port
+        .unwrap_or_else(|| listener.local_address().port());
+    let host = &config.public_host;
+    let host = if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.clone()
+    };
+    let pinned = config.certificate.is_none();
+    let certificate_sha256 = if pinned {
+        listener.certificate_sha256().to_owned()
+    } else {
+        String::new()
+    };
+    let scheme = match config.websocket_tls {
+        WebSocketTls::Plain => "ws",
+        WebSocketTls::ByProxy => "wss",
+    };
+    let transport = |kind: TransportKind, url, certificate_sha256| Transport {
+        kind: kind.as_str().to_owned(),
+        url,
+        certificate_sha256,
+    };
+    vec![
+        transport(
+            TransportKind::Quic,
+            format!("quic://{host}:{port}"),
+            certificate_sha256,
+        ),
+        transport(
+            TransportKind::WebSocket,
+            format!("{scheme}://{host}:{port}"),
+            String::new(),
+        ),
+    ]
+}

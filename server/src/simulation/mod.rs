@@ -1,0 +1,91 @@
+//! One match as a headless Bevy App: how it is built for any game, and what its host may ask of
+//! it between two ticks.
+//!
+//! It knows connections only as links that packets come from; tickets, threads and the control
+//! plane are not known here.
+
+mod avatars;
+mod guard;
+mod inputs;
+mod link;
+mod outcome;
+mod seats;
+
+use std::time::Duration;
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use bevy_state::app::StatesPlugin;
+use bevy_time::TimeUpdateStrategy;
+use gameserver_shared::determinism::MatchRng;
+use gameserver_shared::flow::{FlowPlugin, MatchPhase, MatchSettings, MatchStatus};
+use gameserver_shared::game::Game;
+use gameserver_shared::player::{PlayerJoined, PlayerLeft, Roster};
+use gameserver_shared::protocol::{ProtocolPlugin, tick_duration};
+use lightyear::prelude::server::{Server, ServerPlugins, Started};
+use lightyear::prelude::{Linked, NetworkTarget, Replicate, ReplicationMetadata};
+
+pub use guard::{Guard, GuardRules, Violation};
+pub use outcome::Outcome;
+pub use seats::{Entrant, SeatEvent, SeatState, Seats};
+
+use crate::telemetry;
+
+/// Builds the App of one match, ready for its first tick.
+pub fn build_match<G: Game>(settings: MatchSettings) -> App {
+    let descriptor = G::descriptor();
+    let snapshot_interval = Duration::from_secs_f64(1.0 / f64::from(descriptor.snapshot_rate_hz));
+    let mut app = App::new();
+    // Before every plugin: observers keep the handler that was set when they were added.
+    app.set_error_handler(telemetry::count_system_error);
+    app.add_plugins((TaskPoolPlugin::default(), StatesPlugin));
+    app.add_plugins(ServerPlugins {
+        tick_duration: tick_duration::<G>(),
+    });
+    // One tick an update: real time is the host's business.
+    app.insert_resource(TimeUpdateStrategy::FixedTimesteps(1));
+    app.insert_resource(ReplicationMetadata::new(snapshot_interval));
+    app.insert_resource(MatchRng::seeded(settings.seed));
+    app.insert_resource(settings);
+    app.init_resource::<Roster>();
+    app.add_message::<PlayerJoined>()
+        .add_message::<PlayerLeft>();
+    app.add_plugins((
+        ProtocolPlugin::<G>::default(),
+        FlowPlugin,
+        link::LinkPlugin,
+        inputs::InputGuardPlugin::<G>::default(),
+        avatars::AvatarPlugin::<G>::default(),
+        outcome::OutcomePlugin,
+    ));
+    G::add_rules(&mut app);
+    app.finish();
+    app.cleanup();
+    let rules = GuardRules::of::<G>(app.world());
+    app.insert_resource(rules);
+    open_for_links(&mut app);
+    app
+}
+
+/// Spawns the entity that links belong to and the status that everybody is shown.
+fn open_for_links(app: &mut App) {
+    let server = app.world_mut().spawn((Server::default(), Linked)).id();
+    app.world_mut().entity_mut(server).insert(Started);
+    app.insert_resource(Seats::new(server));
+    app.world_mut().spawn((
+        MatchStatus {
+            phase: MatchPhase::Waiting,
+            since_tick: 0,
+        },
+        Replicate::to_clients(NetworkTarget::All),
+    ));
+}
+
+/// The match's present phase.
+#[must_use]
+pub fn phase(world: &mut World) -> MatchPhase {
+    let mut statuses = world.query::<&MatchStatus>();
+    statuses
+        .single(world)
+        .map_or(MatchPhase::Over, |status| status.phase)
+}

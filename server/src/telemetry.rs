@@ -1,0 +1,114 @@
+//! The instance's numbers: the one place that names its metrics.
+
+use std::time::Duration;
+
+use bevy_ecs::error::{BevyError, ErrorContext};
+use gameserver_contract::ids::GameId;
+use gameserver_contract::session::{Role, TransportKind};
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+/// Upper bounds in seconds of the buckets of `gs_tick_seconds`: fine around the 60 Hz budget of
+/// 16.7 ms.
+pub const TICK_BUCKETS_S: [f64; 14] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.004, 0.006, 0.008, 0.010, 0.012, 0.016_6, 0.025,
+    0.05, 0.1,
+];
+
+/// Tells the recorder what the names mean, and makes counters appear before they first count.
+pub fn describe() {
+    describe_histogram!("gs_tick_seconds", "time that one tick of one match takes");
+    describe_counter!(
+        "gs_tick_overruns_total",
+        "ticks left out because a match fell behind"
+    );
+    describe_gauge!("gs_matches", "matches by state");
+    describe_gauge!("gs_connections", "welcomed connections");
+    describe_counter!("gs_net_bytes_total", "payload bytes by direction");
+    describe_counter!("gs_net_dropped_total", "packets dropped by reason");
+    describe_counter!("gs_inputs_rejected_total", "input messages refused by rule");
+    describe_counter!(
+        "gs_inputs_late_total",
+        "ticks simulated without the player's input"
+    );
+    describe_counter!("gs_ticket_rejected_total", "arrivals refused by reason");
+    describe_counter!(
+        "gs_system_errors_total",
+        "errors returned by systems and observers"
+    );
+    describe_counter!("gs_match_panics_total", "matches ended by a panic");
+    describe_gauge!("gs_queue_depth", "entries waiting in a bounded queue");
+    describe_counter!("gs_queue_dropped_total", "entries refused by a full queue");
+    counter!("gs_tick_overruns_total").absolute(0);
+    counter!("gs_system_errors_total").absolute(0);
+    counter!("gs_match_panics_total").absolute(0);
+}
+
+/// Counts and logs what a system returned, instead of Bevy's default of panicking.
+pub fn count_system_error(error: BevyError, context: ErrorContext) {
+    counter!("gs_system_errors_total").increment(1);
+    tracing::warn!(system = %context.name(), kind = context.kind(), %error, "system failed");
+}
+
+pub(crate) fn tick_took(game: &GameId, took: Duration) {
+    histogram!("gs_tick_seconds", "game" => game.to_string()).record(took.as_secs_f64());
+}
+
+pub(crate) fn ticks_left_out(count: u64) {
+    counter!("gs_tick_overruns_total").increment(count);
+}
+
+pub(crate) fn matches_in(state: &'static str, count: usize) {
+    gauge!("gs_matches", "state" => state).set(count as f64);
+}
+
+pub(crate) fn connection_opened(role: Role, transport: TransportKind) {
+    connections(role, transport).increment(1.0);
+}
+
+pub(crate) fn connection_closed(role: Role, transport: TransportKind) {
+    connections(role, transport).decrement(1.0);
+}
+
+fn connections(role: Role, transport: TransportKind) -> metrics::Gauge {
+    gauge!(
+        "gs_connections",
+        "protocol" => "native", "role" => role.as_str(), "transport" => transport.as_str()
+    )
+}
+
+pub(crate) fn bytes_moved(received: u64, sent: u64) {
+    counter!("gs_net_bytes_total", "direction" => "in").increment(received);
+    counter!("gs_net_bytes_total", "direction" => "out").increment(sent);
+}
+
+pub(crate) fn packet_dropped(reason: &'static str) {
+    packets_dropped(reason, 1);
+}
+
+pub(crate) fn packets_dropped(reason: &'static str, count: u64) {
+    counter!("gs_net_dropped_total", "reason" => reason).increment(count);
+}
+
+pub(crate) fn input_rejected(rule: &'static str) {
+    counter!("gs_inputs_rejected_total", "rule" => rule).increment(1);
+}
+
+pub(crate) fn input_late() {
+    counter!("gs_inputs_late_total").increment(1);
+}
+
+pub(crate) fn arrival_refused(reason: &'static str) {
+    counter!("gs_ticket_rejected_total", "reason" => reason).increment(1);
+}
+
+pub(crate) fn match_panicked() {
+    counter!("gs_match_panics_total").increment(1);
+}
+
+pub(crate) fn queue_refused(queue: &'static str) {
+    counter!("gs_queue_dropped_total", "queue" => queue).increment(1);
+}
+
+pub(crate) fn queue_holds(queue: &'static str, depth: usize) {
+    gauge!("gs_queue_depth", "queue" => queue).set(depth as f64);
+}

@@ -1,0 +1,74 @@
+//! What a game client adds to its App.
+
+use std::marker::PhantomData;
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use gameserver_shared::game::Game;
+use gameserver_shared::player::Simulated;
+use gameserver_shared::protocol::{ProtocolPlugin, tick_duration};
+use lightyear::prelude::client::{ClientPlugins, InputDelayConfig, InputTimelineConfig};
+use lightyear::prelude::input::native::InputMarker;
+use lightyear::prelude::{Controlled, Predicted, PredictionManager, SyncConfig};
+use tokio::runtime::Handle;
+
+use crate::connection::{ConnectionPlugin, GameConnection};
+use crate::probe::ProbePlugin;
+
+/// Ticks that the own simulation runs ahead beyond what the measured round trip and its jitter
+/// ask for. One is the least that works; the second covers a frame that comes late.
+const LEAD_TICKS: f32 = 2.0;
+
+/// Connects to a GameServer match, predicts the own player and interpolates the others.
+///
+/// The App needs Bevy's time, state and task pool plugins (`DefaultPlugins` has them). Write the
+/// player's input into [`PlayerAction`](gameserver_shared::input::PlayerAction) of the entity with
+/// [`InputMarker`] in `FixedPreUpdate`, in lightyear's `InputSystems::WriteClientInputs`.
+#[derive(Debug)]
+pub struct ClientPlugin<G: Game> {
+    runtime: Handle,
+    game: PhantomData<G>,
+}
+
+impl<G: Game> ClientPlugin<G> {
+    /// Networking runs on this runtime, apart from the frame loop.
+    #[must_use]
+    pub fn new(runtime: Handle) -> Self {
+        Self {
+            runtime,
+            game: PhantomData,
+        }
+    }
+}
+
+impl<G: Game> Plugin for ClientPlugin<G> {
+    fn build(&self, app: &mut App) {
+        app.add_plugins(ClientPlugins {
+            tick_duration: tick_duration::<G>(),
+        });
+        app.add_plugins(ProtocolPlugin::<G>::default());
+        app.insert_resource(PredictionManager::default());
+        let sync = SyncConfig {
+            jitter_margin: LEAD_TICKS,
+            ..SyncConfig::default()
+        };
+        app.insert_resource(InputTimelineConfig::new(
+            sync,
+            InputDelayConfig::no_input_delay(),
+        ));
+        app.insert_resource(GameConnection::new(self.runtime.clone()));
+        app.add_plugins((ConnectionPlugin, ProbePlugin::<G>::default()));
+        app.add_observer(simulate_own_player)
+            .add_observer(control_own_player::<G>);
+    }
+}
+
+fn simulate_own_player(added: On<Add, Predicted>, mut commands: Commands) {
+    commands.entity(added.entity).insert(Simulated);
+}
+
+fn control_own_player<G: Game>(added: On<Add, Controlled>, mut commands: Commands) {
+    commands
+        .entity(added.entity)
+        .insert(InputMarker::<G::Input>::default());
+}

@@ -1,0 +1,212 @@
+//! Spawning, health, score and the end of a match. Server only.
+
+use std::collections::BTreeMap;
+
+use bevy_ecs::prelude::*;
+use bevy_math::Vec2;
+use gameserver_shared::prelude::*;
+
+use crate::combat::Hit;
+use crate::components::{Body, Fighter, Weapon};
+use crate::config::ArenaConfig;
+
+/// What those who left had achieved, so that the result names them too.
+#[derive(Resource, Debug, Default)]
+pub struct Departed(BTreeMap<Seat, Standing>);
+
+/// Gives everybody who takes a seat an avatar, and takes the avatars of those who leave.
+pub fn seat_players(
+    mut commands: Commands,
+    config: Res<ArenaConfig>,
+    mut rng: ResMut<MatchRng>,
+    mut departed: ResMut<Departed>,
+    mut joined: MessageReader<PlayerJoined>,
+    mut left: MessageReader<PlayerLeft>,
+    fighters: Query<(Entity, &Avatar, &Body, &Fighter)>,
+) {
+    for gone in left.read() {
+        for (entity, _, _, fighter) in fighters.iter().filter(|row| row.1.seat == gone.seat) {
+            departed.0.insert(gone.seat, standing(gone.seat, fighter));
+            commands.entity(entity).despawn();
+        }
+    }
+    for new in joined.read() {
+        departed.0.remove(&new.seat);
+        let position = safest_spawn(&config, &mut rng, fighters.iter().map(|row| row.2));
+        let body = Body {
+            position,
+            velocity: Vec2::ZERO,
+            aim: 0,
+            life: 0,
+            alive: true,
+        };
+        let fighter = Fighter {
+            health: config.life.health_max,
+            ..Default::default()
+        };
+        commands.spawn((
+            Avatar { seat: new.seat },
+            body,
+            full_weapon(&config),
+            fighter,
+        ));
+    }
+}
+
+/// Clears what was done in the warm-up when play begins.
+pub fn reset_when_play_starts(
+    status: Single<&MatchStatus, Changed<MatchStatus>>,
+    config: Res<ArenaConfig>,
+    mut departed: ResMut<Departed>,
+    mut fighters: Query<(&mut Fighter, &Body)>,
+) {
+    if status.phase != MatchPhase::Running {
+        return;
+    }
+    departed.0.clear();
+    for (mut fighter, _) in fighters.iter_mut().filter(|(_, body)| body.alive) {
+        *fighter = Fighter {
+            health: config.life.health_max,
+            ..Default::default()
+        };
+    }
+    for (mut fighter, _) in fighters.iter_mut().filter(|(_, body)| !body.alive) {
+        *fighter = Fighter {
+            changes_at_tick: fighter.changes_at_tick,
+            ..Default::default()
+        };
+    }
+}
+
+/// Takes health, and counts kills and deaths.
+pub fn apply_hits(
+    config: Res<ArenaConfig>,
+    tick: CurrentTick,
+    mut hits: MessageReader<Hit>,
+    mut fighters: Query<(&Avatar, &mut Body, &mut Fighter)>,
+) {
+    for hit in hits.read() {
+        let target = fighters
+            .iter_mut()
+            .find(|(avatar, ..)| avatar.seat == hit.target);
+        let Some((_, mut body, mut fighter)) = target.filter(|row| row.2.health > 0) else {
+            continue;
+        };
+        fighter.health = fighter.health.saturating_sub(hit.damage);
+        if fighter.health > 0 {
+            continue;
+        }
+        fighter.deaths = fighter.deaths.saturating_add(1);
+        fighter.changes_at_tick = tick.number() + config.life.respawn_ticks;
+        body.life = body.life.wrapping_add(1);
+        body.alive = false;
+        body.velocity = Vec2::ZERO;
+        let shooter = fighters
+            .iter_mut()
+            .find(|(avatar, ..)| avatar.seat == hit.shooter);
+        if let Some((_, _, mut shooter)) = shooter {
+            shooter.kills = shooter.kills.saturating_add(1);
+            shooter.score = shooter.score.saturating_add(1);
+        }
+    }
+}
+
+/// Brings the dead back where the nearest opponent is farthest.
+pub fn respawn_fighters(
+    config: Res<ArenaConfig>,
+    tick: CurrentTick,
+    mut rng: ResMut<MatchRng>,
+    mut fighters: Query<(&mut Body, &mut Weapon, &mut Fighter)>,
+) {
+    let alive: Vec<Body> = fighters
+        .iter()
+        .map(|row| *row.0)
+        .filter(|body| body.alive)
+        .collect();
+    for (mut body, mut weapon, mut fighter) in &mut fighters {
+        if body.alive || tick.number() < fighter.changes_at_tick {
+            continue;
+        }
+        body.position = safest_spawn(&config, &mut rng, alive.iter());
+        body.velocity = Vec2::ZERO;
+        body.life = body.life.wrapping_add(1);
+        body.alive = true;
+        *weapon = full_weapon(&config);
+        fighter.health = config.life.health_max;
+        fighter.changes_at_tick = tick.number() + config.life.protection_ticks;
+    }
+}
+
+/// Ends the match when somebody has the winning score, the time is over, or nobody is left to
+/// play against.
+pub fn end_match(
+    config: Res<ArenaConfig>,
+    settings: Res<MatchSettings>,
+    tick: CurrentTick,
+    status: Single<&MatchStatus>,
+    departed: Res<Departed>,
+    fighters: Query<(&Avatar, &Fighter)>,
+    mut over: MessageWriter<MatchOver>,
+) {
+    let played_ticks = tick.number().saturating_sub(status.since_tick);
+    let time_over = played_ticks >= config.rules.time_limit_s * u32::from(settings.tick_rate_hz);
+    let best_score = fighters
+        .iter()
+        .map(|(_, fighter)| fighter.score)
+        .max()
+        .unwrap_or(0);
+    let too_few = fighters.iter().count() < usize::from(settings.players_min);
+    if time_over || too_few || best_score >= config.rules.score_to_win {
+        let present = fighters
+            .iter()
+            .map(|(avatar, fighter)| standing(avatar.seat, fighter));
+        let standings = present.chain(departed.0.values().cloned()).collect();
+        over.write(MatchOver { standings });
+    }
+}
+
+fn standing(seat: Seat, fighter: &Fighter) -> Standing {
+    let stats = [
+        ("deaths".to_owned(), i64::from(fighter.deaths)),
+        ("kills".to_owned(), i64::from(fighter.kills)),
+    ];
+    Standing {
+        seat,
+        score: i64::from(fighter.score),
+        stats: stats.into(),
+    }
+}
+
+fn full_weapon(config: &ArenaConfig) -> Weapon {
+    Weapon {
+        ammunition: config.weapon.magazine,
+        ready_at_tick: 0,
+        fired_at_tick: 0,
+        reloading: false,
+    }
+}
+
+/// The spawn whose nearest living opponent is farthest; chance decides among equals.
+fn safest_spawn<'a>(
+    config: &ArenaConfig,
+    rng: &mut MatchRng,
+    bodies: impl Iterator<Item = &'a Body> + Clone,
+) -> Vec2 {
+    let spawns = &config.map.spawns;
+    let count = u32::try_from(spawns.len()).unwrap_or(u32::MAX);
+    let first = rng.below(count) as usize;
+    let danger = |spawn: Vec2| {
+        let distances = bodies
+            .clone()
+            .map(|body| body.position.distance_squared(spawn));
+        distances.fold(f32::INFINITY, f32::min)
+    };
+    let turned = (0..spawns.len()).map(|index| spawns[(first + index) % spawns.len()]);
+    turned.fold(spawns[first], |best, spawn| {
+        if danger(spawn) > danger(best) {
+            spawn
+        } else {
+            best
+        }
+    })
+}

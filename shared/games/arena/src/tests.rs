@@ -1,0 +1,264 @@
+//! Arena's rules in one App, without any network.
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use bevy_math::Vec2;
+use gameserver_contract::ids::PlayerId;
+use gameserver_shared::flow::FlowPlugin;
+use gameserver_shared::player::{Roster, SeatedPlayer};
+use gameserver_shared::prelude::*;
+use gameserver_shared::tick::TickPlugin;
+use lightyear::prelude::LocalTimeline;
+
+use super::*;
+
+/// A match of `players` who were all seated before the first tick.
+struct Match {
+    app: App,
+}
+
+impl Match {
+    fn of(players: u16) -> Self {
+        let mut app = App::new();
+        app.init_resource::<LocalTimeline>()
+            .init_resource::<Roster>()
+            .insert_resource(MatchRng::seeded(7))
+            .insert_resource(MatchSettings {
+                mode: "ffa".to_owned(),
+                players_min: 2,
+                players_max: 16,
+                tick_rate_hz: 60,
+                seed: 7,
+            })
+            .add_message::<PlayerJoined>()
+            .add_message::<PlayerLeft>()
+            .add_plugins((TickPlugin, FlowPlugin));
+        app.world_mut().spawn(MatchStatus {
+            phase: MatchPhase::Waiting,
+            since_tick: 0,
+        });
+        Arena::add_simulation(&mut app);
+        Arena::add_rules(&mut app);
+        let mut this = Self { app };
+        for seat in 0..players {
+            this.join(Seat(seat));
+        }
+        this.ticks(1);
+        this
+    }
+
+    fn join(&mut self, seat: Seat) {
+        let player = PlayerId(uuid(seat));
+        let display_name = format!("player {seat}");
+        let seated = SeatedPlayer {
+            player,
+            display_name: display_name.clone(),
+        };
+        self.app
+            .world_mut()
+            .resource_mut::<Roster>()
+            .seats
+            .insert(seat, seated);
+        self.app.world_mut().write_message(PlayerJoined {
+            seat,
+            player,
+            display_name,
+        });
+    }
+
+    fn leave(&mut self, seat: Seat) {
+        self.app
+            .world_mut()
+            .resource_mut::<Roster>()
+            .seats
+            .remove(&seat);
+        self.app.world_mut().write_message(PlayerLeft {
+            seat,
+            player: PlayerId(uuid(seat)),
+        });
+    }
+
+    fn ticks(&mut self, count: u32) {
+        for _ in 0..count {
+            self.app
+                .world_mut()
+                .resource_mut::<LocalTimeline>()
+                .apply_delta(1);
+            let missing = self.entities_without_input();
+            for entity in missing {
+                let input = (Simulated, PlayerAction(ArenaInput::default()));
+                self.app.world_mut().entity_mut(entity).insert(input);
+            }
+            self.app.world_mut().run_schedule(FixedUpdate);
+        }
+    }
+
+    fn entities_without_input(&mut self) -> Vec<Entity> {
+        let world = self.app.world_mut();
+        let mut query = world.query_filtered::<Entity, (With<Avatar>, Without<Simulated>)>();
+        query.iter(world).collect()
+    }
+
+    fn avatar(&mut self, seat: u16) -> Entity {
+        let world = self.app.world_mut();
+        let mut avatars = world.query::<(Entity, &Avatar)>();
+        avatars
+            .iter(world)
+            .find(|row| row.1.seat == Seat(seat))
+            .expect("an avatar")
+            .0
+    }
+
+    fn get<C: Component + Clone>(&mut self, seat: u16) -> C {
+        let entity = self.avatar(seat);
+        self.app
+            .world()
+            .get::<C>(entity)
+            .expect("a component")
+            .clone()
+    }
+
+    fn place(&mut self, seat: u16, position: Vec2) {
+        let entity = self.avatar(seat);
+        self.app
+            .world_mut()
+            .get_mut::<Body>(entity)
+            .expect("a body")
+            .position = position;
+    }
+
+    fn press(&mut self, seat: u16, input: ArenaInput) {
+        let entity = self.avatar(seat);
+        self.app
+            .world_mut()
+            .entity_mut(entity)
+            .insert((Simulated, PlayerAction(input)));
+    }
+
+    fn phase(&mut self) -> MatchPhase {
+        let world = self.app.world_mut();
+        world
+            .query::<&MatchStatus>()
+            .single(world)
+            .expect("a status")
+            .phase
+    }
+}
+
+fn uuid(seat: Seat) -> uuid::Uuid {
+    uuid::Uuid::from_u128(u128::from(seat.0) + 1)
+}
+
+const FIRE_RIGHT: ArenaInput = ArenaInput {
+    stick_x: 0,
+    stick_y: 0,
+    aim: 0,
+    buttons: ArenaInput::FIRE,
+};
+
+/// Two players in the open, seat 0 looking at seat 1.
+fn duel() -> Match {
+    let mut game = Match::of(2);
+    game.place(0, Vec2::new(3.0, 2.0));
+    game.place(1, Vec2::new(7.0, 2.0));
+    game
+}
+
+#[test]
+fn five_hits_defeat_an_opponent_who_comes_back_after_two_seconds() {
+    let mut game = duel();
+    game.press(0, FIRE_RIGHT);
+    game.ticks(9 * 4 + 1);
+    assert_eq!(game.get::<Fighter>(1).health, 0);
+    assert!(!game.get::<Body>(1).alive);
+    assert_eq!(game.get::<Fighter>(0).kills, 1);
+    game.press(0, ArenaInput::default());
+    game.ticks(119);
+    assert!(!game.get::<Body>(1).alive);
+    game.ticks(1);
+    assert!(game.get::<Body>(1).alive);
+    assert_eq!(game.get::<Fighter>(1).health, 100);
+}
+
+#[test]
+fn a_wall_stops_a_shot() {
+    let mut game = duel();
+    game.place(0, Vec2::new(16.0, 15.0));
+    game.place(1, Vec2::new(24.0, 15.0));
+    game.press(0, FIRE_RIGHT);
+    game.ticks(60);
+    assert_eq!(game.get::<Fighter>(1).health, 100);
+}
+
+#[test]
+fn a_fighter_who_has_just_come_back_cannot_be_hurt() {
+    let mut game = duel();
+    let target = game.avatar(1);
+    let until = 60;
+    game.app
+        .world_mut()
+        .get_mut::<Fighter>(target)
+        .unwrap()
+        .changes_at_tick = until;
+    game.press(0, FIRE_RIGHT);
+    game.ticks(40);
+    assert_eq!(game.get::<Fighter>(1).health, 100);
+    game.ticks(40);
+    assert!(game.get::<Fighter>(1).health < 100);
+}
+
+#[test]
+fn play_starts_three_seconds_after_enough_players_came_and_clears_the_warm_up() {
+    let mut game = duel();
+    assert_eq!(game.phase(), MatchPhase::Starting);
+    game.press(0, FIRE_RIGHT);
+    game.ticks(60);
+    assert_eq!(game.get::<Fighter>(0).kills, 1);
+    game.press(0, ArenaInput::default());
+    game.ticks(3 * 60);
+    assert_eq!(game.phase(), MatchPhase::Running);
+    assert_eq!(game.get::<Fighter>(0).kills, 0);
+}
+
+#[test]
+fn too_few_players_stop_the_countdown() {
+    let mut game = duel();
+    game.leave(Seat(1));
+    game.ticks(2);
+    assert_eq!(game.phase(), MatchPhase::Waiting);
+}
+
+#[test]
+fn the_match_ends_at_the_winning_score_and_names_those_who_left() {
+    let mut game = Match::of(3);
+    game.ticks(4 * 60);
+    let leader = game.avatar(0);
+    game.leave(Seat(2));
+    game.ticks(1);
+    game.app
+        .world_mut()
+        .get_mut::<Fighter>(leader)
+        .unwrap()
+        .score = 20;
+    game.ticks(2);
+    assert_eq!(game.phase(), MatchPhase::Over);
+    let over = game.app.world().resource::<Messages<MatchOver>>();
+    let first = over
+        .iter_current_update_messages()
+        .next()
+        .expect("the end was told");
+    let seats: Vec<_> = first
+        .standings
+        .iter()
+        .map(|standing| standing.seat.0)
+        .collect();
+    assert_eq!(seats, [0, 1, 2]);
+    assert_eq!(first.standings[0].score, 20);
+}
+
+#[test]
+fn the_match_ends_when_its_time_is_over() {
+    let mut game = duel();
+    game.ticks(3 * 60 + 300 * 60 + 2);
+    assert_eq!(game.phase(), MatchPhase::Over);
+}

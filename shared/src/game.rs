@@ -1,0 +1,40 @@
+//! The one thing that a user implements to get a hosted, predicted multiplayer game.
+
+use bevy_app::App;
+use bevy_ecs::component::Mutable;
+use bevy_ecs::prelude::*;
+use gameserver_contract::game::GameDescriptor;
+
+use crate::input::PlayerInput;
+
+/// A game that the engine can host.
+pub trait Game: Send + Sync + 'static {
+    /// What one player sends for one tick. `Default` means "nothing pressed".
+    type Input: PlayerInput;
+
+    /// The state of an avatar that its own player predicts: position, velocity and whatever else
+    /// a tick of movement reads and writes.
+    type Motion: PredictedState;
+
+    /// Facts that the lobby needs too.
+    fn descriptor() -> GameDescriptor;
+
+    /// Adds the systems that run on server and clients alike: a pure function of world and
+    /// inputs, for entities that are [`Simulated`](crate::player::Simulated).
+    fn add_simulation(app: &mut App);
+
+    /// Adds the systems that run on the server only: spawning, hits, score, the end.
+    fn add_rules(app: &mut App);
+
+    /// Registers which components are sent to clients, and how clients predict or interpolate
+    /// them. Server and clients call it in the same order.
+    fn add_replication(app: &mut App);
+}
+
+/// State that the owning player predicts and the server corrects.
+pub trait PredictedState: Component<Mutability = Mutable> + Clone + PartialEq {
+    /// True when the two differ because the server's rules moved the avatar (death, respawn,
+    /// teleport), which no client could have predicted. Such ticks are not counted as
+    /// mispredicted.
+    fn moved_by_server(confirmed: &Self, predicted: &Self) -> bool;
+}

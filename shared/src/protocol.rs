@@ -1,0 +1,49 @@
+//! What the engine itself sends to clients, and the plugin that both sides build their App from.
+//!
+//! Wire ids follow the order of registration, so both sides must add the same plugins in the same
+//! order: lightyear's plugin group, then [`ProtocolPlugin`]. A difference is found when a client
+//! connects.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use bevy_app::prelude::*;
+use lightyear::prelude::input::native::InputPlugin;
+use lightyear::prelude::*;
+
+use crate::flow::MatchStatus;
+use crate::game::Game;
+use crate::player::{Avatar, InputLateness};
+use crate::tick::TickPlugin;
+
+/// Largest packet that lightyear may make: fits a QUIC datagram before path MTU discovery has
+/// raised it (1,200 bytes less QUIC's own overhead).
+pub const PACKET_BYTES_MAX: usize = 1_100;
+
+/// The part of an App that is the same on server and clients.
+#[derive(Debug)]
+pub struct ProtocolPlugin<G: Game>(PhantomData<G>);
+
+impl<G: Game> Default for ProtocolPlugin<G> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<G: Game> Plugin for ProtocolPlugin<G> {
+    fn build(&self, app: &mut App) {
+        app.add_plugins(TickPlugin);
+        app.add_plugins(InputPlugin::<G::Input>::default());
+        app.component::<Avatar>().replicate_once();
+        app.component::<InputLateness>().replicate();
+        app.component::<MatchStatus>().replicate();
+        G::add_replication(app);
+        G::add_simulation(app);
+    }
+}
+
+/// How long one tick of this game lasts.
+#[must_use]
+pub fn tick_duration<G: Game>() -> Duration {
+    Duration::from_secs_f64(1.0 / f64::from(G::descriptor().tick_rate_hz))
+}

@@ -1,0 +1,386 @@
+//! The client's way in: tries the offered transports, better ones first, and says the Hello over
+//! the first one that is there.
+//!
+//! A ticket is good for one use, so the Hello goes over one transport only: the transports race
+//! for their handshakes, and the losers are dropped unused.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use gameserver_contract::session::{TransportKind, TransportOffer};
+use quinn::{Endpoint, EndpointConfig, TokioRuntime};
+use tokio::time::timeout;
+use tokio_tungstenite::tungstenite::error::Error as WsError;
+use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_util::sync::CancellationToken;
+
+use crate::certificate::{IdentityError, ServerIdentity};
+use crate::close::{CloseCode, CloseReason};
+use crate::connection::Connection;
+use crate::frame::{Answer, FrameError, Hello, Refused, Welcome};
+use crate::limits::{
+    CONNECT_TIMEOUT, DATAGRAM_SIZE_MAX, IDLE_TIMEOUT, SLOW_CONSUMER_AFTER, STAGGER,
+};
+use crate::link::{Link, LinkConfig, RoundTrip};
+use crate::race::race;
+use crate::{quic, sockets, websocket};
+
+/// How to connect. [`Default`] has the numbers of [`crate::limits`].
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// Try this transport only.
+    pub only: Option<TransportKind>,
+    /// Head start of each offer before the next one is tried as well.
+    pub stagger: Duration,
+    /// When to give up, the answer included.
+    pub timeout: Duration,
+    /// Silence after which the connection is over.
+    pub idle_timeout: Duration,
+    /// The UDP socket to share; without it each QUIC connection opens its own.
+    pub endpoint: Option<ClientEndpoint>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        Self {
+            only: None,
+            stagger: STAGGER,
+            timeout: CONNECT_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+            endpoint: None,
+        }
+    }
+}
+
+/// A UDP socket that many QUIC connections share: a thousand bots need one.
+#[derive(Debug, Clone)]
+pub struct ClientEndpoint {
+    pub(crate) endpoint: Endpoint,
+}
+
+impl ClientEndpoint {
+    /// Opens the socket.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn bind() -> io::Result<Self> {
+        let config = EndpointConfig::default();
+        let socket = sockets::bind_client()?;
+        let endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime))?;
+        Ok(Self { endpoint })
+    }
+
+    /// Waits until the last words of all closed connections are sent, which a process does
+    /// before it ends.
+    pub async fn wait_idle(&self) {
+        self.endpoint.wait_idle().await;
+    }
+}
+
+/// A client that was let in.
+#[derive(Debug)]
+pub struct Connected {
+    /// The link.
+    pub connection: Connection,
+    /// What the server said.
+    pub welcome: Welcome,
+}
+
+/// Why a client was not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No offer has a transport that this client speaks.
+    #[error("none of the offered transports can be used here")]
+    NoUsableOffer,
+    /// The Hello has a text over its limit.
+    #[error("the Hello cannot be sent: {0}")]
+    BadHello(FrameError),
+    /// No transport came up.
+    #[error("no transport came up: {}", list(.0))]
+    Unreachable(Vec<AttemptError>),
+    /// The server refused the Hello.
+    #[error("refused: {0}")]
+    Refused(Refused),
+    /// The link ended between Hello and answer. The ticket may be used up.
+    #[error("the link ended before the answer: {0}")]
+    Lost(CloseReason),
+    /// The answer is none.
+    #[error("the answer cannot be read: {0}")]
+    MalformedAnswer(FrameError),
+    /// It took too long.
+    #[error("no answer came in time")]
+    TimedOut,
+}
+
+/// Why one transport did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// The offer's address cannot be read.
+    #[error("{0:?} is no address of its transport")]
+    BadUrl(String),
+    /// The host has no address, or nobody listens there.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The server cannot be recognised in the offered way.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The QUIC handshake failed; a certificate that is not the offered one is among the reasons.
+    #[error("QUIC: {0}")]
+    Quic(String),
+    /// The WebSocket handshake failed.
+    #[error("WebSocket: {0}")]
+    WebSocket(Box<WsError>),
+}
+
+impl From<WsError> for AttemptError {
+    fn from(error: WsError) -> Self {
+        Self::WebSocket(Box::new(error))
+    }
+}
+
+impl AttemptError {
+    /// Stands for all errors of one offer's addresses.
+    pub(crate) fn first(errors: Vec<Self>) -> Self {
+        let none = || io::Error::new(io::ErrorKind::NotFound, "the host has no address").into();
+        errors.into_iter().next().unwrap_or_else(none)
+    }
+}
+
+fn list(errors: &[AttemptError]) -> String {
+    errors
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) enum GreetError {
+    Lost(CloseReason),
+    Malformed(FrameError),
+}
+
+impl From<GreetError> for ConnectError {
+    fn from(error: GreetError) -> Self {
+        match error {
+            GreetError::Lost(reason) => Self::Lost(reason),
+            GreetError::Malformed(error) => Self::MalformedAnswer(error),
+        }
+    }
+}
+
+/// Connects over the best transport that comes up. WebTransport offers are skipped: they are for
+/// browsers.
+///
+/// # Errors
+///
+/// [`ConnectError`]. After [`ConnectError::Lost`] and [`ConnectError::TimedOut`] the ticket may
+/// have been used.
+pub async fn connect(
+    offers: &[TransportOffer],
+    hello: Hello,
+    options: ConnectOptions,
+) -> Result<Connected, ConnectError> {
+    let hello = hello.encode().map_err(ConnectError::BadHello)?;
+    let connected = timeout(
+        options.timeout,
+        Box::pin(connect_untimed(offers, hello, &options)),
+    );
+    connected.await.map_err(|_| ConnectError::TimedOut)?
+}
+
+async fn connect_untimed(
+    offers: &[TransportOffer],
+    hello: Vec<u8>,
+    options: &ConnectOptions,
+) -> Result<Connected, ConnectError> {
+    let usable = |offer: &&TransportOffer| {
+        offer.kind != TransportKind::WebTransport
+            && options.only.is_none_or(|only| only == offer.kind)
+    };
+    let mut usable = offers.iter().filter(usable).peekable();
+    if usable.peek().is_none() {
+        return Err(ConnectError::NoUsableOffer);
+    }
+    // Collected, because a borrowing closure held across an await could not be spawned.
+    let attempts: Vec<_> = usable.map(|offer| Carrier::dial(offer, options)).collect();
+    let carrier = race(options.stagger, attempts)
+        .await
+        .map_err(ConnectError::Unreachable)?;
+    carrier.greet(hello, options.idle_timeout).await
+}
+
+/// A transport that came up.
+enum Carrier {
+    Quic(quinn::Connection),
+    WebSocket {
+        stream: Box<websocket::ClientStream>,
+        peer: SocketAddr,
+    },
+}
+
+impl Carrier {
+    async fn dial(offer: &TransportOffer, options: &ConnectOptions) -> Result<Self, AttemptError> {
+        let target = Target::parse(offer)?;
+        let identity = ServerIdentity::from_offer(offer.certificate_sha256.as_deref())?;
+        if offer.kind == TransportKind::Quic {
+            let addresses = tokio::net::lookup_host((target.host.as_str(), target.port)).await?;
+            let endpoint = match &options.endpoint {
+                Some(shared) => shared.clone(),
+                None => ClientEndpoint::bind()?,
+            };
+            let (endpoint, host) = (&endpoint.endpoint, &target.host);
+            let idle_timeout = options.idle_timeout;
+            let dial = quic::dial(endpoint, addresses.collect(), host, identity, idle_timeout);
+            return Ok(Self::Quic(dial.await?));
+        }
+        let stream = websocket::dial(&offer.url, &target.host, target.port, identity).await?;
+        let peer = websocket::peer_address(&stream)?;
+        Ok(Self::WebSocket {
+            stream: Box::new(stream),
+            peer,
+        })
+    }
+
+    async fn greet(self, hello: Vec<u8>, idle: Duration) -> Result<Connected, ConnectError> {
+        match self {
+            Self::Quic(connection) => greet_quic(connection, &hello).await,
+            Self::WebSocket { stream, peer } => {
+                Box::pin(greet_websocket(*stream, peer, hello, idle)).await
+            }
+        }
+    }
+}
+
+async fn greet_quic(
+    connection: quinn::Connection,
+    hello: &[u8],
+) -> Result<Connected, ConnectError> {
+    let size_max = quic::datagram_size_max(&connection).unwrap_or(0);
+    let welcome = match quic::greet(&connection, hello).await? {
+        Answer::Welcome(welcome) => welcome,
+        Answer::Refused(refused) => {
+            quic::close(&connection, CloseCode::Consented, "");
+            return Err(ConnectError::Refused(refused));
+        }
+    };
+    let link = Link::new(LinkConfig {
+        kind: TransportKind::Quic,
+        peer: sockets::canonical(connection.remote_address()),
+        datagram_size_max: size_max.min(usize::from(welcome.datagram_size_max)),
+        round_trip: RoundTrip::Quic(connection.clone()),
+        slow_consumer_after: SLOW_CONSUMER_AFTER,
+        events: Arc::default(),
+    });
+    tokio::spawn(quic::pump(
+        connection,
+        Arc::clone(&link),
+        CancellationToken::new(),
+    ));
+    Ok(Connected {
+        connection: Connection::new(link),
+        welcome,
+    })
+}
+
+async fn greet_websocket(
+    mut stream: websocket::ClientStream,
+    peer: SocketAddr,
+    hello: Vec<u8>,
+    idle_timeout: Duration,
+) -> Result<Connected, ConnectError> {
+    let welcome = match websocket::greet(&mut stream, hello).await? {
+        Answer::Welcome(welcome) => welcome,
+        Answer::Refused(refused) => {
+            tokio::spawn(websocket::leave(stream));
+            return Err(ConnectError::Refused(refused));
+        }
+    };
+    let link = Link::new(LinkConfig {
+        kind: TransportKind::WebSocket,
+        peer,
+        datagram_size_max: DATAGRAM_SIZE_MAX.min(usize::from(welcome.datagram_size_max)),
+        round_trip: RoundTrip::Measured(AtomicU64::new(0)),
+        slow_consumer_after: SLOW_CONSUMER_AFTER,
+        events: Arc::default(),
+    });
+    let pump = websocket::pump(
+        stream,
+        None,
+        Arc::clone(&link),
+        idle_timeout,
+        CancellationToken::new(),
+    );
+    tokio::spawn(pump);
+    Ok(Connected {
+        connection: Connection::new(link),
+        welcome,
+    })
+}
+
+/// An offer's address, taken apart.
+struct Target {
+    host: String,
+    port: u16,
+}
+
+impl Target {
+    fn parse(offer: &TransportOffer) -> Result<Self, AttemptError> {
+        let bad = || AttemptError::BadUrl(offer.url.clone());
+        let uri: Uri = offer.url.parse().map_err(|_| bad())?;
+        let default_port = match (offer.kind, uri.scheme_str()) {
+            (TransportKind::Quic, Some("quic")) => None,
+            (TransportKind::WebSocket, Some("ws")) => Some(80),
+            (TransportKind::WebSocket, Some("wss")) => Some(443),
+            _ => return Err(bad()),
+        };
+        let port = uri.port_u16().or(default_port).ok_or_else(bad)?;
+        // IPv6 addresses stand in brackets in addresses of this form, and nowhere else.
+        let host = uri.host().ok_or_else(bad)?.trim_matches(['[', ']']);
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(kind: TransportKind, url: &str) -> Option<(String, u16)> {
+        let offer = TransportOffer {
+            kind,
+            url: url.to_owned(),
+            certificate_sha256: None,
+        };
+        Target::parse(&offer)
+            .ok()
+            .map(|target| (target.host, target.port))
+    }
+
+    #[test]
+    fn offers_name_a_host_and_a_port() {
+        let quic = parse(TransportKind::Quic, "quic://[::1]:7777");
+        assert_eq!(quic, Some(("::1".to_owned(), 7777)));
+        let websocket = parse(TransportKind::WebSocket, "wss://play.example/gs");
+        assert_eq!(websocket, Some(("play.example".to_owned(), 443)));
+    }
+
+    #[test]
+    fn an_address_of_another_transport_is_refused() {
+        assert_eq!(parse(TransportKind::Quic, "ws://127.0.0.1:1"), None);
+        assert_eq!(parse(TransportKind::WebSocket, "http://127.0.0.1:1"), None);
+        assert_eq!(parse(TransportKind::Quic, "quic://127.0.0.1"), None);
+        assert_eq!(parse(TransportKind::Quic, "not an address"), None);
+    }
+}

@@ -1,0 +1,191 @@
+//! Counters of a listener and of its connections, for the server's metrics. Counting never waits
+//! and never allocates.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::close::RefusalCode;
+
+/// Why a datagram was dropped by this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DropReason {
+    /// The simulation did not take it in time.
+    IncomingFull,
+    /// The peer sent more than a datagram may have.
+    IncomingTooLarge,
+    /// The link did not take it in time.
+    OutgoingFull,
+    /// The path became narrower than the datagram.
+    OutgoingTooLarge,
+}
+
+impl DropReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [
+        Self::IncomingFull,
+        Self::IncomingTooLarge,
+        Self::OutgoingFull,
+        Self::OutgoingTooLarge,
+    ];
+
+    /// The name in metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::IncomingFull => "incoming_full",
+            Self::IncomingTooLarge => "incoming_too_large",
+            Self::OutgoingFull => "outgoing_full",
+            Self::OutgoingTooLarge => "outgoing_too_large",
+        }
+    }
+}
+
+/// Something that happened before a connection was welcomed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Incident {
+    /// A connection was turned away unread because too many were pending.
+    PendingFull,
+    /// A handshake failed, was given up or took too long.
+    HandshakeFailed,
+    /// A client went away before its Hello was complete.
+    HelloAbandoned,
+    /// A QUIC client was asked to prove its address.
+    RetrySent,
+    /// The operating system did not hand out a connection.
+    AcceptFailed,
+}
+
+impl Incident {
+    /// Every incident.
+    pub const ALL: [Self; 5] = [
+        Self::PendingFull,
+        Self::HandshakeFailed,
+        Self::HelloAbandoned,
+        Self::RetrySent,
+        Self::AcceptFailed,
+    ];
+
+    /// The name in metric labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PendingFull => "pending_full",
+            Self::HandshakeFailed => "handshake_failed",
+            Self::HelloAbandoned => "hello_abandoned",
+            Self::RetrySent => "retry_sent",
+            Self::AcceptFailed => "accept_failed",
+        }
+    }
+}
+
+/// What went over one link, or over all links of a listener, so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LinkStats {
+    /// Datagrams received, with those dropped afterwards.
+    pub datagrams_in: u64,
+    /// Datagrams handed to the carrier.
+    pub datagrams_out: u64,
+    /// Payload bytes received.
+    pub bytes_in: u64,
+    /// Payload bytes handed to the carrier.
+    pub bytes_out: u64,
+    /// Received datagrams that were dropped.
+    pub dropped_in: u64,
+    /// Datagrams that were dropped instead of sent.
+    pub dropped_out: u64,
+}
+
+/// The counters behind [`LinkStats`].
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    datagrams_in: AtomicU64,
+    datagrams_out: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    dropped: [AtomicU64; DropReason::ALL.len()],
+}
+
+impl Traffic {
+    pub(crate) fn received(&self, bytes: usize) {
+        self.datagrams_in.fetch_add(1, Relaxed);
+        self.bytes_in.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn sent(&self, bytes: usize) {
+        self.datagrams_out.fetch_add(1, Relaxed);
+        self.bytes_out.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(crate) fn dropped(&self, reason: DropReason, datagrams: u64) {
+        self.dropped[reason as usize].fetch_add(datagrams, Relaxed);
+    }
+
+    fn drops(&self, reason: DropReason) -> u64 {
+        self.dropped[reason as usize].load(Relaxed)
+    }
+
+    pub(crate) fn stats(&self) -> LinkStats {
+        LinkStats {
+            datagrams_in: self.datagrams_in.load(Relaxed),
+            datagrams_out: self.datagrams_out.load(Relaxed),
+            bytes_in: self.bytes_in.load(Relaxed),
+            bytes_out: self.bytes_out.load(Relaxed),
+            dropped_in: self.drops(DropReason::IncomingFull)
+                + self.drops(DropReason::IncomingTooLarge),
+            dropped_out: self.drops(DropReason::OutgoingFull)
+                + self.drops(DropReason::OutgoingTooLarge),
+        }
+    }
+}
+
+/// The counters of one listener, shared with all its connections.
+#[derive(Debug, Default)]
+pub struct Events {
+    pub(crate) traffic: Traffic,
+    arrivals: AtomicU64,
+    refused: [AtomicU64; RefusalCode::ALL.len()],
+    incidents: [AtomicU64; Incident::ALL.len()],
+}
+
+impl Events {
+    /// Clients that came as far as a readable Hello.
+    #[must_use]
+    pub fn arrivals(&self) -> u64 {
+        self.arrivals.load(Relaxed)
+    }
+
+    /// Refusals for this reason.
+    #[must_use]
+    pub fn refused(&self, code: RefusalCode) -> u64 {
+        self.refused[usize::from(code.number())].load(Relaxed)
+    }
+
+    /// Incidents of this kind.
+    #[must_use]
+    pub fn incidents(&self, incident: Incident) -> u64 {
+        self.incidents[incident as usize].load(Relaxed)
+    }
+
+    /// Datagrams dropped for this reason, over all connections.
+    #[must_use]
+    pub fn drops(&self, reason: DropReason) -> u64 {
+        self.traffic.drops(reason)
+    }
+
+    /// What went over all connections.
+    #[must_use]
+    pub fn traffic(&self) -> LinkStats {
+        self.traffic.stats()
+    }
+
+    pub(crate) fn count_arrival(&self) {
+        self.arrivals.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count_refusal(&self, code: RefusalCode) {
+        self.refused[usize::from(code.number())].fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn count(&self, incident: Incident) {
+        self.incidents[incident as usize].fetch_add(1, Relaxed);
+    }
+}

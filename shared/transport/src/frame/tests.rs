@@ -1,0 +1,216 @@
+//! Tests of the Hello and of its answers.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn hello() -> Hello {
+    Hello::new(Mode::Thin, Credential::Ticket("abc".to_owned()), "b1")
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        connection: 7,
+        player: PlayerId(Uuid::from_u128(1)),
+        seat: Some(Seat(300)),
+        role: Role::Player,
+        tick_rate_hz: 60,
+        snapshot_rate_hz: 20,
+        resume_token: "r".to_owned(),
+        datagram_size_max: 1100,
+        game: GameId::new("arena").unwrap(),
+    }
+}
+
+#[test]
+fn a_hello_has_exactly_these_bytes() {
+    let expected = b"\x96\x00\x01\x01\x00\xa3abc\xa2b1";
+    assert_eq!(hello().encode().unwrap(), expected);
+}
+
+#[test]
+fn a_welcome_has_exactly_these_bytes() {
+    let mut expected = b"\x9a\x01\x07\xc4\x10".to_vec();
+    expected.extend_from_slice(&[0; 15]);
+    expected.extend_from_slice(b"\x01\xcd\x01\x2c\x00\x3c\x14\xa1r\xcd\x04\x4c\xa5arena");
+    assert_eq!(Answer::Welcome(welcome()).encode().unwrap(), expected);
+}
+
+#[test]
+fn a_refusal_has_exactly_these_bytes() {
+    let refused = Refused::new(RefusalCode::TicketUsed, "used");
+    assert_eq!(
+        Answer::Refused(refused).encode().unwrap(),
+        b"\x93\x02\x05\xa4used"
+    );
+}
+
+#[test]
+fn integers_may_be_wider_than_needed() {
+    let wide = b"\x96\xcc\x00\xcd\x00\x01\xce\x00\x00\x00\x01\x00\xd9\x03abc\xa2b1";
+    assert_eq!(Hello::decode(wide), Ok(hello()));
+}
+
+#[test]
+fn another_version_is_told_before_anything_else_is_read() {
+    let future = b"\x93\x00\x02\xc0";
+    assert_eq!(
+        Hello::decode(future),
+        Err(FrameError::VersionMismatch { theirs: 2 })
+    );
+}
+
+#[test]
+fn a_byte_after_the_frame_is_an_error() {
+    let mut bytes = hello().encode().unwrap();
+    bytes.push(0);
+    assert_eq!(Hello::decode(&bytes), Err(FrameError::TrailingBytes));
+}
+
+#[test]
+fn unknown_numbers_are_errors() {
+    let unknown = |field| Err(FrameError::Unknown { field });
+    assert_eq!(
+        Hello::decode(b"\x96\x03\x01\x01\x00\xa0\xa0"),
+        unknown("tag")
+    );
+    assert_eq!(
+        Hello::decode(b"\x96\x00\x01\x02\x00\xa0\xa0"),
+        unknown("mode")
+    );
+    assert_eq!(
+        Hello::decode(b"\x96\x00\x01\x01\x02\xa0\xa0"),
+        unknown("credential kind")
+    );
+    let answer = Answer::decode(b"\x93\x02\x63\xa0");
+    assert_eq!(answer, Err(FrameError::Unknown { field: "code" }));
+}
+
+#[test]
+fn texts_over_their_limits_are_errors_both_ways() {
+    let long = Hello {
+        build: "b".repeat(BUILD_LENGTH_MAX + 1),
+        ..hello()
+    };
+    let too_long = FrameError::TextTooLong {
+        field: "build",
+        length_max: BUILD_LENGTH_MAX,
+    };
+    assert_eq!(long.encode(), Err(too_long));
+    let mut bytes = b"\x96\x00\x01\x01\x00\xa0\xd9\x41".to_vec();
+    bytes.extend_from_slice(&[b'b'; BUILD_LENGTH_MAX + 1]);
+    assert_eq!(Hello::decode(&bytes), Err(too_long));
+}
+
+#[test]
+fn a_length_that_promises_gigabytes_costs_nothing() {
+    let lying = b"\x96\x00\x01\x01\x00\xdb\xff\xff\xff\xff";
+    assert_eq!(
+        Hello::decode(lying),
+        Err(FrameError::Malformed {
+            field: "credential"
+        })
+    );
+}
+
+#[test]
+fn deep_nesting_is_an_error_and_no_overflow() {
+    assert!(Hello::decode(&[0x91; FRAME_BYTES_MAX]).is_err());
+}
+
+#[test]
+fn the_largest_texts_fit_the_frame() {
+    let credential = Credential::Ticket("t".repeat(TICKET_LENGTH_MAX));
+    let hello = Hello::new(Mode::Native, credential, "b".repeat(BUILD_LENGTH_MAX));
+    assert!(hello.encode().is_ok());
+    let resume_token = "r".repeat(RESUME_TOKEN_LENGTH_MAX);
+    assert!(
+        Answer::Welcome(Welcome {
+            resume_token,
+            ..welcome()
+        })
+        .encode()
+        .is_ok()
+    );
+}
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let shown = format!("{:?} {:?}", hello(), welcome());
+    assert!(
+        !shown.contains("abc") && !shown.contains("resume"),
+        "{shown}"
+    );
+}
+
+fn any_hello() -> impl Strategy<Value = Hello> {
+    let mode = prop_oneof![Just(Mode::Native), Just(Mode::Thin)];
+    let credential = prop_oneof![
+        "[ -~]{0,512}".prop_map(Credential::Ticket),
+        "[ -~]{0,512}".prop_map(Credential::Resume)
+    ];
+    (mode, credential, "\\PC{0,16}").prop_map(|(mode, credential, build)| {
+        Hello::new(mode, credential, cut(&build, BUILD_LENGTH_MAX))
+    })
+}
+
+fn any_answer() -> impl Strategy<Value = Answer> {
+    let numbers = (
+        any::<u64>(),
+        any::<u128>(),
+        any::<Option<u16>>(),
+        any::<[u16; 3]>(),
+    );
+    let welcomes = numbers.prop_map(
+        |(connection, player, seat, [tick, snapshot, size])| Welcome {
+            connection,
+            player: PlayerId(Uuid::from_u128(player)),
+            seat: seat.map(Seat),
+            role: if seat.is_some() {
+                Role::Player
+            } else {
+                Role::Spectator
+            },
+            tick_rate_hz: tick,
+            snapshot_rate_hz: snapshot,
+            datagram_size_max: size,
+            ..welcome()
+        },
+    );
+    let codes = prop::sample::select(RefusalCode::ALL);
+    let refusals = (codes, "\\PC{0,300}").prop_map(|(code, text)| Refused::new(code, &text));
+    prop_oneof![
+        welcomes.prop_map(Answer::Welcome),
+        refusals.prop_map(Answer::Refused)
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_hello_comes_back_as_it_was(hello in any_hello()) {
+        prop_assert_eq!(Hello::decode(&hello.encode().unwrap()), Ok(hello));
+    }
+
+    #[test]
+    fn every_answer_comes_back_as_it_was(answer in any_answer()) {
+        prop_assert_eq!(Answer::decode(&answer.encode().unwrap()), Ok(answer));
+    }
+
+    #[test]
+    fn no_bytes_make_the_readers_panic(bytes in prop::collection::vec(any::<u8>(), 0..1100)) {
+        let _ = Hello::decode(&bytes);
+        let _ = Answer::decode(&bytes);
+    }
+
+    #[test]
+    fn no_changed_byte_makes_the_readers_panic(
+        hello in any_hello(), answer in any_answer(), index in any::<usize>(), byte in any::<u8>(),
+    ) {
+        for mut bytes in [hello.encode().unwrap(), answer.encode().unwrap()] {
+            let index = index % bytes.len();
+            bytes[index] = byte;
+            let _ = Hello::decode(&bytes);
+            let _ = Answer::decode(&bytes);
+        }
+    }
+}

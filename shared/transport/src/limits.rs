@@ -1,0 +1,121 @@
+//! Every number of the transport, with its unit and where it comes from.
+
+use std::time::Duration;
+
+/// ALPN protocol of native QUIC.
+pub const ALPN: &[u8] = b"gs/1";
+/// WebSocket sub-protocol, echoed to clients that ask for it.
+pub const WEBSOCKET_SUBPROTOCOL: &str = "gs.v1.msgpack";
+
+// --- Before the Welcome
+
+/// A TLS or HTTP handshake has to be over in 5 s: five round trips of the worst link we serve.
+pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
+/// The whole Hello has to be there 5 s after the handshake.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+/// An answer has to be delivered in 5 s.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+/// Largest Hello and largest answer in bytes: the longest credential and 512 bytes for the rest.
+pub const FRAME_BYTES_MAX: usize = 1024;
+/// Longest ticket in bytes; the ticket's own limit.
+pub const TICKET_LENGTH_MAX: usize = gameserver_contract::ticket::TEXT_LENGTH_MAX;
+/// Longest resume token in bytes: it may be a ticket's equal.
+pub const RESUME_TOKEN_LENGTH_MAX: usize = TICKET_LENGTH_MAX;
+/// Longest name of a build in bytes.
+pub const BUILD_LENGTH_MAX: usize = 64;
+/// Longest text of a refusal in bytes: one sentence.
+pub const REFUSAL_TEXT_LENGTH_MAX: usize = 256;
+/// Longest text of a close in bytes: what a WebSocket close frame holds.
+pub const CLOSE_TEXT_LENGTH_MAX: usize = 123;
+/// Handshakes and unanswered arrivals at once. At 16 KiB each they hold 16 MiB at most; one more
+/// is refused and counted.
+pub const PENDING_MAX: usize = 1024;
+/// QUIC handshakes at once whose address is not proven. Further ones have to come back with a
+/// Retry token first, so that a sender with a false address gets nothing.
+pub const UNVALIDATED_MAX: usize = 64;
+/// QUIC handshakes in a second whose address is not proven, before Retry is demanded.
+pub const UNVALIDATED_PER_SECOND_MAX: u32 = 200;
+/// Arrivals that wait for the gateway. When full, the next one is refused as `busy`.
+pub const ARRIVALS_QUEUED_MAX: usize = 256;
+/// Pause of the accept loop after the operating system had no descriptor left. Well below the
+/// second in which a listener has to come back by itself.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+/// Attempts to find a port that is free for UDP and for TCP.
+pub const PORT_ATTEMPTS_MAX: usize = 32;
+
+// --- Life of a connection
+
+/// A connection that hears nothing for 10 s is over.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Who has nothing to say says so every 3 s: three chances before the idle timeout.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// A peer whose outgoing queue has been overflowing this long without once becoming empty is
+/// closed. Longer than the 3 s of a lost network that a player has to survive.
+pub const SLOW_CONSUMER_AFTER: Duration = Duration::from_secs(5);
+/// Time that a close may take to reach the peer before the socket is dropped.
+pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+// --- Datagrams
+
+/// Largest payload in bytes. QUIC allows less on most paths (about 1160), so ask the connection.
+pub const DATAGRAM_SIZE_MAX: usize = 1200;
+/// Payload that every path and both carriers allow, in bytes: QUIC's smallest packet of 1200 less
+/// its headers, rounded down.
+pub const DATAGRAM_SIZE_GUARANTEED: usize = 1100;
+/// Outgoing datagrams of one connection.
+pub const OUTGOING_DATAGRAMS_MAX: usize = 1024;
+/// Outgoing bytes of one connection: 96 KiB, with QUIC's own 32 KiB the 128 KiB that one client
+/// may cost. It is most of two seconds at the hard cap of 64 KiB/s; older state is worthless.
+pub const OUTGOING_BYTES_MAX: usize = 96 * 1024;
+/// Incoming datagrams of one connection: four seconds of inputs at 60 Hz.
+pub const INCOMING_DATAGRAMS_MAX: usize = 256;
+/// Incoming bytes of one connection.
+pub const INCOMING_BYTES_MAX: usize = 64 * 1024;
+
+// --- QUIC (quinn's defaults allow about 250 MB for each connection)
+
+/// Streams of each kind that a peer may have open: one for the Hello, and room for HTTP/3.
+pub const QUIC_STREAMS_MAX: u32 = 4;
+/// Unread bytes of one stream.
+pub const QUIC_STREAM_WINDOW: u32 = 64 * 1024;
+/// Unread bytes of all streams of one connection.
+pub const QUIC_CONNECTION_WINDOW: u32 = 256 * 1024;
+/// Unacknowledged stream bytes that we send: the answer is all there is.
+pub const QUIC_SEND_WINDOW: u64 = 16 * 1024;
+/// Datagram bytes that quinn holds until the pump reads them.
+pub const QUIC_DATAGRAM_RECEIVE_BUFFER: usize = 64 * 1024;
+/// Datagram bytes that quinn holds until the path takes them. Small, so that a congested path
+/// drops the oldest state in our queue instead of sending stale state.
+pub const QUIC_DATAGRAM_SEND_BUFFER: usize = 32 * 1024;
+/// Out-of-order handshake bytes that quinn holds for one connection.
+pub const QUIC_CRYPTO_BUFFER: usize = 16 * 1024;
+/// First packets that wait for the accept loop.
+pub const QUIC_INCOMING_MAX: usize = 1024;
+/// Early bytes that quinn holds for one of them.
+pub const QUIC_INCOMING_BUFFER: u64 = 16 * 1024;
+/// Early bytes that quinn holds for all of them.
+pub const QUIC_INCOMING_BUFFER_TOTAL: u64 = 8 * 1024 * 1024;
+/// Socket buffer asked from the operating system, each way: 4 MiB take a tick's packets of 1,000
+/// players while every core is busy. The system may grant less.
+pub const UDP_SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+
+// --- WebSocket
+
+/// Largest message in bytes.
+pub const WEBSOCKET_MESSAGE_MAX: usize = 16 * 1024;
+/// Largest write buffer in bytes.
+pub const WEBSOCKET_WRITE_BUFFER_MAX: usize = 256 * 1024;
+/// Bytes collected before a write, and read at once.
+pub const WEBSOCKET_BUFFER: usize = 8 * 1024;
+/// Send buffer asked from the operating system. Small, so that a slow reader finds fresh state
+/// after at most this much of the old.
+pub const TCP_SEND_BUFFER: usize = 64 * 1024;
+/// TCP connections that wait for the accept loop.
+pub const TCP_BACKLOG: i32 = 1024;
+
+// --- Client
+
+/// Head start of a better transport before the next one is tried as well.
+pub const STAGGER: Duration = Duration::from_millis(250);
+/// A client gives up after 10 s: the handshake's deadline and the Hello's.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,373 @@
+//! The server's door: QUIC and WebSocket on one port number, and only clients with a readable
+//! Hello come through.
+//!
+//! Each handshake runs in a task of its own with a deadline, and there are only so many at once.
+//! Whatever a peer sends or the operating system refuses, the accept loops go on.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+use tracing::{debug, warn};
+
+pub use crate::arrival::Arrival;
+use crate::arrival::{Carrier, Hall};
+use crate::certificate::{IdentityError, ServerCertificate};
+use crate::close::{CloseReason, RefusalCode};
+use crate::events::{Events, Incident};
+use crate::frame::Refused;
+use crate::limits::{
+    ACCEPT_BACKOFF, ARRIVALS_QUEUED_MAX, CLOSE_DEADLINE, HANDSHAKE_DEADLINE, HELLO_DEADLINE,
+    IDLE_TIMEOUT, PENDING_MAX, SLOW_CONSUMER_AFTER, UNVALIDATED_MAX, UNVALIDATED_PER_SECOND_MAX,
+};
+use crate::{quic, sockets, websocket};
+
+/// Where and how to listen. The numbers are those of [`crate::limits`] unless changed.
+#[derive(Debug)]
+pub struct ListenerConfig {
+    /// Address for UDP and TCP. Port 0 means any port that is free for both.
+    pub address: SocketAddr,
+    /// Who the server is, on QUIC.
+    pub certificate: ServerCertificate,
+    /// Time for the TLS or HTTP handshake.
+    pub handshake_deadline: Duration,
+    /// Time for the Hello after it.
+    pub hello_deadline: Duration,
+    /// Silence after which a connection is over.
+    pub idle_timeout: Duration,
+    /// How long an outgoing queue may keep overflowing.
+    pub slow_consumer_after: Duration,
+    /// Handshakes and unanswered arrivals at once.
+    pub pending_max: usize,
+    /// QUIC handshakes of unproven addresses at once; with more, addresses have to be proven.
+    pub unvalidated_max: usize,
+    /// Arrivals that wait to be taken by [`Listener::accept`].
+    pub arrivals_queued_max: usize,
+}
+
+impl ListenerConfig {
+    /// Listens there with the ordinary limits.
+    #[must_use]
+    pub fn new(address: SocketAddr, certificate: ServerCertificate) -> Self {
+        Self {
+            address,
+            certificate,
+            handshake_deadline: HANDSHAKE_DEADLINE,
+            hello_deadline: HELLO_DEADLINE,
+            idle_timeout: IDLE_TIMEOUT,
+            slow_consumer_after: SLOW_CONSUMER_AFTER,
+            pending_max: PENDING_MAX,
+            unvalidated_max: UNVALIDATED_MAX,
+            arrivals_queued_max: ARRIVALS_QUEUED_MAX,
+        }
+    }
+}
+
+/// A listener that cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// The port is taken, or the system refuses.
+    #[error("{address} cannot be bound: {source}")]
+    Socket {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] IdentityError),
+}
+
+/// An open door. Dropping it closes all its connections at once; [`Listener::close`] waits until
+/// they have been told.
+#[derive(Debug)]
+pub struct Listener {
+    local_address: SocketAddr,
+    certificate_sha256: String,
+    arrivals: mpsc::Receiver<Arrival>,
+    endpoint: Endpoint,
+    hall: Arc<Hall>,
+    _stop_when_dropped: DropGuard,
+}
+
+impl Listener {
+    /// Opens both sockets and begins to accept.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError`].
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn bind(config: ListenerConfig) -> Result<Self, BindError> {
+        let address = config.address;
+        let cannot_bind = |source| BindError::Socket { address, source };
+        let quic_config = quic::server_config(&config.certificate, config.idle_timeout)?;
+        let (udp, tcp) = sockets::bind_pair(address).map_err(cannot_bind)?;
+        let local_address = udp.local_addr().map_err(cannot_bind)?;
+        let runtime = Arc::new(TokioRuntime);
+        let endpoint = Endpoint::new(EndpointConfig::default(), Some(quic_config), udp, runtime)
+            .map_err(cannot_bind)?;
+        let (queue, arrivals) = mpsc::channel(config.arrivals_queued_max);
+        let door = Arc::new(Door::new(&config, queue));
+        let hall = Arc::clone(&door.hall);
+        hall.tasks
+            .spawn(accept_quic(endpoint.clone(), Arc::clone(&door)));
+        hall.tasks.spawn(accept_tcp(tcp, door));
+        Ok(Self {
+            local_address,
+            certificate_sha256: config.certificate.sha256().to_owned(),
+            arrivals,
+            endpoint,
+            _stop_when_dropped: hall.stop.clone().drop_guard(),
+            hall,
+        })
+    }
+
+    /// The address of both sockets.
+    #[must_use]
+    pub fn local_address(&self) -> SocketAddr {
+        self.local_address
+    }
+
+    /// SHA-256 of the certificate in lower-case hex, for transport offers.
+    #[must_use]
+    pub fn certificate_sha256(&self) -> &str {
+        &self.certificate_sha256
+    }
+
+    /// The counters of this listener and of its connections.
+    #[must_use]
+    pub fn events(&self) -> Arc<Events> {
+        Arc::clone(&self.hall.events)
+    }
+
+    /// Waits for the next client with a readable Hello. Nobody is lost when the wait is given up.
+    /// None never comes while the listener lives.
+    pub async fn accept(&mut self) -> Option<Arrival> {
+        self.arrivals.recv().await
+    }
+
+    /// Closes the door and every connection that came through it, as
+    /// [`crate::close::CloseCode::Draining`], and waits until the peers have been told, but only
+    /// so long.
+    pub async fn close(mut self) {
+        self.hall.stop.cancel();
+        self.arrivals.close();
+        while self.arrivals.recv().await.is_some() {}
+        self.hall.tasks.close();
+        let told = timeout(CLOSE_DEADLINE, self.hall.tasks.wait()).await;
+        let reason = CloseReason::stopping();
+        self.endpoint
+            .close(reason.code.quic_code().into(), reason.text.as_bytes());
+        let idle = timeout(CLOSE_DEADLINE, self.endpoint.wait_idle()).await;
+        if told.is_err() || idle.is_err() {
+            debug!("some peers did not hear that the listener closed");
+        }
+    }
+}
+
+/// What the accept loops and the handshakes share.
+#[derive(Debug)]
+struct Door {
+    hall: Arc<Hall>,
+    queue: mpsc::Sender<Arrival>,
+    pending: Arc<Semaphore>,
+    unvalidated: Arc<Semaphore>,
+    handshake_deadline: Duration,
+    hello_deadline: Duration,
+}
+
+impl Door {
+    fn new(config: &ListenerConfig, queue: mpsc::Sender<Arrival>) -> Self {
+        Self {
+            hall: Arc::new(Hall {
+                events: Arc::default(),
+                idle_timeout: config.idle_timeout,
+                slow_consumer_after: config.slow_consumer_after,
+                tasks: TaskTracker::new(),
+                stop: CancellationToken::new(),
+                runtime: Handle::current(),
+            }),
+            queue,
+            pending: Arc::new(Semaphore::new(config.pending_max)),
+            unvalidated: Arc::new(Semaphore::new(config.unvalidated_max)),
+            handshake_deadline: config.handshake_deadline,
+            hello_deadline: config.hello_deadline,
+        }
+    }
+
+    fn count(&self, incident: Incident) {
+        self.hall.events.count(incident);
+    }
+
+    /// The right to be pending; none when there are too many already, which is counted.
+    fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.pending).try_acquire_owned().ok();
+        if permit.is_none() {
+            self.count(Incident::PendingFull);
+        }
+        permit
+    }
+
+    /// Runs a handshake in a task of its own, until the listener closes.
+    fn spawn(&self, handshake: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.hall.stop.clone();
+        self.hall.tasks.spawn(async move {
+            let _ = stop.run_until_cancelled(handshake).await;
+        });
+    }
+
+    /// Reads the Hello and hands the client over, or says why not.
+    async fn receive(&self, mut carrier: Carrier, peer: SocketAddr, pending: OwnedSemaphorePermit) {
+        let events = &self.hall.events;
+        let hello = match timeout(self.hello_deadline, carrier.read_hello()).await {
+            Ok(Ok(hello)) => hello,
+            Ok(Err(error)) => match error.refusal() {
+                Some(refused) => return carrier.refuse(refused, events).await,
+                None => return self.count(Incident::HelloAbandoned),
+            },
+            Err(_) => {
+                let refused = Refused::new(RefusalCode::Timeout, "the Hello did not come in time");
+                return carrier.refuse(refused, events).await;
+            }
+        };
+        events.count_arrival();
+        let peer = sockets::canonical(peer);
+        let arrival = Arrival {
+            hello,
+            peer,
+            carrier,
+            hall: Arc::clone(&self.hall),
+            pending,
+        };
+        if let Err(TrySendError::Full(arrival)) = self.queue.try_send(arrival) {
+            let refused = Refused::new(RefusalCode::Busy, "too many players arrive at once");
+            arrival.refuse(refused).await;
+        }
+    }
+}
+
+async fn accept_quic(endpoint: Endpoint, door: Arc<Door>) {
+    let mut recent = Recent::new();
+    loop {
+        let incoming = tokio::select! {
+            () = door.hall.stop.cancelled() => return,
+            incoming = endpoint.accept() => incoming,
+        };
+        // None means that the endpoint was closed.
+        let Some(incoming) = incoming else { return };
+        admit_quic(incoming, &door, &mut recent);
+    }
+}
+
+/// Decides what becomes of a QUIC client's first packet.
+fn admit_quic(incoming: Incoming, door: &Arc<Door>, recent: &mut Recent) {
+    let unproven = if incoming.remote_address_validated() {
+        None
+    } else {
+        let permit = Arc::clone(&door.unvalidated).try_acquire_owned().ok();
+        if (permit.is_none() || !recent.admits_one_more()) && incoming.may_retry() {
+            door.count(Incident::RetrySent);
+            // It fails only for packets that may not be answered so, which was just asked.
+            let _ = incoming.retry();
+            return;
+        }
+        permit
+    };
+    match door.try_enter() {
+        Some(pending) => door.spawn(greet_quic(incoming, Arc::clone(door), pending, unproven)),
+        None => incoming.refuse(),
+    }
+}
+
+async fn greet_quic(
+    incoming: Incoming,
+    door: Arc<Door>,
+    pending: OwnedSemaphorePermit,
+    unproven: Option<OwnedSemaphorePermit>,
+) {
+    let peer = incoming.remote_address();
+    let handshake = async { incoming.accept()?.await };
+    let Ok(Ok(connection)) = timeout(door.handshake_deadline, handshake).await else {
+        return door.count(Incident::HandshakeFailed);
+    };
+    drop(unproven);
+    let carrier = Carrier::Quic(quic::ServerEnd::new(connection));
+    door.receive(carrier, peer, pending).await;
+}
+
+async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
+    let mut failing = false;
+    loop {
+        let accepted = tokio::select! {
+            () = door.hall.stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                failing = false;
+                // Excess is closed unread: an answer would cost what there is too little of.
+                if let Some(pending) = door.try_enter() {
+                    door.spawn(greet_websocket(stream, peer, Arc::clone(&door), pending));
+                }
+            }
+            Err(error) => {
+                door.count(Incident::AcceptFailed);
+                // One line for each run of failures; the counter tells how many there are.
+                if !std::mem::replace(&mut failing, true) {
+                    warn!(%error, "the system hands out no connection; trying again");
+                }
+                tokio::time::sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+async fn greet_websocket(
+    stream: TcpStream,
+    peer: SocketAddr,
+    door: Arc<Door>,
+    pending: OwnedSemaphorePermit,
+) {
+    let handshake = websocket::ServerEnd::accept(stream);
+    let Ok(Ok(end)) = timeout(door.handshake_deadline, handshake).await else {
+        return door.count(Incident::HandshakeFailed);
+    };
+    door.receive(Carrier::WebSocket(Box::new(end)), peer, pending)
+        .await;
+}
+
+/// Counts handshakes of unproven addresses by the second.
+struct Recent {
+    since: Instant,
+    handshakes: u32,
+}
+
+impl Recent {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            handshakes: 0,
+        }
+    }
+
+    fn admits_one_more(&mut self) -> bool {
+        if self.since.elapsed() >= Duration::from_secs(1) {
+            *self = Self::new();
+        }
+        self.handshakes = self.handshakes.saturating_add(1);
+        self.handshakes <= UNVALIDATED_PER_SECOND_MAX
+    }
+}

@@ -1,0 +1,158 @@
+//! A listener on a free port, clients for it, and raw peers that keep no rule.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use gameserver_contract::ids::{GameId, PlayerId, Seat};
+use gameserver_contract::session::{Role, TransportKind, TransportOffer};
+use quinn::{RecvStream, SendStream};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use crate::certificate::{ServerCertificate, ServerIdentity};
+use crate::connect::{ClientEndpoint, ConnectError, ConnectOptions, Connected, connect};
+use crate::connection::Connection;
+use crate::frame::{Credential, Hello, Mode, Welcome};
+use crate::limits::IDLE_TIMEOUT;
+use crate::listener::{Arrival, Listener, ListenerConfig};
+use crate::{quic, websocket};
+
+pub(super) use TransportKind::{Quic, WebSocket};
+
+/// Longer than anything here takes; a test that waits this long has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(super) async fn within<T>(future: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, future)
+        .await
+        .expect("it should not take this long")
+}
+
+/// Waits for something that happens in another task and tells nobody.
+pub(super) async fn eventually(condition: impl Fn() -> bool) {
+    let happens = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(happens).await;
+}
+
+pub(super) fn certificate() -> ServerCertificate {
+    // The hash is what counts here; the dates do not.
+    ServerCertificate::self_signed(
+        &["localhost".to_owned()],
+        SystemTime::UNIX_EPOCH + PATIENCE * 900,
+    )
+    .unwrap()
+}
+
+pub(super) fn config() -> ListenerConfig {
+    ListenerConfig::new((Ipv4Addr::LOCALHOST, 0).into(), certificate())
+}
+
+pub(super) fn listener() -> Listener {
+    Listener::bind(config()).unwrap()
+}
+
+pub(super) fn offer(listener: &Listener, kind: TransportKind) -> TransportOffer {
+    let scheme = if kind == Quic { "quic" } else { "ws" };
+    TransportOffer {
+        kind,
+        url: format!("{scheme}://{}", listener.local_address()),
+        certificate_sha256: Some(listener.certificate_sha256().to_owned()),
+    }
+}
+
+pub(super) fn hello() -> Hello {
+    Hello::new(Mode::Thin, Credential::Ticket("ticket".to_owned()), "test")
+}
+
+pub(super) fn welcome() -> Welcome {
+    Welcome {
+        connection: 1,
+        player: PlayerId(Uuid::from_u128(2)),
+        seat: Some(Seat(3)),
+        role: Role::Player,
+        tick_rate_hz: 60,
+        snapshot_rate_hz: 20,
+        resume_token: "resume".to_owned(),
+        datagram_size_max: 1200,
+        game: GameId::new("arena").unwrap(),
+    }
+}
+
+pub(super) async fn arrival(listener: &mut Listener) -> Arrival {
+    within(listener.accept()).await.unwrap()
+}
+
+pub(super) async fn join(offers: &[TransportOffer]) -> Result<Connected, ConnectError> {
+    within(connect(offers, hello(), ConnectOptions::default())).await
+}
+
+/// Connects a client; its connection and the server's.
+pub(super) async fn pair(listener: &mut Listener, kind: TransportKind) -> (Connection, Connection) {
+    let offers = [offer(listener, kind)];
+    let serve = async { arrival(listener).await.welcome(welcome()).unwrap() };
+    let (client, server) = tokio::join!(join(&offers), serve);
+    (client.unwrap().connection, server)
+}
+
+/// Sends from one end until it arrives at the other: datagrams may be lost.
+pub(super) async fn assert_flows(from: &Connection, to: &Connection, payload: &'static [u8]) {
+    let payload = Bytes::from_static(payload);
+    for _ in 0..10 {
+        from.send(payload.clone()).unwrap();
+        if let Ok(received) = timeout(Duration::from_secs(2), to.receive()).await {
+            assert_eq!(received.unwrap(), payload);
+            return;
+        }
+    }
+    panic!("ten datagrams were lost");
+}
+
+/// A QUIC client that finished its handshake and says nothing.
+pub(super) async fn raw_quic(listener: &Listener) -> quinn::Connection {
+    let identity = ServerIdentity::from_offer(Some(listener.certificate_sha256())).unwrap();
+    let endpoint = ClientEndpoint::bind().unwrap();
+    let address = vec![listener.local_address()];
+    let dial = quic::dial(
+        &endpoint.endpoint,
+        address,
+        "localhost",
+        identity,
+        IDLE_TIMEOUT,
+    );
+    within(dial).await.unwrap()
+}
+
+/// The same with the first stream open and these bytes on it.
+pub(super) async fn raw_stream(
+    listener: &Listener,
+    bytes: &[u8],
+) -> (quinn::Connection, SendStream, RecvStream) {
+    let connection = raw_quic(listener).await;
+    let (mut send, receive) = connection.open_bi().await.unwrap();
+    send.write_all(bytes).await.unwrap();
+    (connection, send, receive)
+}
+
+/// A WebSocket client that finished its handshake and says nothing.
+pub(super) async fn raw_websocket(listener: &Listener) -> websocket::ClientStream {
+    let offer = offer(listener, WebSocket);
+    let address = listener.local_address();
+    let host = address.ip().to_string();
+    let dial = websocket::dial(
+        &offer.url,
+        &host,
+        address.port(),
+        ServerIdentity::PlatformRoots,
+    );
+    within(dial).await.unwrap()
+}
+
+pub(super) async fn raw_tcp(address: SocketAddr) -> TcpStream {
+    within(TcpStream::connect(address)).await.unwrap()
+}

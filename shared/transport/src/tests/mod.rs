@@ -1,0 +1,7 @@
+//! Both ends against each other, and against strangers, over real sockets on this computer.
+
+mod closing;
+mod connecting;
+mod greeting;
+mod harness;
+mod hostile;

@@ -1,0 +1,5 @@
+//! Specs of the whole system: each file tells what one part promises.
+
+mod docker;
+mod play;
+mod repo;

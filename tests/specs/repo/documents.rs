@@ -1,0 +1,143 @@
+//! Rules about what we write for people: it exists, it is short, its links and commands work.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::{assert_kept, files, read, root};
+
+const README_LINES_MAX: usize = 90;
+/// What a newcomer, an operator and a reporter of a weakness look for.
+const REQUIRED: [&str; 8] = [
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "README.md",
+    "SECURITY.md",
+    "docs/configuration.md",
+    "docs/features.toml",
+    "docs/protocol.md",
+];
+
+#[test]
+fn the_documents_that_people_look_for_exist() {
+    let missing = REQUIRED.iter().filter(|path| !root().join(path).is_file());
+    let broken: Vec<_> = missing.map(|&path| path.to_owned()).collect();
+    assert_kept("write the document", &broken);
+}
+
+#[test]
+fn the_readme_is_short() {
+    let readmes = files(&["README.md"])
+        .into_iter()
+        .filter(|file| file.path == "README.md");
+    let long = readmes.filter(|file| file.line_count() > README_LINES_MAX);
+    let broken: Vec<_> = long
+        .map(|file| format!("README.md:{}", file.line_count()))
+        .collect();
+    assert_kept(
+        "keep the README within 90 lines; details belong into docs/",
+        &broken,
+    );
+}
+
+#[test]
+fn the_changelog_has_a_place_for_what_is_not_released() {
+    let has_place = read("CHANGELOG.md")
+        .lines()
+        .any(|line| line.starts_with("## [Unreleased]"));
+    assert!(
+        has_place,
+        "CHANGELOG.md:1: add `## [Unreleased]` (keepachangelog.com)"
+    );
+}
+
+#[test]
+fn every_shell_command_in_the_documents_is_valid_shell() {
+    let mut broken = Vec::new();
+    for file in files(&[".md"]) {
+        let blocks = shell_blocks(&file.text).into_iter();
+        let invalid = blocks.filter_map(|(line, text)| Some((line, shell_error(&text)?)));
+        broken.extend(invalid.map(|(line, error)| format!("{}:{line}: {error}", file.path)));
+    }
+    assert_kept("repair the command, or mark the block as `text`", &broken);
+}
+
+/// First line and text of every fenced block in a shell language.
+fn shell_blocks(text: &str) -> Vec<(usize, String)> {
+    let mut blocks = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (index, line) in text.lines().enumerate() {
+        let fence = line.trim_start().strip_prefix("```").map(str::trim);
+        open = match (open.take(), fence) {
+            (Some(block), Some("")) => {
+                blocks.push(block);
+                None
+            }
+            (Some((start, text)), _) => Some((start, text + line + "\n")),
+            (None, Some("sh" | "bash" | "shell")) => Some((index + 2, String::new())),
+            (None, _) => None,
+        };
+    }
+    blocks
+}
+
+/// What `bash -n` says against the text.
+fn shell_error(text: &str) -> Option<String> {
+    let mut bash = Command::new("bash")
+        .arg("-n")
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("bash is installed");
+    let mut input = bash.stdin.take().expect("the input is a pipe");
+    input
+        .write_all(text.as_bytes())
+        .expect("bash reads its input");
+    drop(input);
+    let output = bash
+        .wait_with_output()
+        .expect("bash ends at the end of its input");
+    let told = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    (!output.status.success()).then_some(told)
+}
+
+#[test]
+fn every_relative_link_in_the_documents_leads_somewhere() {
+    let mut broken = Vec::new();
+    for file in files(&[".md"]) {
+        let folder = root().join(Path::new(&file.path).parent().unwrap_or(Path::new("")));
+        let mut is_code = false;
+        for (number, line) in file.numbered_lines() {
+            is_code ^= line.trim_start().starts_with("```");
+            let dead = links(line).filter(|link| !is_code && !leads_somewhere(&folder, link));
+            broken.extend(dead.map(|link| format!("{}:{number}: {link}", file.path)));
+        }
+    }
+    assert_kept("correct the link", &broken);
+}
+
+/// Targets of `[text](target)` in the line.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split([')', ' ']).next())
+}
+
+fn leads_somewhere(folder: &Path, link: &str) -> bool {
+    let is_address = link.contains("://") || link.starts_with("mailto:");
+    let path = link.split('#').next().unwrap_or_default();
+    is_address || path.is_empty() || folder.join(path).exists()
+}
+
+#[test]
+fn a_dead_link_and_a_wrong_command_are_noticed() {
+    let found: Vec<_> = links("see [a](docs/a.md#part) and [b](https://b.example)").collect();
+    assert_eq!(found, ["docs/a.md#part", "https://b.example"]);
+    assert!(!leads_somewhere(&root(), "docs/no-such-page.md#part"));
+    assert_eq!(
+        shell_blocks("x\n```sh\necho 1\n```\n"),
+        [(3, "echo 1\n".to_owned())]
+    );
+    assert!(shell_error("if true; then echo").is_some());
+}

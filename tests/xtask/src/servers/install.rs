@@ -1,0 +1,193 @@
+//! Finds PostgreSQL and Redis on this machine, and installs them where that is allowed: as root on
+//! Debian and Ubuntu. Everywhere else it says what to install. Tests are never skipped silently.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::{env, io};
+
+use super::REPEAT;
+use crate::failure::Failure;
+use crate::platform::Account;
+use crate::step::{Runner, Step};
+
+/// Where Debian and Ubuntu keep PostgreSQL, outside the PATH: `<version>/bin` below it.
+const DEBIAN_POSTGRES: &str = "/usr/lib/postgresql";
+/// Redis, and the fork that some distributions ship instead.
+const REDIS_NAMES: [&str; 2] = ["redis-server", "valkey-server"];
+const ADVICE: &str = "\
+The tests need PostgreSQL (initdb, postgres) and Redis (redis-server). Install them:
+  Debian, Ubuntu   sudo apt-get install -y postgresql redis-server
+  Fedora           sudo dnf install -y postgresql-server redis
+  Arch             sudo pacman -S postgresql redis
+  macOS            brew install postgresql@17 redis && brew link postgresql@17
+They need not run: cargo xtask starts its own copies.";
+/// Debian's scripts start what they install unless this program answers 101.
+const START_POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// The programs to start.
+#[derive(Debug)]
+pub(crate) struct Installation {
+    postgres_folder: PathBuf,
+    /// The Redis program.
+    pub(super) redis_server: PathBuf,
+    /// PostgreSQL refuses to run as root; then it runs as this user.
+    pub(super) postgres_account: Option<Account>,
+}
+
+impl Installation {
+    /// Finds both servers, after installing them if need be and possible.
+    pub(crate) fn find_or_install(runner: &Runner<'_>) -> Result<Self, Failure> {
+        let is_root = own_user() == Some(0);
+        if let Some(found) = Self::find(is_root)? {
+            return Ok(found);
+        }
+        if !is_root || find_in_path("apt-get").is_none() {
+            return Err(fail(ADVICE));
+        }
+        install_with_apt(runner)?;
+        Self::find(is_root)?.ok_or_else(|| fail(ADVICE))
+    }
+
+    fn find(is_root: bool) -> Result<Option<Self>, Failure> {
+        let redis_server = REDIS_NAMES.into_iter().find_map(find_in_path);
+        let (Some(postgres_folder), Some(redis_server)) = (find_postgres(), redis_server) else {
+            return Ok(None);
+        };
+        let postgres_account = is_root.then(postgres_account).transpose()?;
+        Ok(Some(Self {
+            postgres_folder,
+            redis_server,
+            postgres_account,
+        }))
+    }
+
+    /// Path of one of PostgreSQL's programs.
+    pub(super) fn postgres(&self, program: &str) -> String {
+        self.postgres_folder.join(program).display().to_string()
+    }
+}
+
+fn fail(reason: impl ToString) -> Failure {
+    Failure::new("find PostgreSQL and Redis", reason.to_string(), REPEAT)
+}
+
+fn install_with_apt(runner: &Runner<'_>) -> Result<(), Failure> {
+    let _nothing_starts = StartPolicy::forbid().map_err(fail)?;
+    runner.run(&Step::new(
+        "update the package lists",
+        &["apt-get", "update"],
+    ))?;
+    let words = ["apt-get", "install", "-y", "--no-install-recommends"];
+    let packages = ["postgresql", "redis-server"];
+    let mut step = Step::new("install the servers", &[&words[..], &packages].concat());
+    step.variables
+        .push(("DEBIAN_FRONTEND", "noninteractive".to_owned()));
+    runner.run(&step)
+}
+
+/// Keeps apt from starting system services, until dropped.
+#[derive(Debug)]
+struct StartPolicy {
+    is_ours: bool,
+}
+
+impl StartPolicy {
+    fn forbid() -> io::Result<Self> {
+        let is_ours = !Path::new(START_POLICY).exists();
+        if is_ours {
+            fs::write(START_POLICY, "#!/bin/sh\nexit 101\n")?;
+            let executable = Command::new("chmod").args(["755", START_POLICY]).status()?;
+            if !executable.success() {
+                return Err(io::Error::other("chmod failed"));
+            }
+        }
+        Ok(Self { is_ours })
+    }
+}
+
+impl Drop for StartPolicy {
+    fn drop(&mut self) {
+        if self.is_ours
+            && let Err(error) = fs::remove_file(START_POLICY)
+        {
+            eprintln!("could not remove {START_POLICY}: {error}");
+        }
+    }
+}
+
+/// The folder with PostgreSQL's real programs: that of the PATH, or else Debian's newest version.
+fn find_postgres() -> Option<PathBuf> {
+    // Symbolic links are followed: PostgreSQL finds its other files beside itself.
+    let in_path = find_in_path("initdb").and_then(|program| program.canonicalize().ok());
+    let folder = in_path.and_then(|program| program.parent().map(Path::to_path_buf));
+    folder
+        .filter(|folder| has_postgres(folder))
+        .or_else(|| newest_postgres(DEBIAN_POSTGRES))
+}
+
+fn newest_postgres(versions: &str) -> Option<PathBuf> {
+    let version = |folder: &Path| folder.file_name()?.to_str()?.parse::<u32>().ok();
+    fs::read_dir(versions)
+        .ok()?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|folder| has_postgres(&folder.join("bin")))
+        .max_by_key(|folder| version(folder))
+        .map(|folder| folder.join("bin"))
+}
+
+/// Whether the folder has the server and the program that creates clusters, as programs and not as
+/// wrapper scripts: those choose a user and a cluster by rules of their own.
+fn has_postgres(folder: &Path) -> bool {
+    ["initdb", "postgres"].iter().all(|program| {
+        let mut start = [0; 2];
+        let opened = File::open(folder.join(program));
+        opened
+            .and_then(|mut file| file.read_exact(&mut start))
+            .is_ok()
+            && start != *b"#!"
+    })
+}
+
+fn find_in_path(program: &str) -> Option<PathBuf> {
+    let folders = env::var_os("PATH")?;
+    env::split_paths(&folders)
+        .map(|folder| folder.join(program))
+        .find(|path| path.is_file())
+}
+
+fn own_user() -> Option<u32> {
+    id(&["-u"])
+}
+
+/// The user `postgres`, created when the packages did not.
+fn postgres_account() -> Result<Account, Failure> {
+    let known = || {
+        let (user, group) = (id(&["-u", "postgres"])?, id(&["-g", "postgres"])?);
+        Some(Account { user, group })
+    };
+    if let Some(account) = known() {
+        return Ok(account);
+    }
+    let options = ["--system", "--user-group", "--no-create-home", "postgres"];
+    let created = Command::new("useradd")
+        .args(options)
+        .status()
+        .map_err(fail)?;
+    let failed = || {
+        fail(format!(
+            "PostgreSQL refuses root, and useradd postgres: {created}"
+        ))
+    };
+    known().ok_or_else(failed)
+}
+
+fn id(arguments: &[&str]) -> Option<u32> {
+    let output = Command::new("id")
+        .args(arguments)
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+}
