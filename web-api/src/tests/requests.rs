@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::{Value, json};
 
+use super::instance::Mood;
 use super::world::{World, config};
 use crate::config::{Limits, WebApiConfig};
 
@@ -251,14 +252,22 @@ async fn the_page_that_tries_the_api_needs_nothing_from_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_request_that_takes_too_long_is_given_up() {
+async fn a_request_that_takes_too_long_is_given_up_but_its_writes_are_finished() {
     let limits = Limits {
-        request_deadline: Duration::ZERO,
+        request_deadline: Duration::from_secs(1),
         ..Limits::default()
     };
     let world = World::without_instance(WebApiConfig { limits, ..config() }).await;
-    let answer = world.call(Method::GET, "/readyz").send().await;
+    world.register().await;
+    let host = world.guest().await;
+    world.instance.set_mood(Mood::Slow);
+    let body = json!({"game": "arena"});
+    let answer = world.post("sessions", &host, body).await;
     answer.refused(503, "server.timeout");
+    world.instance.allowed.notify_one();
+    assert!(world.app.finish(Duration::from_secs(5)).await);
+    let listed = world.get("sessions?state=filling", &host).await.json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
