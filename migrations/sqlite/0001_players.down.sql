@@ -1,0 +1,4 @@
+DROP TABLE refresh_tokens;
+DROP TABLE logins;
+DROP TABLE devices;
+DROP TABLE players;

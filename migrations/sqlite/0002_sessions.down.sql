@@ -1,0 +1,3 @@
+DROP TABLE seats;
+DROP TABLE session_tags;
+DROP TABLE sessions;

@@ -1,0 +1,48 @@
+-- Results: one row per match, one per player in it, and running totals per player and game.
+--
+-- A result outlives the accounts in it, so players are named by id without a foreign key.
+
+CREATE TABLE match_results (
+    match_id      BLOB    NOT NULL PRIMARY KEY,
+    session_id    BLOB    NOT NULL,
+    game          TEXT    NOT NULL,
+    mode          TEXT    NOT NULL,
+    outcome       TEXT    NOT NULL CHECK (outcome IN ('finished', 'aborted')),
+    ticks         INTEGER NOT NULL,
+    started_at_ms INTEGER NOT NULL,
+    ended_at_ms   INTEGER NOT NULL,
+    stored_at_ms  INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE match_players (
+    match_id    BLOB    NOT NULL REFERENCES match_results (match_id) ON DELETE CASCADE,
+    player_id   BLOB    NOT NULL,
+    seat        INTEGER NOT NULL,
+    placement   INTEGER NOT NULL,
+    score       INTEGER NOT NULL,
+    -- JSON object, name to integer.
+    stats       TEXT    NOT NULL,
+    stayed      INTEGER NOT NULL CHECK (stayed IN (0, 1)),
+    -- Copied from the match, so that one index gives a player's history in order.
+    ended_at_ms INTEGER NOT NULL,
+    PRIMARY KEY (match_id, player_id)
+) STRICT;
+CREATE INDEX match_players_history ON match_players (player_id, ended_at_ms DESC, match_id DESC);
+
+-- Finished matches only. Sums stop at the ends of a 64-bit integer instead of failing.
+CREATE TABLE player_totals (
+    player_id BLOB    NOT NULL,
+    game      TEXT    NOT NULL,
+    matches   INTEGER NOT NULL,
+    wins      INTEGER NOT NULL,
+    score     INTEGER NOT NULL,
+    PRIMARY KEY (player_id, game)
+) STRICT;
+
+CREATE TABLE player_stat_totals (
+    player_id BLOB    NOT NULL,
+    game      TEXT    NOT NULL,
+    stat      TEXT    NOT NULL,
+    total     INTEGER NOT NULL,
+    PRIMARY KEY (player_id, game, stat)
+) STRICT;

@@ -1,0 +1,139 @@
+//! Logins: guests and the rotation of refresh tokens.
+
+use gameserver_contract::account::{Device, GuestLogin, LoginAnswer, Player, RefreshLogin};
+use gameserver_contract::entropy::random_bytes;
+use gameserver_contract::ids::{DeviceId, PlayerId};
+
+use super::{App, Error, field};
+use crate::config::{ACCESS_TOKEN_LIFETIME, REFRESH_GRACE, REFRESH_TOKEN_LIFETIME};
+use crate::identity::{guest, refresh_token};
+use crate::store::{NewGuest, NewRefreshToken, RotateRefreshToken, Rotation};
+
+impl App {
+    /// Makes a new guest, or logs a known device's guest in again.
+    pub(crate) async fn login_guest(&self, login: GuestLogin) -> Result<LoginAnswer, Error> {
+        match (login.device_id, login.device_secret) {
+            (None, None) => self.login_new_guest().await,
+            (Some(device), Some(secret)) => self.login_known_guest(device, &secret).await,
+            (Some(_), None) => Err(missing("/device_secret", "device_id")),
+            (None, Some(_)) => Err(missing("/device_id", "device_secret")),
+        }
+    }
+
+    async fn login_new_guest(&self) -> Result<LoginAnswer, Error> {
+        let secret = guest::new_secret(&*self.entropy);
+        let device = DeviceId::generate(&*self.clock, &*self.entropy);
+        let new_guest = NewGuest {
+            player: PlayerId::generate(&*self.clock, &*self.entropy),
+            display_name: guest::new_display_name(&*self.entropy),
+            device,
+            device_secret_hash: guest::hash(&secret),
+            now: self.now(),
+        };
+        let player = self.store.create_guest(new_guest).await?;
+        metrics::counter!("gs_logins_total", "kind" => "new_guest").increment(1);
+        let answer = self.open_family(player).await?;
+        Ok(LoginAnswer {
+            device: Some(Device { id: device, secret }),
+            ..answer
+        })
+    }
+
+    async fn login_known_guest(&self, id: DeviceId, secret: &str) -> Result<LoginAnswer, Error> {
+        self.count_login(id).await?;
+        if secret.len() > guest::SECRET_LENGTH_MAX {
+            return Err(Error::InvalidCredentials);
+        }
+        let device = self.store.device(id).await?;
+        let hash = device.as_ref().map(|device| &device.secret_hash);
+        let fits = guest::secret_fits(secret, hash);
+        let device = device.filter(|_| fits).ok_or(Error::InvalidCredentials)?;
+        let row = self
+            .store
+            .player(device.player)
+            .await?
+            .ok_or(Error::InvalidCredentials)?;
+        metrics::counter!("gs_logins_total", "kind" => "guest").increment(1);
+        self.open_family(row.player).await
+    }
+
+    /// Starts a login family: its first refresh token, and an access token beside it.
+    async fn open_family(&self, player: Player) -> Result<LoginAnswer, Error> {
+        let seed = random_bytes::<32>(&*self.entropy);
+        let token = self.refresh_tokens.token(&seed);
+        let now = self.now();
+        let family = random_bytes(&*self.entropy);
+        let new_token = NewRefreshToken {
+            hash: refresh_token::hash(&token).ok_or(Error::RefreshRefused)?,
+            family: uuid::Builder::from_random_bytes(family).into_uuid(),
+            player: player.id,
+            issued_at: now,
+            expires_at: now + REFRESH_TOKEN_LIFETIME,
+        };
+        self.store.insert_refresh_token(new_token).await?;
+        Ok(self.answer(player, token))
+    }
+
+    /// Spends a refresh token for a new pair of tokens.
+    pub(crate) async fn refresh(&self, login: &RefreshLogin) -> Result<LoginAnswer, Error> {
+        let old_hash = refresh_token::hash(&login.refresh_token).ok_or(Error::RefreshRefused)?;
+        let seed = random_bytes::<32>(&*self.entropy);
+        let token = self.refresh_tokens.token(&seed);
+        let now = self.now();
+        let rotate = RotateRefreshToken {
+            old_hash,
+            new_hash: refresh_token::hash(&token).ok_or(Error::RefreshRefused)?,
+            successor_seed: seed.to_vec(),
+            now,
+            expires_at: now + REFRESH_TOKEN_LIFETIME,
+            grace: REFRESH_GRACE,
+        };
+        let (player, token) = match self.store.rotate_refresh_token(rotate).await? {
+            Rotation::Rotated { player } => (player, token),
+            Rotation::Repeated {
+                player,
+                successor_seed,
+            } => (player, self.refresh_tokens.token(&successor_seed)),
+            Rotation::Reused { player } => {
+                tracing::warn!(player.id = %player, "a refresh token was reused; family revoked");
+                metrics::counter!("gs_refresh_reused_total").increment(1);
+                return Err(Error::RefreshReused);
+            }
+            Rotation::Refused => return Err(Error::RefreshRefused),
+        };
+        let row = self
+            .store
+            .player(player)
+            .await?
+            .ok_or(Error::RefreshRefused)?;
+        Ok(self.answer(row.player, token))
+    }
+
+    /// Revokes the login that the token belongs to. Unknown tokens change nothing.
+    pub(crate) async fn logout(&self, login: &RefreshLogin) -> Result<(), Error> {
+        if let Some(hash) = refresh_token::hash(&login.refresh_token) {
+            self.store.revoke_refresh_family(&hash).await?;
+        }
+        Ok(())
+    }
+
+    fn answer(&self, player: Player, refresh_token: String) -> LoginAnswer {
+        let access_token = self
+            .access_tokens
+            .issue(player.id, self.clock.now(), &*self.entropy);
+        LoginAnswer {
+            player,
+            access_token,
+            refresh_token,
+            expires_in_s: u32::try_from(ACCESS_TOKEN_LIFETIME.as_secs()).unwrap_or(u32::MAX),
+            device: None,
+        }
+    }
+}
+
+fn missing(pointer: &str, with: &str) -> Error {
+    Error::Invalid(vec![field(
+        pointer,
+        format!("be given together with {with}"),
+    )])
+}

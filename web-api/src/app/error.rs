@@ -1,0 +1,94 @@
+//! Everything that can keep the service from doing what was asked. The public text stands in the
+//! registry of codes of the HTTP face; the cause stays inside, for the log.
+
+use gameserver_contract::problem::FieldError;
+use gameserver_contract::session::SessionState;
+
+use crate::cache::{CacheError, RateDecision};
+use crate::fleet::control::ControlError;
+use crate::store::StoreError;
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Unknown device or wrong secret; nobody learns which.
+    #[error("log in: the credentials are not valid")]
+    InvalidCredentials,
+    /// Unknown, expired or revoked.
+    #[error("refresh the login: the token is not valid")]
+    RefreshRefused,
+    /// A token came back after its successor was made: the family is revoked.
+    #[error("refresh the login: the token was used before")]
+    RefreshReused,
+    /// The access token is good, but its player is gone.
+    #[error("find the player who is logged in")]
+    LoginGone,
+    /// Fields that are well-formed but not acceptable.
+    #[error("accept the request's fields")]
+    Invalid(Vec<FieldError>),
+    /// No such player.
+    #[error("find the player")]
+    PlayerNotFound,
+    /// No such session.
+    #[error("find the session")]
+    SessionNotFound,
+    /// Somebody else changed the resource in between.
+    #[error("change the version that was named")]
+    VersionMismatch,
+    /// Changed, of another list or of another filter.
+    #[error("read the cursor")]
+    CursorInvalid,
+    /// No instance has hosted this game lately.
+    #[error("find the game")]
+    GameUnknown,
+    /// The game has no such mode.
+    #[error("find the game's mode")]
+    ModeUnknown,
+    /// The game is known, but no instance has room for it.
+    #[error("find an instance with room")]
+    NoCapacity,
+    /// The chosen instances did not do what they were asked.
+    #[error("reach the instance")]
+    InstanceUnavailable(#[source] ControlError),
+    /// The session's instance is gone; the session is about to fail.
+    #[error("find the session's instance")]
+    InstanceLost,
+    /// All seats are taken or held.
+    #[error("find a free seat")]
+    SessionFull,
+    /// The session is in a state that nobody may join.
+    #[error("join a session that is {}", .0.as_str())]
+    NotJoinable(SessionState),
+    /// The session's state does not allow this.
+    #[error("end a session that is {}", .0.as_str())]
+    IllegalTransition(SessionState),
+    /// Only the host may.
+    #[error("act as the session's host")]
+    NotHost,
+    /// The private session's code is missing or wrong.
+    #[error("join without the right code")]
+    JoinCodeInvalid,
+    /// Too many calls.
+    #[error("stay below the rate limit")]
+    RateLimited(RateDecision),
+    /// The same key came with another request.
+    #[error("use an idempotency key for another request")]
+    IdempotencyKeyReused,
+    /// The first request with this key is still being done.
+    #[error("answer twice at the same time")]
+    IdempotencyInProgress,
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The cache did not answer.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+/// A complaint about one field; `detail` is a fragment that fits "must …".
+pub(crate) fn field(pointer: impl Into<String>, detail: impl Into<String>) -> FieldError {
+    FieldError {
+        pointer: pointer.into(),
+        detail: detail.into(),
+    }
+}

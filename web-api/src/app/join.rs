@@ -1,0 +1,144 @@
+//! Joining a session: the right, the seat, the ticket.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use gameserver_contract::entropy::random_bytes;
+use gameserver_contract::ids::{PlayerId, Seat, SessionId};
+use gameserver_contract::session::{JoinAnswer, JoinSession, Role, Visibility};
+use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION};
+use subtle::ConstantTimeEq as _;
+
+use super::{App, Error};
+use crate::config::SEAT_HOLD;
+use crate::fleet::InstanceRecord;
+use crate::store::{Reservation, SeatWish, SessionRow};
+
+impl App {
+    /// Holds a seat for a player (none for a spectator) and signs the ticket for it.
+    pub(crate) async fn join_session(
+        &self,
+        id: SessionId,
+        player: PlayerId,
+        join: &JoinSession,
+    ) -> Result<JoinAnswer, Error> {
+        let answer = self.try_join(id, player, join).await;
+        let outcome = match &answer {
+            Ok(_) => "joined",
+            Err(Error::SessionFull) => "full",
+            Err(_) => "refused",
+        };
+        metrics::counter!("gs_joins_total", "outcome" => outcome).increment(1);
+        answer
+    }
+
+    async fn try_join(
+        &self,
+        id: SessionId,
+        player: PlayerId,
+        join: &JoinSession,
+    ) -> Result<JoinAnswer, Error> {
+        let row = self.session(id).await?;
+        self.check_join_code(&row, player, join.join_code.as_deref())
+            .await?;
+        if !row.session.state.is_joinable() {
+            return Err(Error::NotJoinable(row.session.state));
+        }
+        let instance = self.instance_of(&row).await?.ok_or(Error::InstanceLost)?;
+        let display_name = self.me(player).await?.player.display_name;
+        let now = self.now();
+        let hold = Hold {
+            player,
+            display_name,
+            role: join.role,
+            now,
+            until: now + SEAT_HOLD,
+        };
+        let seat = self.reserve(id, &hold).await?;
+        Ok(self.join_answer(&row, &instance, hold, seat))
+    }
+
+    /// The host needs no code: they can read it anyway.
+    async fn check_join_code(
+        &self,
+        row: &SessionRow,
+        player: PlayerId,
+        given: Option<&str>,
+    ) -> Result<(), Error> {
+        let session = &row.session;
+        if session.visibility == Visibility::Public || session.host_player_id == player {
+            return Ok(());
+        }
+        let expected = session.join_code.as_deref().ok_or(Error::JoinCodeInvalid)?;
+        let given = given.ok_or(Error::JoinCodeInvalid)?;
+        self.count_join_code(session.id, player).await?;
+        let given = given.trim().to_ascii_uppercase();
+        let fits = bool::from(given.as_bytes().ct_eq(expected.as_bytes()));
+        if fits {
+            Ok(())
+        } else {
+            Err(Error::JoinCodeInvalid)
+        }
+    }
+
+    async fn reserve(&self, session: SessionId, hold: &Hold) -> Result<Option<Seat>, Error> {
+        let wish = SeatWish {
+            session,
+            player: hold.player,
+            role: hold.role,
+            now: hold.now,
+            held_until: hold.until,
+        };
+        match self.store.reserve_seat(wish).await? {
+            Reservation::Held(seat) => Ok(seat),
+            Reservation::Full => Err(Error::SessionFull),
+            Reservation::NotJoinable(state) => Err(Error::NotJoinable(state)),
+            Reservation::NotFound => Err(Error::SessionNotFound),
+        }
+    }
+
+    fn join_answer(
+        &self,
+        row: &SessionRow,
+        instance: &InstanceRecord,
+        hold: Hold,
+        seat: Option<Seat>,
+    ) -> JoinAnswer {
+        let ticket = JoinTicket {
+            version: TICKET_VERSION,
+            id: random_bytes(&*self.entropy),
+            player: hold.player,
+            display_name: hold.display_name,
+            session: row.session.id,
+            match_id: row.session.match_id,
+            seat,
+            role: hold.role,
+            instance: row.instance,
+            epoch: row.epoch,
+            issued_at_ms: hold.now.timestamp_millis(),
+            expires_at_ms: hold.until.timestamp_millis(),
+        };
+        JoinAnswer {
+            ticket: self.tickets.sign(&ticket),
+            seat,
+            role: hold.role,
+            transports: instance.transports.clone(),
+            expires_at: hold.until,
+        }
+    }
+}
+
+/// Who a seat is held for, and until when.
+struct Hold {
+    player: PlayerId,
+    display_name: String,
+    role: Role,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+}
+
+/// A ticket must not outlive what instances accept.
+const _: () = assert!(
+    SEAT_HOLD.as_millis() <= gameserver_contract::ticket::LIFETIME_MS_MAX as u128
+        && SEAT_HOLD.as_millis() >= Duration::from_secs(1).as_millis()
+);

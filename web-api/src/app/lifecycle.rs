@@ -1,0 +1,100 @@
+//! What happens without anybody asking: sessions of lost instances fail, expired rows go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use gameserver_contract::ids::{InstanceEpoch, InstanceId};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::{App, Error, SharedApp};
+use crate::config::INSTANCE_LOST_GRACE;
+
+const REAP_INTERVAL: Duration = Duration::from_secs(1);
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
+
+/// The runs that were found without a lease, and since when.
+#[derive(Debug, Default)]
+pub(crate) struct LostInstances(HashMap<(InstanceId, InstanceEpoch), DateTime<Utc>>);
+
+/// Runs until the token is cancelled.
+pub(crate) async fn run(app: SharedApp, stop: CancellationToken) {
+    let mut lost = LostInstances::default();
+    let mut reap = interval(REAP_INTERVAL);
+    let mut sweep = interval(SWEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = reap.tick() => lost = reap_in(&app, lost).await,
+            _ = sweep.tick() => sweep_in(&app).await,
+        }
+    }
+}
+
+fn interval(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+async fn reap_in(app: &SharedApp, mut lost: LostInstances) -> LostInstances {
+    let worker = Arc::clone(app);
+    app.run_to_end(async move {
+        if let Err(error) = worker.reap(&mut lost).await {
+            log_failure(&error, "failed to look for lost instances");
+        }
+        lost
+    })
+    .await
+}
+
+async fn sweep_in(app: &SharedApp) {
+    let worker = Arc::clone(app);
+    let swept = app
+        .run_to_end(async move { worker.store.sweep(worker.now()).await })
+        .await;
+    match swept {
+        Ok(rows) => tracing::debug!(rows, "expired rows were deleted"),
+        Err(error) => log_failure(&error.into(), "failed to delete expired rows"),
+    }
+}
+
+fn log_failure(error: &Error, message: &'static str) {
+    tracing::error!(error = error as &dyn std::error::Error, "{message}");
+}
+
+impl App {
+    /// Fails the sessions of every run whose lease has been gone for the grace. Returns how many
+    /// sessions failed.
+    pub(crate) async fn reap(&self, lost: &mut LostInstances) -> Result<u64, Error> {
+        let now = self.now();
+        let mut missing = HashMap::new();
+        let mut failed = 0;
+        for (instance, epoch) in self.store.instances_with_live_sessions().await? {
+            let alive = self
+                .fleet
+                .instance(instance)
+                .await?
+                .map(|record| record.epoch);
+            if alive == Some(epoch) {
+                continue;
+            }
+            let since = *lost.0.get(&(instance, epoch)).unwrap_or(&now);
+            if now - since >= chrono_grace() {
+                failed += self.store.fail_sessions_of(instance, alive, now).await?;
+                tracing::warn!(instance.id = %instance, "an instance was lost with its sessions");
+            } else {
+                missing.insert((instance, epoch), since);
+            }
+        }
+        lost.0 = missing;
+        metrics::counter!("gs_sessions_lost_total").increment(failed);
+        Ok(failed)
+    }
+}
+
+fn chrono_grace() -> chrono::TimeDelta {
+    chrono::TimeDelta::from_std(INSTANCE_LOST_GRACE).unwrap_or_default()
+}

@@ -1,0 +1,293 @@
+//! What instances tell: that they run, how they are, which matches they host.
+
+use std::collections::HashSet;
+
+use gameserver_contract::game::GameDescriptor;
+use gameserver_contract::ids::{InstanceEpoch, InstanceId, MatchId, PlayerId, Seat};
+use gameserver_contract::session::{SessionState, TransportKind, TransportOffer};
+use gameserver_control::{
+    HeartbeatAnswer, HeartbeatRequest, MatchStatus, RegisterAnswer, RegisterRequest, SeatStatus,
+};
+use tokio::sync::Mutex;
+
+use super::App;
+use crate::cache::CacheError;
+use crate::config::{INSTANCE_LEASE, REPORTED_MATCHES_MAX};
+use crate::fleet::{InstanceRecord, Load};
+use crate::store::{MatchReport, StoreError};
+
+/// Most games and most transports of one instance.
+const OFFERS_MAX: usize = 32;
+/// Longest region, build or URL in bytes.
+const TEXT_LENGTH_MAX: usize = 256;
+
+/// Lets one heartbeat of an instance at a time compare sequence numbers and write. Instances
+/// share the locks by their id; a replica that is not told of another's work loses at most one
+/// interval, because every heartbeat tells the whole state.
+#[derive(Debug, Default)]
+pub(crate) struct HeartbeatOrder([Mutex<()>; 16]);
+
+impl HeartbeatOrder {
+    fn of(&self, instance: InstanceId) -> &Mutex<()> {
+        &self.0[usize::from(instance.0.as_bytes()[15] % 16)]
+    }
+}
+
+/// Why an instance's call is refused.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RegistryError {
+    /// A field that no instance of ours would send.
+    #[error("read {0}")]
+    Malformed(&'static str),
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The cache did not answer.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
+}
+
+impl App {
+    /// Enters a run of an instance. Sessions of its other runs fail: their matches are gone.
+    /// Epochs have no order, so the run that registers last is the one that counts.
+    pub(crate) async fn register(
+        &self,
+        request: RegisterRequest,
+    ) -> Result<RegisterAnswer, RegistryError> {
+        let instance = read_instance(request)?;
+        let _order = self.heartbeats.of(instance.id).lock().await;
+        self.fleet.remember_games(&instance).await?;
+        self.fleet.renew(&instance).await?;
+        let epoch = Some(instance.epoch);
+        let failed = self
+            .store
+            .fail_sessions_of(instance.id, epoch, self.now())
+            .await?;
+        tracing::info!(
+            instance.id = %instance.id, instance.region = %instance.region,
+            instance.build = %instance.build, sessions.failed = failed,
+            "an instance registered"
+        );
+        Ok(RegisterAnswer {
+            ticket_public_keys: vec![self.tickets.public_key().to_vec()],
+            lease_ms: u32::try_from(INSTANCE_LEASE.as_millis()).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Renews a lease and makes the lobby equal to what the instance hosts.
+    pub(crate) async fn heartbeat(
+        &self,
+        request: HeartbeatRequest,
+    ) -> Result<HeartbeatAnswer, RegistryError> {
+        let id = parse(&request.instance_id, "instance_id")?;
+        let reports = read_matches(&request.matches)?;
+        let _order = self.heartbeats.of(id).lock().await;
+        let known = self.fleet.instance(id).await?;
+        let Some(instance) = known.filter(|known| known.epoch.0 == request.epoch) else {
+            return Ok(HeartbeatAnswer {
+                known: false,
+                stop_match_ids: Vec::new(),
+            });
+        };
+        if request.sequence <= instance.load.sequence {
+            return Ok(HeartbeatAnswer {
+                known: true,
+                stop_match_ids: Vec::new(),
+            });
+        }
+        let epoch = instance.epoch;
+        let load = load(&request, &reports);
+        self.fleet
+            .renew(&InstanceRecord { load, ..instance })
+            .await?;
+        let unwanted = self
+            .store
+            .apply_reports(id, epoch, &reports, self.now())
+            .await?;
+        let stop = self.matches_to_stop(id, unwanted, &reports).await?;
+        let stop_match_ids = stop.iter().map(MatchId::to_string).collect();
+        Ok(HeartbeatAnswer {
+            known: true,
+            stop_match_ids,
+        })
+    }
+
+    async fn matches_to_stop(
+        &self,
+        instance: InstanceId,
+        mut stop: Vec<MatchId>,
+        reports: &[MatchReport],
+    ) -> Result<Vec<MatchId>, RegistryError> {
+        for wish in self.fleet.stop_wishes(instance).await? {
+            let hosted = reports
+                .iter()
+                .any(|it| it.match_id == wish && it.state != SessionState::Ending);
+            if hosted && !stop.contains(&wish) {
+                stop.push(wish);
+            }
+        }
+        Ok(stop)
+    }
+}
+
+fn read_instance(request: RegisterRequest) -> Result<InstanceRecord, RegistryError> {
+    let texts = [&request.region, &request.build, &request.control_url];
+    if texts.iter().any(|text| text.len() > TEXT_LENGTH_MAX) || request.region.is_empty() {
+        return Err(RegistryError::Malformed("region, build or control_url"));
+    }
+    if tonic::transport::Endpoint::from_shared(request.control_url.clone()).is_err() {
+        return Err(RegistryError::Malformed("control_url"));
+    }
+    if request.games_json.len() > OFFERS_MAX || request.transports.len() > OFFERS_MAX {
+        return Err(RegistryError::Malformed(
+            "games_json or transports: too many",
+        ));
+    }
+    Ok(InstanceRecord {
+        id: parse(&request.instance_id, "instance_id")?,
+        epoch: InstanceEpoch(request.epoch),
+        region: request.region,
+        build: request.build,
+        control_url: request.control_url,
+        transports: request
+            .transports
+            .into_iter()
+            .map(read_transport)
+            .collect::<Result<_, _>>()?,
+        matches_max: request.matches_max,
+        players_max: request.players_max,
+        games: request
+            .games_json
+            .iter()
+            .map(|json| read_game(json))
+            .collect::<Result<_, _>>()?,
+        load: Load::default(),
+    })
+}
+
+fn read_transport(
+    transport: gameserver_control::Transport,
+) -> Result<TransportOffer, RegistryError> {
+    let kinds = [
+        TransportKind::Quic,
+        TransportKind::WebTransport,
+        TransportKind::WebSocket,
+    ];
+    let kind = kinds
+        .into_iter()
+        .find(|kind| kind.as_str() == transport.kind);
+    let certificate = transport.certificate_sha256;
+    if transport.url.len() > TEXT_LENGTH_MAX || certificate.len() > TEXT_LENGTH_MAX {
+        return Err(RegistryError::Malformed("transports"));
+    }
+    Ok(TransportOffer {
+        kind: kind.ok_or(RegistryError::Malformed("transports"))?,
+        url: transport.url,
+        certificate_sha256: Some(certificate).filter(|hash| !hash.is_empty()),
+    })
+}
+
+fn read_game(json: &str) -> Result<GameDescriptor, RegistryError> {
+    let game: GameDescriptor =
+        serde_json::from_str(json).map_err(|_| RegistryError::Malformed("games_json"))?;
+    game.check()
+        .map_err(|_| RegistryError::Malformed("games_json"))?;
+    Ok(game)
+}
+
+fn load(request: &HeartbeatRequest, reports: &[MatchReport]) -> Load {
+    let players: usize = reports.iter().map(|report| report.seats.len()).sum();
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    Load {
+        sequence: request.sequence,
+        draining: request.draining,
+        tick_budget_used: request.tick_budget_used,
+        matches: count(reports.len()),
+        players: count(players),
+    }
+}
+
+fn read_matches(matches: &[MatchStatus]) -> Result<Vec<MatchReport>, RegistryError> {
+    if matches.len() > REPORTED_MATCHES_MAX {
+        return Err(RegistryError::Malformed("matches: too many"));
+    }
+    matches.iter().map(read_match).collect()
+}
+
+fn read_match(status: &MatchStatus) -> Result<MatchReport, RegistryError> {
+    let state = SessionState::parse(&status.state);
+    let hosted =
+        |state: &SessionState| !matches!(state, SessionState::Created | SessionState::Ended);
+    let seats = status
+        .seats
+        .iter()
+        .map(read_seat)
+        .collect::<Result<Vec<_>, _>>()?;
+    let (mut places, mut players) = (HashSet::new(), HashSet::new());
+    if !seats
+        .iter()
+        .all(|(seat, player)| places.insert(seat) && players.insert(player))
+    {
+        return Err(RegistryError::Malformed(
+            "seats: a seat or a player stands twice",
+        ));
+    }
+    Ok(MatchReport {
+        match_id: parse(&status.match_id, "match_id")?,
+        state: state
+            .filter(hosted)
+            .ok_or(RegistryError::Malformed("state"))?,
+        seats,
+        spectators: status.spectators,
+    })
+}
+
+fn read_seat(status: &SeatStatus) -> Result<(Seat, PlayerId), RegistryError> {
+    let seat = u16::try_from(status.seat).map_err(|_| RegistryError::Malformed("seat"))?;
+    Ok((Seat(seat), parse(&status.player_id, "player_id")?))
+}
+
+fn parse<T: std::str::FromStr>(text: &str, field: &'static str) -> Result<T, RegistryError> {
+    text.parse().map_err(|_| RegistryError::Malformed(field))
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn status(state: &str, seats: &[(u32, u128)]) -> MatchStatus {
+        let seat = |(seat, player): &(u32, u128)| SeatStatus {
+            seat: *seat,
+            player_id: Uuid::from_u128(*player).to_string(),
+        };
+        MatchStatus {
+            match_id: Uuid::from_u128(1).to_string(),
+            state: state.to_owned(),
+            seats: seats.iter().map(seat).collect(),
+            spectators: 0,
+        }
+    }
+
+    #[test]
+    fn a_report_with_a_seat_or_a_player_twice_is_refused() {
+        assert!(read_match(&status("running", &[(0, 1), (1, 2)])).is_ok());
+        assert!(read_match(&status("running", &[(0, 1), (0, 2)])).is_err());
+        assert!(read_match(&status("running", &[(0, 1), (1, 1)])).is_err());
+        assert!(read_match(&status("running", &[(70_000, 1)])).is_err());
+    }
+
+    #[test]
+    fn an_instance_cannot_report_states_that_only_the_lobby_gives() {
+        for (state, good) in [
+            ("filling", true),
+            ("failed", true),
+            ("created", false),
+            ("ended", false),
+            ("x", false),
+        ] {
+            assert_eq!(read_match(&status(state, &[])).is_ok(), good, "{state}");
+        }
+    }
+}

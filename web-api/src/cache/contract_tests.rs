@@ -1,0 +1,317 @@
+//! What every cache promises, run for memory and, where a server is given, for Redis.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gameserver_contract::clock::ManualClock;
+use gameserver_contract::entropy::{SystemEntropy, random_bytes};
+
+use super::{Cache, CacheError};
+use crate::test_servers;
+
+const LONG: Duration = Duration::from_mins(1);
+
+/// Redis runs by its own clock, so what ends in a test ends soon.
+const SOON: Duration = Duration::from_millis(60);
+
+/// A cache under test and the way to let its time pass.
+struct Subject {
+    cache: Cache,
+    clock: Option<Arc<ManualClock>>,
+}
+
+impl Subject {
+    fn memory() -> Self {
+        let clock = ManualClock::at_ms(1_700_000_000_000);
+        Self {
+            cache: Cache::memory(clock.clone(), 5_000),
+            clock: Some(clock),
+        }
+    }
+
+    /// None when no server is given. Each test has keys of its own.
+    async fn redis() -> Option<Self> {
+        let url = test_servers::url("GAMESERVER_TEST_REDIS_URL")?;
+        let prefix = format!(
+            "test-{:032x}",
+            u128::from_ne_bytes(random_bytes(&SystemEntropy))
+        );
+        let cache = Cache::redis(&url, &prefix).await.unwrap();
+        Some(Self { cache, clock: None })
+    }
+
+    /// Comes back when what was set for [`SOON`] has ended, which `ended` tells.
+    async fn pass(&self, ended: impl AsyncFn(&Cache) -> bool) {
+        if let Some(clock) = &self.clock {
+            clock.advance(SOON);
+            assert!(ended(&self.cache).await, "it has not ended in time");
+            return;
+        }
+        let deadline = Instant::now() + 3 * SOON;
+        while !ended(&self.cache).await {
+            assert!(Instant::now() < deadline, "it has not ended in time");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Makes one test per case and adapter, named like `a_lease_has_one_holder::redis`.
+macro_rules! for_each_cache {
+    ($($case:ident)*) => {$(
+        mod $case {
+            use super::Subject;
+
+            #[tokio::test]
+            async fn memory() {
+                super::cases::$case(Subject::memory()).await;
+            }
+
+            #[tokio::test]
+            async fn redis() {
+                if let Some(subject) = Subject::redis().await {
+                    super::cases::$case(subject).await;
+                }
+            }
+        }
+    )*};
+}
+
+for_each_cache! {
+    a_cache_that_works_answers_a_ping
+    a_value_is_read_back_byte_for_byte
+    a_second_put_replaces_the_first
+    a_value_ends_with_its_lifetime
+    a_removed_value_is_gone
+    a_lease_has_one_holder_among_many
+    a_lease_is_free_again_after_its_end
+    a_scan_finds_its_prefix_only_in_order
+    a_scan_takes_wildcards_literally
+    a_scan_stops_at_its_limit_with_the_first_keys
+    a_scan_leaves_out_what_has_ended
+    a_scan_finds_every_one_of_thousands_of_keys_once
+    a_limit_lets_exactly_so_many_requests_pass
+    a_limit_of_zero_lets_nobody_pass
+    a_new_window_starts_when_the_old_one_ends
+    a_counter_and_a_value_of_one_name_do_not_meet
+}
+
+mod cases {
+    use super::*;
+
+    pub(super) async fn a_cache_that_works_answers_a_ping(subject: Subject) {
+        subject.cache.ping().await.unwrap();
+    }
+
+    pub(super) async fn a_value_is_read_back_byte_for_byte(subject: Subject) {
+        let bytes: Vec<u8> = (0..=255).collect();
+        subject.cache.put("key", &bytes, LONG).await.unwrap();
+        assert_eq!(subject.cache.get("key").await.unwrap(), Some(bytes));
+        assert_eq!(subject.cache.get("other").await.unwrap(), None);
+    }
+
+    pub(super) async fn a_second_put_replaces_the_first(subject: Subject) {
+        subject.cache.put("key", b"first", SOON).await.unwrap();
+        subject.cache.put("key", b"second", LONG).await.unwrap();
+        subject.cache.put("short", b"", SOON).await.unwrap();
+        subject
+            .pass(async |cache| cache.get("short").await.unwrap().is_none())
+            .await;
+        assert_eq!(
+            subject.cache.get("key").await.unwrap(),
+            Some(b"second".to_vec())
+        );
+    }
+
+    pub(super) async fn a_value_ends_with_its_lifetime(subject: Subject) {
+        subject.cache.put("key", b"value", SOON).await.unwrap();
+        assert!(subject.cache.get("key").await.unwrap().is_some());
+        subject
+            .pass(async |cache| cache.get("key").await.unwrap().is_none())
+            .await;
+    }
+
+    pub(super) async fn a_removed_value_is_gone(subject: Subject) {
+        subject.cache.put("key", b"value", LONG).await.unwrap();
+        subject.cache.remove("key").await.unwrap();
+        subject.cache.remove("never there").await.unwrap();
+        assert_eq!(subject.cache.get("key").await.unwrap(), None);
+    }
+
+    pub(super) async fn a_lease_has_one_holder_among_many(subject: Subject) {
+        let mut wishes = tokio::task::JoinSet::new();
+        for number in 0..32_u8 {
+            let cache = subject.cache.clone();
+            wishes
+                .spawn(async move { cache.put_if_absent("lease", &[number], LONG).await.unwrap() });
+        }
+        let holders = wishes
+            .join_all()
+            .await
+            .into_iter()
+            .filter(|won| *won)
+            .count();
+        assert_eq!(holders, 1);
+    }
+
+    pub(super) async fn a_lease_is_free_again_after_its_end(subject: Subject) {
+        assert!(
+            subject
+                .cache
+                .put_if_absent("lease", b"a", SOON)
+                .await
+                .unwrap()
+        );
+        subject
+            .pass(async |cache| cache.put_if_absent("lease", b"b", LONG).await.unwrap())
+            .await;
+        assert_eq!(
+            subject.cache.get("lease").await.unwrap(),
+            Some(b"b".to_vec())
+        );
+    }
+
+    pub(super) async fn a_scan_finds_its_prefix_only_in_order(subject: Subject) {
+        for key in [
+            "instance/b",
+            "instance/a",
+            "instances",
+            "lease/a",
+            "instance/",
+        ] {
+            subject.cache.put(key, key.as_bytes(), LONG).await.unwrap();
+        }
+        let found = subject.cache.scan("instance/", 10).await.unwrap();
+        let expected = ["instance/", "instance/a", "instance/b"];
+        assert_eq!(
+            found,
+            expected.map(|key| (key.to_owned(), key.as_bytes().to_vec()))
+        );
+    }
+
+    pub(super) async fn a_scan_takes_wildcards_literally(subject: Subject) {
+        for key in ["a*b", "aXb", "a?b", "[a]b", "ab", r"a\b"] {
+            subject.cache.put(key, b"", LONG).await.unwrap();
+        }
+        for wildcard in ["a*", "a?", "[a]", r"a\"] {
+            let found = subject.cache.scan(wildcard, 10).await.unwrap();
+            assert_eq!(found, [(format!("{wildcard}b"), Vec::new())]);
+        }
+    }
+
+    pub(super) async fn a_scan_stops_at_its_limit_with_the_first_keys(subject: Subject) {
+        for key in ["k3", "k1", "k4", "k2"] {
+            subject.cache.put(key, b"", LONG).await.unwrap();
+        }
+        let found = subject.cache.scan("k", 2).await.unwrap();
+        assert_eq!(
+            found
+                .iter()
+                .map(|(key, _)| key.as_str())
+                .collect::<Vec<_>>(),
+            ["k1", "k2"]
+        );
+        assert_eq!(subject.cache.scan("k", 0).await.unwrap(), []);
+    }
+
+    pub(super) async fn a_scan_leaves_out_what_has_ended(subject: Subject) {
+        subject.cache.put("k/short", b"", SOON).await.unwrap();
+        subject.cache.put("k/long", b"", LONG).await.unwrap();
+        subject
+            .pass(async |cache| cache.scan("k/", 10).await.unwrap().len() == 1)
+            .await;
+        assert_eq!(subject.cache.scan("k/", 10).await.unwrap()[0].0, "k/long");
+    }
+
+    pub(super) async fn a_scan_finds_every_one_of_thousands_of_keys_once(subject: Subject) {
+        // More than Redis looks at in one step.
+        let keys: Vec<String> = (0..1_000)
+            .map(|number| format!("many/{number:04}"))
+            .collect();
+        for key in &keys {
+            subject.cache.put(key, b"", LONG).await.unwrap();
+        }
+        let found = subject.cache.scan("many/", 5_000).await.unwrap();
+        assert_eq!(
+            found.into_iter().map(|(key, _)| key).collect::<Vec<_>>(),
+            keys
+        );
+    }
+
+    pub(super) async fn a_limit_lets_exactly_so_many_requests_pass(subject: Subject) {
+        let mut requests = tokio::task::JoinSet::new();
+        for _ in 0..40 {
+            let cache = subject.cache.clone();
+            requests.spawn(async move { cache.count("ip", 10, LONG).await.unwrap() });
+        }
+        let mut decisions = requests.join_all().await;
+        assert_eq!(
+            decisions.iter().filter(|decision| decision.allowed).count(),
+            10
+        );
+        decisions.sort_by_key(|decision| std::cmp::Reverse(decision.remaining));
+        assert_eq!(decisions[0].remaining, 9);
+        assert_eq!(decisions[39].remaining, 0);
+        assert!(
+            decisions
+                .iter()
+                .all(|decision| decision.limit == 10 && decision.reset <= LONG)
+        );
+        assert!(decisions.iter().all(|decision| decision.reset > LONG / 2));
+    }
+
+    pub(super) async fn a_limit_of_zero_lets_nobody_pass(subject: Subject) {
+        assert!(!subject.cache.count("ip", 0, LONG).await.unwrap().allowed);
+    }
+
+    pub(super) async fn a_new_window_starts_when_the_old_one_ends(subject: Subject) {
+        assert!(subject.cache.count("ip", 1, SOON).await.unwrap().allowed);
+        assert!(!subject.cache.count("ip", 1, SOON).await.unwrap().allowed);
+        subject
+            .pass(async |cache| cache.count("ip", 1, SOON).await.unwrap().allowed)
+            .await;
+    }
+
+    pub(super) async fn a_counter_and_a_value_of_one_name_do_not_meet(subject: Subject) {
+        subject.cache.count("name", 5, LONG).await.unwrap();
+        assert_eq!(subject.cache.get("name").await.unwrap(), None);
+        subject.cache.put("name", b"value", LONG).await.unwrap();
+        assert_eq!(
+            subject
+                .cache
+                .count("name", 5, LONG)
+                .await
+                .unwrap()
+                .remaining,
+            3
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_full_memory_refuses_new_entries_until_one_ends() {
+    let clock = ManualClock::at_ms(0);
+    let cache = Cache::memory(clock.clone(), 2);
+    cache.put("first", b"", SOON).await.unwrap();
+    cache.count("second", 1, LONG).await.unwrap();
+    assert!(matches!(
+        cache.put("third", b"", LONG).await,
+        Err(CacheError::Full(2))
+    ));
+    assert!(matches!(
+        cache.count("third", 1, LONG).await,
+        Err(CacheError::Full(2))
+    ));
+    cache.put("first", b"again", SOON).await.unwrap();
+    clock.advance(SOON);
+    cache.put("third", b"", LONG).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_that_is_not_there_is_an_error_and_not_a_wait() {
+    let begin = Instant::now();
+    let error = Cache::redis("redis://127.0.0.1:1", "test")
+        .await
+        .unwrap_err();
+    assert!(matches!(error, CacheError::Redis(_)));
+    assert!(begin.elapsed() < Duration::from_secs(2));
+}

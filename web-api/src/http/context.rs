@@ -1,0 +1,207 @@
+//! The outermost layers: every request gets an id, an address, a deadline, a log line and a
+//! metric; every error gets its body.
+
+use std::any::Any;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::time::Instant;
+
+use axum::extract::{FromRequestParts, MatchedPath, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use gameserver_contract::entropy::{Entropy, random_bytes};
+use tracing::Instrument as _;
+
+use super::HttpState;
+use super::code::Code;
+use super::error::{self, ApiError, ApiResult};
+use super::extract::header_text;
+use crate::app::SharedApp;
+use crate::telemetry;
+
+/// Name of the header that carries a request's id, in and out.
+pub(crate) const REQUEST_ID: &str = "x-request-id";
+
+/// The other end of the socket; put there by the accept loop.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PeerAddress(pub(crate) SocketAddr);
+
+/// Who asks, and what the log calls it.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestContext {
+    pub(crate) request_id: String,
+    pub(crate) client: IpAddr,
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestContext {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        parts
+            .extensions
+            .get()
+            .cloned()
+            .ok_or_else(|| ApiError::new(Code::ServerInternal))
+    }
+}
+
+/// Names the request, waits for the answer, and says in log and metrics what became of it.
+pub(crate) async fn observe(
+    State(state): State<HttpState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let started = Instant::now();
+    let context = RequestContext {
+        request_id: request_id(request.headers(), &*state.app.entropy),
+        client: client_address(&request, state.trusted_proxy_hops()),
+    };
+    let route = route(&request);
+    let span = tracing::info_span!("request", request.id = %context.request_id, http.route = route);
+    let request_id = context.request_id.clone();
+    request.extensions_mut().insert(context);
+    let response = next.run(request).instrument(span.clone()).await;
+    let mut response = span.in_scope(|| error::render(response, &request_id));
+    write_headers(response.headers_mut(), &request_id);
+    let elapsed = started.elapsed();
+    let status = response.status();
+    telemetry::record_request(&route, status.as_u16(), elapsed);
+    tracing::debug!(
+        parent: &span, http.status = status.as_u16(),
+        duration_ms = elapsed.as_secs_f64() * 1e3, "a request was answered"
+    );
+    response
+}
+
+fn request_id(headers: &HeaderMap, entropy: &dyn Entropy) -> String {
+    let given = headers
+        .get(REQUEST_ID)
+        .and_then(|header| header_text(header.as_bytes()));
+    given.unwrap_or_else(|| format!("{:032x}", u128::from_be_bytes(random_bytes(entropy))))
+}
+
+/// Method and template of the route: as many values as there are routes.
+fn route(request: &Request) -> String {
+    match request.extensions().get::<MatchedPath>() {
+        Some(path) => format!("{} {}", known_method(request.method()), path.as_str()),
+        None => "unmatched".to_owned(),
+    }
+}
+
+fn known_method(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    known
+        .into_iter()
+        .find(|name| method.as_str() == *name)
+        .unwrap_or("OTHER")
+}
+
+/// The socket's peer, or what the outermost of the trusted proxies saw.
+fn client_address(request: &Request, trusted_hops: usize) -> IpAddr {
+    let peer = request.extensions().get::<PeerAddress>();
+    let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |PeerAddress(peer)| {
+        peer.ip()
+    });
+    if trusted_hops == 0 {
+        return peer;
+    }
+    // Each proxy appends the address it saw. What stands further left was written by the client.
+    let headers = request.headers().get_all("x-forwarded-for");
+    let texts: Vec<&str> = headers
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .collect();
+    let hops: Vec<&str> = texts
+        .iter()
+        .flat_map(|text| text.split(','))
+        .map(str::trim)
+        .collect();
+    let seen = hops
+        .len()
+        .checked_sub(trusted_hops)
+        .and_then(|index| hops[index].parse().ok());
+    seen.unwrap_or(peer)
+}
+
+fn write_headers(headers: &mut HeaderMap, request_id: &str) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
+        headers.insert(REQUEST_ID, value);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers
+        .entry(header::CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+}
+
+/// Answers for a handler that takes too long.
+pub(crate) async fn limit_time(
+    State(state): State<HttpState>,
+    request: Request,
+    next: Next,
+) -> ApiResult<Response> {
+    let answer = tokio::time::timeout(state.request_deadline(), next.run(request)).await;
+    answer.map_err(|_| ApiError::new(Code::ServerTimeout))
+}
+
+/// Runs what may write to its end, even when the client hangs up or the deadline passes.
+pub(crate) async fn finish_writes(
+    State(app): State<SharedApp>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    app.run_to_end(next.run(request)).await
+}
+
+/// Answers for a handler that panicked. The panic itself is in the log already.
+pub(crate) fn answer_panic(_: Box<dyn Any + Send>) -> Response {
+    tracing::error!("a request handler panicked");
+    ApiError::new(Code::ServerInternal).into_response()
+}
+
+/// Answers for addresses that nothing stands at.
+pub(crate) async fn not_found() -> StatusCode {
+    StatusCode::NOT_FOUND
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn client(trusted_hops: usize, forwarded: &[&str]) -> String {
+        let mut request = Request::new(Body::empty());
+        request
+            .extensions_mut()
+            .insert(PeerAddress("192.0.2.9:1".parse().unwrap()));
+        for text in forwarded {
+            request
+                .headers_mut()
+                .append("x-forwarded-for", text.parse().unwrap());
+        }
+        client_address(&request, trusted_hops).to_string()
+    }
+
+    #[test]
+    fn without_a_trusted_proxy_the_header_is_ignored() {
+        assert_eq!(client(0, &["203.0.113.1"]), "192.0.2.9");
+    }
+
+    #[test]
+    fn only_what_trusted_proxies_appended_counts() {
+        assert_eq!(client(1, &["10.0.0.1, 203.0.113.1"]), "203.0.113.1");
+        assert_eq!(
+            client(2, &["10.0.0.1, 203.0.113.1", "198.51.100.2"]),
+            "203.0.113.1"
+        );
+        assert_eq!(client(3, &["203.0.113.1"]), "192.0.2.9");
+        assert_eq!(client(1, &["not an address"]), "192.0.2.9");
+    }
+}

@@ -1,0 +1,330 @@
+//! Reads requests: who asks, which page, which version, which body. Every refusal is an
+//! [`ApiError`], so that no library's text reaches a client.
+
+use std::str::FromStr;
+
+use axum::body::Bytes;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use gameserver_contract::ids::{PlayerId, SessionId};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::HttpState;
+use super::code::Code;
+use super::error::{ApiError, ApiResult};
+use crate::app::cursor::Paging;
+use crate::app::field;
+use crate::app::idempotency::IdempotentRequest;
+use crate::config::{HEADER_TEXT_LENGTH_MAX, PAGE_DEFAULT, PAGE_MAX};
+
+/// The player whose access token came with the request; put there by
+/// [`authenticate`](super::guard::authenticate).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Login {
+    pub(crate) player: PlayerId,
+}
+
+impl<S: Sync> FromRequestParts<S> for Login {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        parts
+            .extensions
+            .get()
+            .copied()
+            .ok_or_else(|| ApiError::new(Code::AuthRequired))
+    }
+}
+
+/// An id in the path. A text that is no id names nothing, so it is answered like an unknown one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PathId<T>(pub(crate) T);
+
+/// An id that a path can name.
+pub(crate) trait ResourceId: FromStr + Send {
+    /// The answer when nothing has this id.
+    const NOT_FOUND: Code;
+}
+
+impl ResourceId for PlayerId {
+    const NOT_FOUND: Code = Code::PlayerNotFound;
+}
+
+impl ResourceId for SessionId {
+    const NOT_FOUND: Code = Code::SessionNotFound;
+}
+
+impl<T: ResourceId, S: Send + Sync> FromRequestParts<S> for PathId<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let text: Option<Path<String>> = Path::from_request_parts(parts, state).await.ok();
+        let id = text.and_then(|Path(text)| text.parse().ok());
+        id.map(Self).ok_or_else(|| ApiError::new(T::NOT_FOUND))
+    }
+}
+
+/// The query string; an unknown parameter is an error.
+#[derive(Debug)]
+pub(crate) struct QueryOf<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for QueryOf<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        let query = Query::try_from_uri(&parts.uri);
+        query
+            .map(|Query(value)| Self(value))
+            .map_err(|error| query_error(&error))
+    }
+}
+
+fn query_error(error: &QueryRejection) -> ApiError {
+    let text = error.body_text();
+    let text = text
+        .rsplit_once("query string: ")
+        .map_or(text.as_str(), |(_, rest)| rest);
+    let (name, complaint) = text.split_once(": ").unwrap_or(("", text));
+    let pointer = if name.is_empty() {
+        String::new()
+    } else {
+        format!("/{name}")
+    };
+    ApiError::invalid(vec![field(pointer, format!("be readable: {complaint}"))])
+}
+
+/// `limit` and `cursor` as they came.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// Most entries to return, 1–100. Default 20.
+    pub(crate) limit: Option<u16>,
+    /// `next_cursor` of the page before.
+    pub(crate) cursor: Option<String>,
+}
+
+impl PageQuery {
+    /// Checks the numbers.
+    pub(crate) fn check(self) -> ApiResult<Paging> {
+        let limit = self.limit.unwrap_or(PAGE_DEFAULT);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            let detail = format!("be 1 to {PAGE_MAX}");
+            return Err(ApiError::invalid(vec![field("/limit", detail)]));
+        }
+        Ok(Paging {
+            limit,
+            cursor: self.cursor,
+        })
+    }
+}
+
+/// The version that a change was made from: the `ETag` that a client read before.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct IfMatch(pub(crate) i64);
+
+impl<S: Sync> FromRequestParts<S> for IfMatch {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        let header = parts.headers.get(header::IF_MATCH);
+        let header = header.ok_or_else(|| ApiError::new(Code::PreconditionRequired))?;
+        let tag = header
+            .to_str()
+            .ok()
+            .and_then(|text| text.trim().strip_prefix("\"v"));
+        let version = tag.and_then(|text| text.strip_suffix('"')?.parse().ok());
+        version
+            .map(Self)
+            .ok_or_else(|| ApiError::new(Code::PreconditionFailed))
+    }
+}
+
+/// The `ETag` of a version, as [`IfMatch`] reads it.
+pub(crate) fn version_tag(version: i64) -> String {
+    format!("\"v{version}\"")
+}
+
+/// True when the client has this version already.
+pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .and_then(|header| header.to_str().ok());
+    known.is_some_and(|tags| {
+        tags.split(',')
+            .any(|it| it.trim().trim_start_matches("W/") == tag)
+    })
+}
+
+/// A JSON body. An unknown field is an error.
+#[derive(Debug)]
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<HttpState> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &HttpState) -> ApiResult<Self> {
+        let bytes = read_json_bytes(request, state).await?;
+        parse_json(&bytes).map(Self)
+    }
+}
+
+/// A JSON body of a request that may carry an `Idempotency-Key`.
+#[derive(Debug)]
+pub(crate) struct IdempotentBody<T> {
+    pub(crate) body: T,
+    /// `None` without a key.
+    pub(crate) once: Option<IdempotentRequest>,
+}
+
+impl<T: DeserializeOwned> FromRequest<HttpState> for IdempotentBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &HttpState) -> ApiResult<Self> {
+        let (mut parts, body) = request.into_parts();
+        let login = Login::from_request_parts(&mut parts, state).await?;
+        let key = idempotency_key(&parts.headers)?;
+        let mut hash = Sha256::new();
+        hash.update(format!("{} {}\n", parts.method, parts.uri.path()));
+        let bytes = read_json_bytes(Request::from_parts(parts, body), state).await?;
+        hash.update(&bytes);
+        let request_hash = hash.finalize().into();
+        let once = key.map(|key| IdempotentRequest {
+            player: login.player,
+            key,
+            request_hash,
+        });
+        Ok(Self {
+            body: parse_json(&bytes)?,
+            once,
+        })
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> ApiResult<Option<String>> {
+    let Some(header) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let detail = format!("have 1 to {HEADER_TEXT_LENGTH_MAX} visible ASCII characters");
+    let complaint = || ApiError::invalid(vec![field("/Idempotency-Key", detail)]);
+    header_text(header.as_bytes())
+        .map(Some)
+        .ok_or_else(complaint)
+}
+
+/// A header's text when it is short and has visible ASCII characters only.
+pub(crate) fn header_text(bytes: &[u8]) -> Option<String> {
+    let short = (1..=HEADER_TEXT_LENGTH_MAX).contains(&bytes.len());
+    let visible = short && bytes.iter().all(u8::is_ascii_graphic);
+    visible.then(|| bytes.iter().copied().map(char::from).collect())
+}
+
+async fn read_json_bytes(request: Request, state: &HttpState) -> ApiResult<Bytes> {
+    if !is_json(request.headers()) {
+        return Err(ApiError::new(Code::RequestUnsupportedMediaType));
+    }
+    let reading = Bytes::from_request(request, state);
+    match tokio::time::timeout(state.body_read_timeout(), reading).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(ApiError::new(Code::RequestTooLarge))
+        }
+        Ok(Err(_)) => Err(ApiError::new(Code::RequestMalformed)),
+        Err(_) => Err(ApiError::new(Code::RequestTimeout)),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|header| header.to_str().ok());
+    let essence = media_type.and_then(|text| text.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
+    // serde would read an array as the fields in their order, which nobody was promised.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::invalid(vec![field("", "be an object")]));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let pointer = pointer(error.path());
+        json_error(&error.into_inner(), pointer)
+    })?;
+    reader
+        .end()
+        .map_err(|error| json_error(&error, String::new()))?;
+    Ok(value)
+}
+
+fn json_error(error: &serde_json::Error, pointer: String) -> ApiError {
+    if error.is_data() {
+        let text = error.to_string();
+        // The position in the bytes says less than the pointer, and types of ours say nothing.
+        let text = text.split(" at line ").next().unwrap_or_default();
+        let text = text.split("struct ").next().unwrap_or_default().trim_end();
+        return ApiError::invalid(vec![field(pointer, format!("be readable: {text}"))]);
+    }
+    let place = |number: usize| number.to_string();
+    ApiError::new(Code::RequestMalformed)
+        .detail("line", place(error.line()))
+        .detail("column", place(error.column()))
+}
+
+/// The JSON pointer (RFC 6901) of a path.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    let part = |segment: &Segment| match segment {
+        Segment::Seq { index } => Some(format!("/{index}")),
+        Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    };
+    path.iter().filter_map(part).collect()
+}
+
+impl FromRef<HttpState> for crate::app::SharedApp {
+    fn from_ref(state: &HttpState) -> Self {
+        state.app.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gameserver_contract::session::CreateSession;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(text: &str) -> ApiResult<CreateSession> {
+        parse_json(text.as_bytes())
+    }
+
+    #[test]
+    fn a_version_tag_is_read_back() {
+        assert_eq!(version_tag(7), "\"v7\"");
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, "\"v1\", W/\"v7\"".parse().unwrap());
+        assert!(is_known(&headers, "\"v7\""));
+        assert!(!is_known(&headers, "\"v2\""));
+    }
+
+    #[test]
+    fn a_header_text_is_short_and_visible() {
+        assert_eq!(header_text(b"abc-1"), Some("abc-1".to_owned()));
+        for bad in [&b""[..], b"a b", b"a\n", &[0xff], &[b'x'; 65]] {
+            assert_eq!(header_text(bad), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_the_parser_panic(text in ".{0,200}") {
+            let _ = parse(&text);
+        }
+    }
+}

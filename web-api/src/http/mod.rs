@@ -1,0 +1,171 @@
+//! The REST face: thin handlers, one file per resource, and the layers around them.
+//!
+//! It knows no SQL and no rule of the lobby: handlers read the request, call `app` and write the
+//! answer.
+
+mod auth;
+pub(crate) mod code;
+pub(crate) mod context;
+pub(crate) mod error;
+pub(crate) mod extract;
+mod guard;
+mod health;
+mod me;
+pub(crate) mod openapi;
+mod players;
+mod sessions;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::middleware::from_fn_with_state;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::app::SharedApp;
+use crate::config::{Limits, WebApiConfig};
+use crate::server::RenderMetrics;
+
+/// Where every resource stands.
+pub(crate) const BASE_PATH: &str = "/api/v1";
+
+/// What the handlers see.
+#[derive(Clone)]
+pub(crate) struct HttpState {
+    pub(crate) app: SharedApp,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limits: Limits,
+    trusted_proxy_hops: usize,
+    cors_origins: Vec<HeaderValue>,
+    render_metrics: Option<RenderMetrics>,
+}
+
+impl fmt::Debug for HttpState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpState")
+            .field("app", &self.app)
+            .finish_non_exhaustive()
+    }
+}
+
+impl HttpState {
+    /// Takes what concerns HTTP from the configuration.
+    pub(crate) fn new(
+        app: SharedApp,
+        config: &WebApiConfig,
+        render_metrics: Option<RenderMetrics>,
+    ) -> Self {
+        let origins = config
+            .cors_origins
+            .iter()
+            .filter_map(|origin| origin.parse().ok());
+        let shared = Shared {
+            limits: config.limits,
+            trusted_proxy_hops: config.trusted_proxy_hops,
+            cors_origins: origins.collect(),
+            render_metrics,
+        };
+        Self {
+            app,
+            shared: Arc::new(shared),
+        }
+    }
+
+    pub(crate) fn trusted_proxy_hops(&self) -> usize {
+        self.shared.trusted_proxy_hops
+    }
+
+    pub(crate) fn request_deadline(&self) -> Duration {
+        self.shared.limits.request_deadline
+    }
+
+    pub(crate) fn body_read_timeout(&self) -> Duration {
+        self.shared.limits.body_read_timeout
+    }
+
+    pub(crate) fn metrics(&self) -> Option<String> {
+        self.shared.render_metrics.as_ref().map(|render| render())
+    }
+}
+
+/// The whole REST face, ready to be served.
+pub(crate) fn router(state: HttpState) -> Router {
+    let routes: Router<HttpState> = routes(&state).into();
+    with_layers(routes.merge(openapi::pages()), state)
+}
+
+/// Puts around some routes what every request needs, the outermost layer last.
+pub(crate) fn with_layers(routes: Router<HttpState>, state: HttpState) -> Router {
+    let app = state.app.clone();
+    routes
+        .fallback(context::not_found)
+        .layer(DefaultBodyLimit::max(state.shared.limits.body_bytes_max))
+        .layer(from_fn_with_state(app, context::finish_writes))
+        .layer(CatchPanicLayer::custom(context::answer_panic))
+        .layer(from_fn_with_state(state.clone(), context::limit_time))
+        .layer(cors(&state))
+        .layer(from_fn_with_state(state.clone(), context::observe))
+        .with_state(state)
+}
+
+/// Every route with its documentation.
+fn routes(state: &HttpState) -> OpenApiRouter<HttpState> {
+    let limited = from_fn_with_state(state.app.clone(), guard::limit_logins);
+    let guarded = from_fn_with_state(state.app.clone(), guard::authenticate);
+    documented_routes(
+        |logins| logins.route_layer(limited.clone()),
+        |private| private.route_layer(guarded.clone()),
+    )
+}
+
+/// Every route, with the given layers before logins and before what only players may call.
+fn documented_routes(
+    limit: impl Fn(OpenApiRouter<HttpState>) -> OpenApiRouter<HttpState>,
+    guard: impl Fn(OpenApiRouter<HttpState>) -> OpenApiRouter<HttpState>,
+) -> OpenApiRouter<HttpState> {
+    let private = OpenApiRouter::new()
+        .merge(me::routes())
+        .merge(players::routes())
+        .merge(sessions::routes());
+    let versioned = OpenApiRouter::new()
+        .merge(limit(auth::routes()))
+        .merge(guard(private))
+        .merge(openapi::routes());
+    OpenApiRouter::new()
+        .nest(BASE_PATH, versioned)
+        .merge(auth::well_known_routes())
+        .merge(health::routes())
+}
+
+fn cors(state: &HttpState) -> CorsLayer {
+    let name = HeaderName::from_static;
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(state.shared.cors_origins.clone()))
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            name("idempotency-key"),
+            name(context::REQUEST_ID),
+        ])
+        .expose_headers([
+            header::ETAG,
+            header::LOCATION,
+            header::RETRY_AFTER,
+            name("ratelimit-limit"),
+            name("ratelimit-remaining"),
+            name("ratelimit-reset"),
+            name(context::REQUEST_ID),
+        ])
+        .max_age(Duration::from_mins(10))
+}

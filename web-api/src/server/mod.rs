@@ -1,0 +1,210 @@
+//! How the service starts and stops: sockets, background work, graceful shutdown.
+//!
+//! It knows nothing of requests; the router answers them.
+
+mod accept;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use gameserver_contract::clock::SharedClock;
+use gameserver_contract::entropy::SharedEntropy;
+use gameserver_control::registry_server::RegistryServer;
+use gameserver_control::secret::ControlSecret;
+use secrecy::ExposeSecret as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::server::TcpIncoming;
+
+use crate::app::{App, Ports, SharedApp, lifecycle};
+use crate::cache::Cache;
+use crate::config::{ConfigError, Limits, RESULT_BYTES_MAX, WebApiConfig};
+use crate::grpc::RegistryService;
+use crate::http::{self, HttpState};
+use crate::store::Store;
+use crate::telemetry;
+
+/// Room in a gRPC message beside the largest result.
+const MESSAGE_OVERHEAD: usize = 64 * 1024;
+/// Calls at the same time on one connection of an instance.
+const GRPC_CALLS_PER_CONNECTION_MAX: usize = 64;
+
+/// Writes all metrics of the process in Prometheus' text format. The process may share one
+/// recorder among its services.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
+
+/// What the service needs from outside. The store's schema must be up to date.
+#[derive(Clone)]
+pub struct Deps {
+    /// The wall clock.
+    pub clock: SharedClock,
+    /// Source of ids and secrets.
+    pub entropy: SharedEntropy,
+    /// Where things are kept.
+    pub store: Store,
+    /// Where things may be lost.
+    pub cache: Cache,
+    /// What `/metrics` answers; `None` leaves that address empty.
+    pub metrics: Option<RenderMetrics>,
+}
+
+impl fmt::Debug for Deps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deps")
+            .field("clock", &self.clock)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the service did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A setting cannot be used.
+    #[error("accept the configuration")]
+    Config(#[from] ConfigError),
+    /// An address is taken or is not ours.
+    #[error("listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The service.
+#[derive(Debug, Clone, Copy)]
+pub struct WebApi;
+
+impl WebApi {
+    /// Starts the service on its two ports. It runs until [`RunningWebApi::shutdown`].
+    ///
+    /// # Errors
+    ///
+    /// When the configuration is refused or a port cannot be listened on.
+    pub async fn start(config: WebApiConfig, deps: Deps) -> Result<RunningWebApi, StartError> {
+        config.check()?;
+        telemetry::describe();
+        let control_secret = ControlSecret::new(config.control_secret.expose_secret())
+            .map_err(ConfigError::ControlSecret)?;
+        let (http, http_address) = listen(config.http_address).await?;
+        let (grpc, grpc_address) = listen(config.grpc_address).await?;
+        let ports = Ports {
+            clock: deps.clock,
+            entropy: deps.entropy,
+            store: deps.store,
+            cache: deps.cache,
+            control_secret: control_secret.clone(),
+        };
+        let app = App::new(&config, ports);
+        let state = HttpState::new(app.clone(), &config, deps.metrics);
+        let (serving, background) = (CancellationToken::new(), CancellationToken::new());
+        let router = http::router(state);
+        let tasks = [
+            tokio::spawn(accept::serve(http, router, config.limits, serving.clone())),
+            tokio::spawn(serve_grpc(
+                grpc,
+                app.clone(),
+                control_secret,
+                background.clone(),
+            )),
+            tokio::spawn(lifecycle::run(app.clone(), background.clone())),
+        ];
+        tracing::info!(%http_address, %grpc_address, "the web API is ready");
+        let limits = config.limits;
+        Ok(RunningWebApi {
+            http_address,
+            grpc_address,
+            app,
+            limits,
+            serving,
+            background,
+            tasks,
+        })
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    Ok((listener, bound))
+}
+
+async fn serve_grpc(
+    listener: TcpListener,
+    app: SharedApp,
+    secret: ControlSecret,
+    stop: CancellationToken,
+) {
+    let registry = RegistryServer::new(RegistryService(app))
+        .max_decoding_message_size(RESULT_BYTES_MAX + MESSAGE_OVERHEAD);
+    let served = tonic::transport::Server::builder()
+        .concurrency_limit_per_connection(GRPC_CALLS_PER_CONNECTION_MAX)
+        .http2_keepalive_interval(Some(accept::KEEP_ALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(accept::KEEP_ALIVE_TIMEOUT))
+        .add_service(InterceptedService::new(registry, secret.demand()))
+        .serve_with_incoming_shutdown(
+            TcpIncoming::from(listener).with_nodelay(Some(true)),
+            stop.cancelled_owned(),
+        );
+    if let Err(error) = served.await {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "gRPC is not served any more"
+        );
+    }
+}
+
+/// A service that runs.
+#[derive(Debug)]
+pub struct RunningWebApi {
+    /// Where REST is served; with the port that was taken when 0 was asked for.
+    pub http_address: SocketAddr,
+    /// Where instances call.
+    pub grpc_address: SocketAddr,
+    app: SharedApp,
+    limits: Limits,
+    serving: CancellationToken,
+    background: CancellationToken,
+    tasks: [JoinHandle<()>; 3],
+}
+
+impl RunningWebApi {
+    /// Makes `/readyz` say no, so that load balancers send nobody new. Everything is still served.
+    pub fn drain(&self) {
+        self.app.drain();
+    }
+
+    /// Stops: finishes open requests (up to the grace limit), lets instances hand in what they
+    /// are about to, and waits for writes.
+    pub async fn shutdown(self) {
+        self.drain();
+        let [http, grpc, lifecycle] = self.tasks;
+        self.serving.cancel();
+        join(http).await;
+        self.background.cancel();
+        // Instances keep their connection open; a graceful end of gRPC waits for calls only.
+        let grace = self.limits.shutdown_grace;
+        let grpc_abort = grpc.abort_handle();
+        if tokio::time::timeout(grace, join(grpc)).await.is_err() {
+            grpc_abort.abort();
+        }
+        join(lifecycle).await;
+        if !self.app.finish(grace).await {
+            tracing::warn!("some work was cut off at shutdown");
+        }
+    }
+}
+
+async fn join(task: JoinHandle<()>) {
+    if let Err(error) = task.await
+        && error.is_panic()
+    {
+        tracing::error!("a task of the web API panicked");
+    }
+}

@@ -1,0 +1,130 @@
+//! What was acknowledged stays, whoever hangs up meanwhile.
+
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use sqlx::PgPool;
+
+use crate::store::db::Db;
+use crate::store::{MatchReport, Store};
+
+use super::subject::{Subject, at, match_id, new_guest, new_session};
+
+super::for_each_database! {
+    a_write_that_has_begun_goes_on_when_its_caller_goes_away
+    acknowledged_writes_survive_calls_that_are_cancelled_next_to_them
+    what_was_acknowledged_is_there_after_the_database_is_opened_again
+}
+
+/// Polls once, as far as the first wait, and drops the rest, like a client that hangs up.
+fn begin_and_drop(call: impl Future) {
+    let polled = pin!(call).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(
+        matches!(polled, Poll::Pending),
+        "the call ended before it could be cancelled"
+    );
+}
+
+async fn a_write_that_has_begun_goes_on_when_its_caller_goes_away(subject: Subject) {
+    let guest = new_guest();
+    begin_and_drop(subject.store.create_guest(guest.clone()));
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while subject.store.player(guest.player).await.unwrap().is_none() {
+        assert!(
+            Instant::now() < deadline,
+            "the write stopped with its caller"
+        );
+        tokio::task::yield_now().await;
+    }
+    assert!(subject.store.device(guest.device).await.unwrap().is_some());
+}
+
+async fn acknowledged_writes_survive_calls_that_are_cancelled_next_to_them(subject: Subject) {
+    let session = subject.session(64).await;
+    let report = |_| MatchReport {
+        match_id: match_id(),
+        state: session.session.state,
+        seats: Vec::new(),
+        spectators: 0,
+    };
+    let reports: Vec<MatchReport> = (0..3).map(report).collect();
+    let mut acknowledged = Vec::new();
+    for _ in 0..50 {
+        let (instance, epoch) = (session.instance, session.epoch);
+        begin_and_drop(subject.store.insert_session(new_session()));
+        begin_and_drop(
+            subject
+                .store
+                .apply_reports(instance, epoch, &reports, at(0)),
+        );
+        acknowledged.push(subject.player().await);
+    }
+    for player in acknowledged {
+        assert!(
+            subject.store.player(player).await.unwrap().is_some(),
+            "{player} is lost"
+        );
+    }
+}
+
+async fn what_was_acknowledged_is_there_after_the_database_is_opened_again(subject: Subject) {
+    let player = subject.player().await;
+    let Some(url) = &subject.url else { return };
+    subject.store.close().await;
+    let store = Store::connect(url, 2).await.unwrap();
+    assert!(store.player(player).await.unwrap().is_some());
+    store.close().await;
+}
+
+/// The shape of transact-rs/sqlx #4385: a cancelled `begin` leaves its connection inside a
+/// transaction, and the next user's auto-committed insert vanishes with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_acknowledged_insert_is_lost_next_to_cancelled_begins() {
+    let Some(subject) = Subject::postgres().await else {
+        return;
+    };
+    subject.run(insert_next_to_cancelled_begins).await;
+}
+
+async fn insert_next_to_cancelled_begins(subject: Subject) {
+    let Db::Pg(pool) = &subject.store.db else {
+        panic!("this is PostgreSQL")
+    };
+    sqlx::query("CREATE TABLE acknowledged (number BIGINT)")
+        .execute(pool)
+        .await
+        .unwrap();
+    let cancelled = tokio::spawn(cancel_begins(pool.clone()));
+    for number in 0..400_i64 {
+        let insert = sqlx::query("INSERT INTO acknowledged VALUES ($1)").bind(number);
+        insert.execute(pool).await.unwrap();
+    }
+    assert!(
+        cancelled.await.unwrap() > 0,
+        "no begin was cancelled half-way"
+    );
+    let count = "SELECT COUNT(*) FROM acknowledged";
+    let kept: i64 = sqlx::query_scalar(count).fetch_one(pool).await.unwrap();
+    assert_eq!(kept, 400);
+}
+
+/// Cancels begins after ever more steps of their way; returns how many were really under way.
+async fn cancel_begins(pool: PgPool) -> u32 {
+    let mut cancelled = 0;
+    for round in 0..2_000_u32 {
+        tokio::select! {
+            biased;
+            begun = pool.begin() => begun.unwrap().rollback().await.unwrap(),
+            () = steps(round % 50) => cancelled += 1,
+        }
+    }
+    cancelled
+}
+
+async fn steps(count: u32) {
+    for _ in 0..count {
+        tokio::task::yield_now().await;
+    }
+}

@@ -1,0 +1,69 @@
+//! The schema: up, down, and by several starters at once.
+
+use crate::store::{Store, StoreError};
+
+use super::subject::{Subject, new_guest};
+
+super::for_each_database! {
+    several_starters_migrate_once
+    every_migration_can_be_undone_and_made_again
+    a_ready_database_answers_a_ping
+}
+
+async fn applied(store: &Store) -> Vec<i64> {
+    let status = store.migration_status().await.unwrap();
+    let applied = status.into_iter().filter(|(.., applied)| *applied);
+    applied.map(|(version, ..)| version).collect()
+}
+
+async fn undo_all(store: &Store) -> Vec<i64> {
+    let mut undone = Vec::new();
+    while let Some(version) = store.migrate_down().await.unwrap() {
+        undone.push(version);
+    }
+    undone
+}
+
+async fn several_starters_migrate_once(subject: Subject) {
+    undo_all(&subject.store).await;
+    let mut starters = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let store = subject.replica().await;
+        starters.spawn(async move { store.migrate().await });
+    }
+    for outcome in starters.join_all().await {
+        outcome.unwrap();
+    }
+    assert_eq!(applied(&subject.store).await, [1, 2, 3, 4]);
+    subject.player().await;
+}
+
+async fn every_migration_can_be_undone_and_made_again(subject: Subject) {
+    subject.player().await;
+    assert_eq!(undo_all(&subject.store).await, [4, 3, 2, 1]);
+    assert!(applied(&subject.store).await.is_empty());
+    subject.store.create_guest(new_guest()).await.unwrap_err();
+    subject.store.migrate().await.unwrap();
+    subject.store.migrate().await.unwrap();
+    let status = subject.store.migration_status().await.unwrap();
+    assert_eq!(status[0], (1, "players".to_owned(), true));
+    subject.player().await;
+}
+
+async fn a_ready_database_answers_a_ping(subject: Subject) {
+    subject.store.ping().await.unwrap();
+    subject.store.close().await;
+    subject.store.ping().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn another_kind_of_url_is_refused_without_telling_its_password() {
+    for url in [
+        "mysql://root:planted-canary@localhost/db",
+        "postgres://u:planted-canary@h:x/db",
+    ] {
+        let error = Store::connect(url, 1).await.unwrap_err();
+        assert!(matches!(error, StoreError::Url(_)), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("planted-canary"));
+    }
+}

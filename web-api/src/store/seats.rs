@@ -1,0 +1,188 @@
+//! Seats: held for a player until the reservation ends, taken once the instance has seen them.
+//!
+//! A session's row is locked before one of its seats changes, so that two wishes are granted one
+//! after the other. A hold that has ended counts as free everywhere, swept or not.
+
+use chrono::{DateTime, Utc};
+use gameserver_contract::ids::{PlayerId, Seat, SessionId};
+use gameserver_contract::session::{Role, SessionState};
+
+use super::db::Tx;
+use super::sessions::{lock, touch};
+use super::sql::{Sql, narrow};
+use super::{Store, StoreError};
+
+/// A wish for a seat.
+#[derive(Debug, Clone)]
+pub struct SeatWish {
+    /// Where.
+    pub session: SessionId,
+    /// Who.
+    pub player: PlayerId,
+    /// Play or watch.
+    pub role: Role,
+    /// When the wish is made.
+    pub now: DateTime<Utc>,
+    /// The reservation ends here unless the instance reports the seat as taken.
+    pub held_until: DateTime<Utc>,
+}
+
+/// What became of a wish for a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reservation {
+    /// The seat is held; `None` for a spectator, who takes none. A player who asks again gets the
+    /// seat that they hold already, held anew.
+    Held(Option<Seat>),
+    /// Every seat is taken or on hold.
+    Full,
+    /// Nobody may join in this state.
+    NotJoinable(SessionState),
+    /// There is no such session.
+    NotFound,
+}
+
+impl Store {
+    /// Holds a seat in one transaction: expired holds are dropped first, the lowest free seat is
+    /// given, never one seat twice. A taken seat that is asked for again becomes a hold, so that it
+    /// outlasts the old connection as long as the new ticket is good.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer; nothing changed then.
+    pub async fn reserve_seat(&self, wish: SeatWish) -> Result<Reservation, StoreError> {
+        self.db
+            .transaction(move |tx| Box::pin(reserve(tx, wish)))
+            .await
+    }
+
+    /// Gives a player's seat back. True when they had one.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer; nothing changed then.
+    pub async fn release_seat(
+        &self,
+        session: SessionId,
+        player: PlayerId,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        self.db
+            .transaction(move |tx| Box::pin(release(tx, session, player, now)))
+            .await
+    }
+
+    /// The seat that a player holds or has reserved in a session.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer.
+    pub async fn seat_of(
+        &self,
+        session: SessionId,
+        player: PlayerId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Seat>, StoreError> {
+        let sql = Sql::new(
+            "SELECT seat FROM seats WHERE session_id = $1 AND player_id = $2 \
+             AND (held_until_ms IS NULL OR held_until_ms > $3)",
+        );
+        let row = self
+            .db
+            .optional(sql.bind(session).bind(player).bind(now))
+            .await?;
+        row.map(seat).transpose()
+    }
+}
+
+async fn reserve(tx: &mut Tx, wish: SeatWish) -> Result<Reservation, StoreError> {
+    let Some(session) = lock(tx, wish.session).await? else {
+        return Ok(Reservation::NotFound);
+    };
+    if !session.state.is_joinable() {
+        return Ok(Reservation::NotJoinable(session.state));
+    }
+    if wish.role == Role::Spectator {
+        return Ok(Reservation::Held(None));
+    }
+    drop_expired_holds(tx, wish.session, wish.now).await?;
+    let held = match hold_again(tx, &wish).await? {
+        Some(seat) => Some(seat),
+        None => hold_lowest(tx, &wish, session.players_max).await?,
+    };
+    let Some(seat) = held else {
+        return Ok(Reservation::Full);
+    };
+    touch(tx, wish.session, wish.now).await?;
+    Ok(Reservation::Held(Some(seat)))
+}
+
+async fn drop_expired_holds(
+    tx: &mut Tx,
+    session: SessionId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = Sql::new("DELETE FROM seats WHERE session_id = $1 AND held_until_ms <= $2");
+    tx.execute(sql.bind(session).bind(now)).await.map(drop)
+}
+
+async fn hold_again(tx: &mut Tx, wish: &SeatWish) -> Result<Option<Seat>, StoreError> {
+    let sql = Sql::new(
+        "UPDATE seats SET held_until_ms = $3 WHERE session_id = $1 AND player_id = $2 \
+         RETURNING seat",
+    );
+    let row = tx
+        .optional(
+            sql.bind(wish.session)
+                .bind(wish.player)
+                .bind(wish.held_until),
+        )
+        .await?;
+    row.map(seat).transpose()
+}
+
+/// The lowest free seat is 0 or follows one in use.
+async fn hold_lowest(
+    tx: &mut Tx,
+    wish: &SeatWish,
+    players_max: u16,
+) -> Result<Option<Seat>, StoreError> {
+    let sql = Sql::new(
+        "INSERT INTO seats (session_id, seat, player_id, held_until_ms) \
+         SELECT $1, lowest.seat, $2, $3 FROM (\
+             SELECT MIN(free.seat) AS seat FROM (\
+                 SELECT CAST(0 AS BIGINT) AS seat \
+                 UNION ALL SELECT seat + 1 FROM seats WHERE session_id = $1) AS free \
+             WHERE NOT EXISTS (SELECT 1 FROM seats AS used \
+                               WHERE used.session_id = $1 AND used.seat = free.seat)) AS lowest \
+         WHERE lowest.seat < $4 RETURNING seat",
+    );
+    let sql = sql
+        .bind(wish.session)
+        .bind(wish.player)
+        .bind(wish.held_until)
+        .bind(players_max);
+    let row = tx.optional(sql).await?;
+    row.map(seat).transpose()
+}
+
+async fn release(
+    tx: &mut Tx,
+    session: SessionId,
+    player: PlayerId,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    if lock(tx, session).await?.is_none() {
+        return Ok(false);
+    }
+    drop_expired_holds(tx, session, now).await?;
+    let sql = Sql::new("DELETE FROM seats WHERE session_id = $1 AND player_id = $2");
+    let had_one = tx.execute(sql.bind(session).bind(player)).await? > 0;
+    if had_one {
+        touch(tx, session, now).await?;
+    }
+    Ok(had_one)
+}
+
+fn seat((seat,): (i64,)) -> Result<Seat, StoreError> {
+    narrow("seats.seat", seat).map(Seat)
+}

@@ -1,0 +1,47 @@
+//! Names and meanings of the metrics. Labels have a bounded set of values and never a player.
+//!
+//! It installs no recorder: the process may share one among its services.
+
+use std::time::Duration;
+
+/// Time from a request's header to its answer, in seconds, by `route` and `status`.
+pub const HTTP_REQUEST_SECONDS: &str = "gs_http_request_seconds";
+/// Bounds of the buckets of [`HTTP_REQUEST_SECONDS`], for whoever installs the recorder.
+pub const HTTP_REQUEST_BUCKETS: [f64; 11] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 10.0,
+];
+
+/// Tells the installed recorder what the metrics of this service mean.
+pub fn describe() {
+    use metrics::{Unit, describe_counter, describe_histogram};
+    describe_histogram!(
+        HTTP_REQUEST_SECONDS,
+        Unit::Seconds,
+        "Time to answer an HTTP request"
+    );
+    describe_counter!("gs_results_total", "Match results handed in, by outcome");
+    describe_counter!(
+        "gs_sessions_created_total",
+        "Sessions asked for, by outcome"
+    );
+    describe_counter!(
+        "gs_sessions_lost_total",
+        "Sessions that failed with their instance"
+    );
+    describe_counter!("gs_joins_total", "Joins asked for, by outcome");
+    describe_counter!("gs_logins_total", "Logins, by kind");
+    describe_counter!(
+        "gs_refresh_reused_total",
+        "Refresh tokens used again after their time"
+    );
+}
+
+/// Records one request.
+pub(crate) fn record_request(route: &str, status: u16, elapsed: Duration) {
+    metrics::histogram!(
+        HTTP_REQUEST_SECONDS,
+        "route" => route.to_owned(),
+        "status" => status.to_string()
+    )
+    .record(elapsed.as_secs_f64());
+}

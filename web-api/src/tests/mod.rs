@@ -1,0 +1,16 @@
+//! Tests of the whole service: real router, SQLite in memory, a clock that tests move, and
+//! instances that are real gRPC servers on loopback.
+
+mod auth;
+mod instance;
+mod join;
+mod leave_and_end;
+mod lobby;
+mod me;
+mod openapi;
+mod requests;
+mod results;
+mod running;
+mod world;
+
+pub(crate) use instance::arena_descriptor;

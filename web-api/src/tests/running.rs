@@ -1,0 +1,236 @@
+//! The running service: real sockets, gRPC, metrics, shutdown.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use gameserver_contract::clock::{ManualClock, SystemClock};
+use gameserver_contract::entropy::SeededEntropy;
+use gameserver_control::ResultReport;
+use gameserver_control::registry_client::RegistryClient;
+use gameserver_control::secret::{AttachSecret, ControlSecret};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tonic::Code;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+
+use super::instance::FakeInstance;
+use super::world::{CONTROL_SECRET, START_MS, config, memory_store};
+use crate::cache::Cache;
+use crate::config::{Limits, WebApiConfig};
+use crate::server::{Deps, RunningWebApi, StartError, WebApi};
+use crate::telemetry;
+
+static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
+    let builder = PrometheusBuilder::new().set_buckets(&telemetry::HTTP_REQUEST_BUCKETS);
+    builder.unwrap().install_recorder().unwrap()
+});
+
+async fn start(limits: Limits) -> RunningWebApi {
+    let metrics = METRICS.clone();
+    let clock = ManualClock::at_ms(START_MS);
+    let deps = Deps {
+        clock: clock.clone(),
+        entropy: SeededEntropy::new(21),
+        store: memory_store().await,
+        cache: Cache::memory(clock, 10_000),
+        metrics: Some(Arc::new(move || metrics.render())),
+    };
+    WebApi::start(WebApiConfig { limits, ..config() }, deps)
+        .await
+        .unwrap()
+}
+
+/// Sends the bytes and reads until the other end closes.
+async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(bytes).await.unwrap();
+    let mut answer = Vec::new();
+    let reading = stream.read_to_end(&mut answer);
+    // A reset says the same as an end.
+    let _ = tokio::time::timeout(Duration::from_secs(10), reading)
+        .await
+        .expect("still open");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+async fn get(address: SocketAddr, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    exchange(address, request.as_bytes()).await
+}
+
+async fn registry(
+    api: &RunningWebApi,
+    secret: &str,
+) -> RegistryClient<InterceptedService<Channel, AttachSecret>> {
+    let endpoint = Endpoint::from_shared(format!("http://{}", api.grpc_address)).unwrap();
+    let channel = endpoint.connect().await.unwrap();
+    RegistryClient::with_interceptor(channel, ControlSecret::new(secret).unwrap().attach())
+}
+
+#[tokio::test]
+async fn requests_are_answered_over_http_1_and_counted() {
+    let api = start(Limits::default()).await;
+    assert!(
+        get(api.http_address, "/livez")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    assert!(
+        get(api.http_address, "/api/v1/me")
+            .await
+            .contains("auth.required")
+    );
+    let unknown = "/api/v1/players/00000000-0000-0000-0000-000000000001";
+    get(api.http_address, unknown).await;
+    let metrics = get(api.http_address, "/metrics").await;
+    assert!(
+        metrics.contains("gs_http_request_seconds_bucket{"),
+        "{metrics}"
+    );
+    assert!(
+        metrics.contains(r#"route="GET /api/v1/players/{id}",status="401""#),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("00000000-0000"), "{metrics}");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_over_its_header_is_cut_off() {
+    let limits = Limits {
+        header_read_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let api = start(limits).await;
+    for bytes in ["GET /livez HTTP/1.1\r\nhost:", "", "PRI * HTTP/2", "PRI"] {
+        let answer = exchange(api.http_address, bytes.as_bytes()).await;
+        assert!(!answer.contains("200 OK"), "{bytes:?}: {answer}");
+    }
+    assert!(
+        get(api.http_address, "/livez")
+            .await
+            .starts_with("HTTP/1.1 200")
+    );
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_that_dawdles_over_its_body_is_told_so() {
+    let limits = Limits {
+        body_read_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    };
+    let api = start(limits).await;
+    let request = "POST /api/v1/auth/guest HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+        content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    let answer = exchange(api.http_address, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("request.timeout"), "{answer}");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_instance_without_the_secret_is_refused() {
+    let api = start(Limits::default()).await;
+    let secret = ControlSecret::new(CONTROL_SECRET).unwrap();
+    let instance = FakeInstance::start(7, &secret).await;
+    let mut stranger = registry(&api, "another-secret-of-good-length").await;
+    let refused = stranger
+        .register(instance.registration())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    let refused = stranger
+        .heartbeat(instance.heartbeat(Vec::new()))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_instance_registers_and_beats_over_grpc() {
+    let api = start(Limits::default()).await;
+    let secret = ControlSecret::new(CONTROL_SECRET).unwrap();
+    let instance = FakeInstance::start(7, &secret).await;
+    let mut registry = registry(&api, CONTROL_SECRET).await;
+    let unknown = registry
+        .heartbeat(instance.heartbeat(Vec::new()))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(!unknown.known);
+    let answer = registry
+        .register(instance.registration())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(answer.lease_ms, 3_000);
+    assert_eq!(answer.ticket_public_keys[0].len(), 32);
+    let known = registry
+        .heartbeat(instance.heartbeat(Vec::new()))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(known.known);
+    let mut garbage = instance.registration();
+    garbage.games_json = vec!["{}".to_owned()];
+    let refused = registry.register(garbage).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+    let stray = ResultReport {
+        match_id: uuid::Uuid::from_u128(3).to_string(),
+        result: Vec::new(),
+        signature: Vec::new(),
+    };
+    assert_eq!(
+        registry.report_result(stray).await.unwrap_err().code(),
+        Code::NotFound
+    );
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn shutdown_ends_idle_connections_and_frees_the_port() {
+    let api = start(Limits::default()).await;
+    let address = api.http_address;
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: test\r\n\r\n")
+        .await
+        .unwrap();
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.unwrap();
+    assert_eq!(&first, b"HTTP/1.1 200");
+    tokio::time::timeout(Duration::from_secs(5), api.shutdown())
+        .await
+        .expect("still running");
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_taken_port_and_a_refused_configuration_are_told() {
+    let api = start(Limits::default()).await;
+    let clock = Arc::new(SystemClock);
+    let deps = Deps {
+        clock: clock.clone(),
+        entropy: SeededEntropy::new(1),
+        store: memory_store().await,
+        cache: Cache::memory(clock, 10),
+        metrics: None,
+    };
+    let taken = WebApiConfig {
+        http_address: api.http_address,
+        ..config()
+    };
+    let error = WebApi::start(taken, deps.clone()).await.unwrap_err();
+    assert!(matches!(error, StartError::Listen { .. }), "{error}");
+    let short = WebApiConfig {
+        control_secret: "short".into(),
+        ..config()
+    };
+    let error = WebApi::start(short, deps).await.unwrap_err();
+    assert!(matches!(error, StartError::Config(_)), "{error}");
+    api.shutdown().await;
+}

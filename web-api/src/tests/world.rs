@@ -1,0 +1,325 @@
+//! A service with one instance, players who call it, and a clock that only the test moves.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Method, Request, StatusCode};
+use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::clock::ManualClock;
+use gameserver_contract::entropy::SeededEntropy;
+use gameserver_contract::session::{JoinAnswer, Session};
+use gameserver_contract::ticket::{JoinTicket, TicketVerifier};
+use gameserver_control::secret::ControlSecret;
+use gameserver_control::{HeartbeatAnswer, MatchStatus, SeatStatus};
+use serde_json::{Value, json};
+use tower::ServiceExt as _;
+
+use super::instance::FakeInstance;
+use crate::app::{App, Ports, SharedApp};
+use crate::cache::Cache;
+use crate::config::{Keys, WebApiConfig};
+use crate::http::context::PeerAddress;
+use crate::http::{HttpState, router};
+use crate::store::Store;
+
+/// When every test begins.
+pub(super) const START_MS: i64 = 1_700_000_000_000;
+pub(super) const CONTROL_SECRET: &str = "a-control-secret-for-tests";
+
+pub(super) struct World {
+    pub(super) app: SharedApp,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) instance: FakeInstance,
+    router: Router,
+}
+
+/// What a call was answered.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A call in the making.
+#[derive(Debug)]
+pub(super) struct Call<'w> {
+    router: &'w Router,
+    method: Method,
+    path: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    peer: SocketAddr,
+}
+
+pub(super) fn config() -> WebApiConfig {
+    let keys = Keys::generate(&*SeededEntropy::new(11));
+    WebApiConfig {
+        http_address: ([127, 0, 0, 1], 0).into(),
+        grpc_address: ([127, 0, 0, 1], 0).into(),
+        cors_origins: vec!["https://play.example.com".to_owned()],
+        ..WebApiConfig::new(keys, CONTROL_SECRET.into())
+    }
+}
+
+pub(super) async fn memory_store() -> Store {
+    let store = Store::connect("sqlite::memory:", 1).await.unwrap();
+    store.migrate().await.unwrap();
+    store
+}
+
+impl World {
+    /// A service that one instance has registered with.
+    pub(super) async fn new() -> Self {
+        let world = Self::without_instance(config()).await;
+        world.register().await;
+        world
+    }
+
+    pub(super) async fn without_instance(config: WebApiConfig) -> Self {
+        let clock = ManualClock::at_ms(START_MS);
+        let control_secret = ControlSecret::new(CONTROL_SECRET).unwrap();
+        let instance = FakeInstance::start(0xabc, &control_secret).await;
+        let ports = Ports {
+            clock: clock.clone(),
+            entropy: SeededEntropy::new(12),
+            store: memory_store().await,
+            cache: Cache::memory(clock.clone(), 10_000),
+            control_secret,
+        };
+        let app = App::new(&config, ports);
+        let router = router(HttpState::new(app.clone(), &config, None));
+        Self {
+            app,
+            clock,
+            instance,
+            router,
+        }
+    }
+
+    pub(super) async fn register(&self) {
+        self.app
+            .register(self.instance.registration())
+            .await
+            .unwrap();
+    }
+
+    /// Moves the clock while the instance keeps reporting these matches.
+    pub(super) async fn pass(&self, time: Duration, matches: &[MatchStatus]) {
+        let mut left = time;
+        while left > Duration::ZERO {
+            let step = left.min(Duration::from_secs(1));
+            self.clock.advance(step);
+            self.heartbeat(matches).await;
+            left -= step;
+        }
+    }
+
+    pub(super) async fn heartbeat(&self, matches: &[MatchStatus]) -> HeartbeatAnswer {
+        self.app
+            .heartbeat(self.instance.heartbeat(matches.to_vec()))
+            .await
+            .unwrap()
+    }
+
+    pub(super) fn call(&self, method: Method, path: &str) -> Call<'_> {
+        let path = if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("/api/v1/{path}")
+        };
+        let peer = ([192, 0, 2, 1], 40_000).into();
+        Call {
+            router: &self.router,
+            method,
+            path,
+            headers: Vec::new(),
+            body: Vec::new(),
+            peer,
+        }
+    }
+
+    pub(super) async fn get(&self, path: &str, who: &LoginAnswer) -> Answer {
+        self.call(Method::GET, path).of(who).send().await
+    }
+
+    pub(super) async fn post(&self, path: &str, who: &LoginAnswer, body: Value) -> Answer {
+        self.call(Method::POST, path)
+            .of(who)
+            .json(&body)
+            .send()
+            .await
+    }
+
+    /// A new guest, from an address of their own.
+    pub(super) async fn guest(&self) -> LoginAnswer {
+        let number = self.app.entropy.next_u64().to_be_bytes();
+        let peer = ([10, number[0], number[1], number[2]], 40_000).into();
+        let call = Call {
+            peer,
+            ..self.call(Method::POST, "auth/guest")
+        };
+        call.json(&json!({})).send().await.expect(200)
+    }
+
+    /// A session of four seats that the instance hosts.
+    pub(super) async fn session(&self, host: &LoginAnswer) -> Session {
+        self.post("sessions", host, json!({"game": "arena"}))
+            .await
+            .expect(201)
+    }
+
+    pub(super) async fn join(&self, session: &Session, who: &LoginAnswer) -> JoinAnswer {
+        self.try_join(session, who, json!({})).await.expect(200)
+    }
+
+    pub(super) async fn try_join(
+        &self,
+        session: &Session,
+        who: &LoginAnswer,
+        body: Value,
+    ) -> Answer {
+        self.post(&format!("sessions/{}/join", session.id), who, body)
+            .await
+    }
+
+    pub(super) async fn session_now(&self, session: &Session, who: &LoginAnswer) -> Session {
+        self.get(&format!("sessions/{}", session.id), who)
+            .await
+            .expect(200)
+    }
+
+    /// What the instance reads in a ticket.
+    pub(super) fn read_ticket(&self, text: &str) -> JoinTicket {
+        let keys = [self.app.tickets.public_key()];
+        let verifier = TicketVerifier::new(&keys, self.instance.id, self.instance.epoch).unwrap();
+        verifier.verify(text, self.app.clock.now_ms()).unwrap()
+    }
+}
+
+/// A match's report: its state and who sits where.
+pub(super) fn report(session: &Session, state: &str, seats: &[(u32, &LoginAnswer)]) -> MatchStatus {
+    let seat = |(seat, who): &(u32, &LoginAnswer)| SeatStatus {
+        seat: *seat,
+        player_id: who.player.id.to_string(),
+    };
+    MatchStatus {
+        match_id: session.match_id.to_string(),
+        state: state.to_owned(),
+        seats: seats.iter().map(seat).collect(),
+        spectators: 0,
+    }
+}
+
+impl Call<'_> {
+    pub(super) fn of(self, who: &LoginAnswer) -> Self {
+        let token = format!("Bearer {}", who.access_token);
+        self.header("authorization", &token)
+    }
+
+    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(super) fn json(self, body: &Value) -> Self {
+        self.text(&body.to_string())
+    }
+
+    /// A body that may be no JSON although it says so.
+    pub(super) fn text(self, body: &str) -> Self {
+        let body = body.as_bytes().to_vec();
+        Self { body, ..self }.header("content-type", "application/json")
+    }
+
+    pub(super) fn bytes(self, body: &[u8]) -> Self {
+        Self {
+            body: body.to_vec(),
+            ..self
+        }
+    }
+
+    pub(super) fn from(self, peer: &str) -> Self {
+        Self {
+            peer: format!("{peer}:40000").parse().unwrap(),
+            ..self
+        }
+    }
+
+    pub(super) async fn send(self) -> Answer {
+        let mut request = Request::builder().method(self.method).uri(self.path);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        let mut request = request.body(Body::from(self.body)).unwrap();
+        request.extensions_mut().insert(PeerAddress(self.peer));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = axum::body::to_bytes(body, usize::MAX)
+            .await
+            .unwrap()
+            .to_vec();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            bytes,
+        }
+    }
+}
+
+impl Answer {
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    pub(super) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The body of an answer that must have this status.
+    pub(super) fn expect<T: serde::de::DeserializeOwned>(&self, status: u16) -> T {
+        assert_eq!(
+            self.status.as_u16(),
+            status,
+            "{}",
+            String::from_utf8_lossy(&self.bytes)
+        );
+        serde_json::from_slice(&self.bytes).unwrap()
+    }
+
+    /// Checks that the answer is a problem of this status and code, and returns it.
+    pub(super) fn refused(&self, status: u16, code: &str) -> Value {
+        let text = String::from_utf8_lossy(&self.bytes);
+        assert_eq!(self.status.as_u16(), status, "{text}");
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{text}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"], self.header("x-request-id"));
+        problem
+    }
+}
+
+impl World {
+    /// Calls a route that panics, behind all layers of the real ones.
+    pub(super) async fn panicking_call(&self) -> Answer {
+        async fn panics() {
+            panic!("planted panic");
+        }
+        let state = HttpState::new(self.app.clone(), &config(), None);
+        let broken = Router::new().route("/panic", axum::routing::post(panics));
+        let router = crate::http::with_layers(broken, state);
+        let world = Self {
+            app: self.app.clone(),
+            clock: self.clock.clone(),
+            instance: self.instance.clone(),
+            router,
+        };
+        world.call(Method::POST, "/panic").send().await
+    }
+}
