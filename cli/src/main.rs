@@ -1,2 +1,48 @@
-//! Placeholder.
-fn main() {}
+//! The one binary: `gameserver dev | api | instance | bots | migrate | config | healthcheck`.
+//!
+//! It composes the libraries and is the only place that names the sample games.
+
+mod arguments;
+mod commands;
+mod error;
+mod games;
+mod logging;
+mod metrics_server;
+mod settings;
+mod shutdown;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::Arguments;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Two TLS providers are linked through dependencies; ours is chosen before anything asks.
+    if rustls::crypto::aws_lc_rs::default_provider()
+        .install_default()
+        .is_err()
+    {
+        eprint("another TLS provider was chosen before this one");
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(commands::run(arguments)),
+        Err(source) => Err(error::CliError::Runtime(source)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprint(&failure.explain());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "a command tells people why it failed")]
+fn eprint(text: &str) {
+    eprintln!("gameserver: {text}");
+}

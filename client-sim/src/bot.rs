@@ -10,7 +10,6 @@ use gameserver_client::probe::PredictionTally;
 use gameserver_contract::session::{JoinAnswer, TransportKind};
 use gameserver_shared::bot::{BotPolicy, BotTally};
 use gameserver_shared::determinism::MatchRng;
-use gameserver_shared::flow::{MatchPhase, MatchStatus};
 use gameserver_shared::input::PlayerAction;
 use gameserver_shared::player::InputLateness;
 use gameserver_transport::close::CloseCode;
@@ -224,12 +223,4 @@ fn count_ticks(
     if step <= 10 {
         counts.ticks += u64::from(step);
     }
-}
-
-/// True while the match that this client sees is being played.
-pub(crate) fn is_running(world: &mut World) -> bool {
-    let mut statuses = world.query::<&MatchStatus>();
-    statuses
-        .iter(world)
-        .any(|status| status.phase == MatchPhase::Running)
 }

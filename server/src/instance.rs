@@ -171,6 +171,12 @@ impl Instance {
         &self.host
     }
 
+    /// Whether web-api knows this instance, to be looked at any time.
+    #[must_use]
+    pub fn registered(&self) -> watch::Receiver<bool> {
+        self.registered.clone()
+    }
+
     /// Waits until web-api knows this instance.
     pub async fn wait_registered(&self) {
         let mut registered = self.registered.clone();

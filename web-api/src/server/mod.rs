@@ -4,6 +4,8 @@
 
 mod accept;
 
+pub use accept::serve as serve_http;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;

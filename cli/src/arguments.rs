@@ -1,0 +1,143 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use gameserver_contract::ids::SessionId;
+use gameserver_contract::session::TransportKind;
+
+/// A multiplayer game server: authoritative simulation and player services in one binary.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub(crate) struct Arguments {
+    /// Settings file; `gameserver.toml` is read when it exists.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Everything in one terminal with nothing to install (the default).
+    Dev(DevArguments),
+    /// The player services, for production.
+    Api,
+    /// A process that hosts matches, for production.
+    Instance(InstanceArguments),
+    /// Full game clients without a window join a session and play.
+    Bots(BotsArguments),
+    /// The database's schema.
+    Migrate {
+        #[command(subcommand)]
+        direction: MigrateCommand,
+    },
+    /// Settings: check them, or print each with its source.
+    Config {
+        #[command(subcommand)]
+        action: ConfigCommand,
+    },
+    /// Asks a running service whether it is ready; for containers.
+    Healthcheck(HealthcheckArguments),
+}
+
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct DevArguments {
+    /// Open no sample sessions.
+    #[arg(long)]
+    pub(crate) no_bots: bool,
+    /// Keep nothing: the data folder is temporary.
+    #[arg(long)]
+    pub(crate) ephemeral: bool,
+    /// Port of the REST API and its pages. Default 8080.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port_http: Option<u16>,
+    /// Port of the game: UDP and TCP. Default 7777.
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port_game: Option<u16>,
+    /// Reproducible ids and matches; implies --ephemeral.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InstanceArguments {
+    /// Matches at once.
+    #[arg(long)]
+    pub(crate) matches_max: Option<usize>,
+    /// End when the first match is over.
+    #[arg(long)]
+    pub(crate) once: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct BotsArguments {
+    /// Address of the REST API.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) api: String,
+    /// How many bots.
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) players: u16,
+    /// How long they play at most; they stop when the match is over.
+    #[arg(long, default_value_t = 600)]
+    pub(crate) seconds: u64,
+    /// The game.
+    #[arg(long, default_value = crate::games::DEFAULT)]
+    pub(crate) game: String,
+    /// The game's mode; its first one when absent.
+    #[arg(long)]
+    pub(crate) mode: Option<String>,
+    /// Join this session instead of opening one.
+    #[arg(long)]
+    pub(crate) session: Option<SessionId>,
+    /// Try this transport only.
+    #[arg(long)]
+    pub(crate) transport: Option<TransportArgument>,
+    /// Seed of the bots' behaviour.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write the numbers as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// A transport that bots speak.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum TransportArgument {
+    Quic,
+    Websocket,
+}
+
+impl From<TransportArgument> for TransportKind {
+    fn from(argument: TransportArgument) -> Self {
+        match argument {
+            TransportArgument::Quic => Self::Quic,
+            TransportArgument::Websocket => Self::WebSocket,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum MigrateCommand {
+    /// Brings the schema up to date.
+    Up,
+    /// Undoes the newest migration.
+    Down,
+    /// Lists the migrations.
+    Status,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Reads the settings and says what is wrong with them.
+    Check,
+    /// Prints every setting with its source; secrets are not shown.
+    Print,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HealthcheckArguments {
+    /// What to ask; the metrics port of this machine's settings when absent.
+    #[arg(long)]
+    pub(crate) url: Option<String>,
+}

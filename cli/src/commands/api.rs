@@ -1,0 +1,142 @@
+//! `gameserver api`: the player services, and how both this command and `dev` start them.
+
+use std::sync::Arc;
+
+use gameserver_contract::clock::SharedClock;
+use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
+use gameserver_web_api::cache::Cache;
+use gameserver_web_api::store::Store;
+use gameserver_web_api::{Deps, RateLimits, RunningWebApi, WebApi, WebApiConfig};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::error::CliError;
+use crate::metrics_server;
+use crate::settings::{HttpSettings, RunMode, Secrets, Settings, SettingsError};
+use crate::shutdown::Shutdown;
+
+/// Entries that the cache of a single process may hold.
+const MEMORY_CACHE_ENTRIES_MAX: usize = 200_000;
+/// Beginning of all keys in Redis.
+const REDIS_PREFIX: &str = "gameserver:";
+
+/// Runs until it is told to stop.
+pub(super) async fn run(settings: Settings) -> Result<(), CliError> {
+    let clock: SharedClock = Arc::new(gameserver_contract::clock::SystemClock);
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let secrets = Secrets::all(&settings, &*entropy)?;
+    let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    let metrics = metrics_server::record()?;
+    let store = open_store(&settings).await?;
+    let cache = open_cache(&settings, clock.clone()).await?;
+    let api = start(
+        &settings,
+        &secrets,
+        Parts {
+            clock,
+            entropy,
+            store,
+            cache,
+        },
+        &metrics,
+    )
+    .await?;
+    let draining = shutdown.drain.clone();
+    let is_ready = Arc::new(move || !draining.is_cancelled());
+    let stop = shutdown.hurry.clone();
+    metrics_server::serve(settings.metrics.address, metrics, is_ready, stop).await?;
+    tracing::info!(http = %api.http_address, control = %api.grpc_address, "web-api is ready");
+    shutdown.drain.cancelled().await;
+    tracing::info!("stopping");
+    tokio::select! {
+        () = api.shutdown() => {}
+        () = shutdown.hurry.cancelled() => {}
+    }
+    Ok(())
+}
+
+/// What web-api keeps things in.
+pub(super) struct Parts {
+    pub(super) clock: SharedClock,
+    pub(super) entropy: SharedEntropy,
+    pub(super) store: Store,
+    pub(super) cache: Cache,
+}
+
+/// Starts web-api.
+pub(super) async fn start(
+    settings: &Settings,
+    secrets: &Secrets,
+    parts: Parts,
+    metrics: &PrometheusHandle,
+) -> Result<RunningWebApi, CliError> {
+    let http = &settings.http;
+    let mut config = WebApiConfig::new(secrets.keys.clone(), secrets.control_text.clone());
+    config.http_address = http.address;
+    config.grpc_address = settings.control.address;
+    config.public_url = public_url(http);
+    config.cors_origins.clone_from(&http.cors_origins);
+    config.trusted_proxy_hops = http.trusted_proxy_hops;
+    config.rate_limits = rate_limits(http);
+    let render = metrics.clone();
+    let deps = Deps {
+        clock: parts.clock,
+        entropy: parts.entropy,
+        store: parts.store,
+        cache: parts.cache,
+        metrics: Some(Arc::new(move || render.render())),
+    };
+    Ok(WebApi::start(config, deps).await?)
+}
+
+fn public_url(http: &HttpSettings) -> String {
+    if http.public_url.is_empty() {
+        format!("http://{}", http.address)
+    } else {
+        http.public_url.clone()
+    }
+}
+
+fn rate_limits(http: &HttpSettings) -> RateLimits {
+    let limit = |per_minute| (per_minute > 0).then_some(per_minute);
+    RateLimits {
+        auth_per_address: limit(http.auth_per_address_per_minute),
+        requests_per_player: limit(http.requests_per_player_per_minute),
+        sessions_per_player: limit(http.sessions_per_player_per_minute),
+        ..RateLimits::default()
+    }
+}
+
+/// Opens the database that the settings name and brings it up to date in development; production
+/// runs `gameserver migrate up` first.
+pub(super) async fn open_store(settings: &Settings) -> Result<Store, CliError> {
+    let url = settings.database.url.as_deref();
+    let url = url.ok_or(SettingsError::Missing("database.url (or DATABASE_URL)"))?;
+    let store = Store::connect(url, settings.database.connections_max).await?;
+    if settings.mode == RunMode::Development {
+        store.migrate().await?;
+    }
+    let waiting: Vec<_> = store
+        .migration_status()
+        .await?
+        .into_iter()
+        .filter(|(_, _, applied)| !applied)
+        .collect();
+    if let Some((version, name, _)) = waiting.first() {
+        return Err(CliError::Usage(format!(
+            "the database lacks migration {version} ({name}); run `gameserver migrate up`"
+        )));
+    }
+    Ok(store)
+}
+
+async fn open_cache(settings: &Settings, clock: SharedClock) -> Result<Cache, CliError> {
+    match &settings.redis.url {
+        Some(url) => Ok(Cache::redis(url, REDIS_PREFIX).await?),
+        None => Ok(memory_cache(clock)),
+    }
+}
+
+/// A cache that ends with the process.
+pub(super) fn memory_cache(clock: SharedClock) -> Cache {
+    Cache::memory(clock, MEMORY_CACHE_ENTRIES_MAX)
+}

@@ -1,0 +1,75 @@
+//! `gameserver bots`: plays with full clients and prints what they saw.
+
+use std::time::Duration;
+
+use gameserver_client_sim::Report;
+use gameserver_client_sim::bots::{self, BotsConfig, Target};
+use gameserver_contract::session::CreateSession;
+use gameserver_shared::bot::BotPolicy;
+
+use super::say;
+use crate::arguments::BotsArguments;
+use crate::error::CliError;
+use crate::games::with_game;
+use crate::logging;
+use crate::settings::LogFormat;
+use crate::shutdown::Shutdown;
+
+/// Plays, then reports.
+pub(super) async fn run(arguments: BotsArguments) -> Result<(), CliError> {
+    logging::start(LogFormat::Text)?;
+    let game = arguments.game.clone();
+    let played = with_game!(game.as_str(), play(arguments));
+    let played = played.ok_or_else(|| {
+        CliError::Usage(format!(
+            "this binary has no bots for {game}; it has them for arena"
+        ))
+    })?;
+    played.await
+}
+
+async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
+    let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    let target = match arguments.session {
+        Some(id) => Target::Session(id),
+        None => Target::OwnSession(CreateSession {
+            game: arguments.game,
+            mode: arguments.mode,
+            name: Some("Bots".to_owned()),
+            players_max: Some(arguments.players.max(2)),
+            ..CreateSession::default()
+        }),
+    };
+    let config = BotsConfig {
+        api: arguments.api,
+        players: arguments.players,
+        duration: Duration::from_secs(arguments.seconds),
+        target,
+        transport: arguments.transport.map(Into::into),
+        seed: arguments.seed,
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    let mut last_shown = 0.0;
+    let report = bots::run::<G>(&config, &shutdown.drain, |report| {
+        if report.seconds - last_shown >= 2.0 {
+            last_shown = report.seconds;
+            say(&report.progress_line());
+        }
+    })
+    .await?;
+    say(&report.table());
+    if let Some(path) = arguments.report {
+        write(&report, &path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn write(report: &Report, path: &str) -> Result<(), CliError> {
+    let written = serde_json::to_vec_pretty(report)
+        .map_err(std::io::Error::other)
+        .and_then(|json| std::fs::write(path, json));
+    written.map_err(|source| CliError::Report {
+        path: path.to_owned(),
+        source,
+    })
+}

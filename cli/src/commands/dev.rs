@@ -1,0 +1,220 @@
+//! `gameserver dev`: web-api on SQLite, one instance and two sample sessions with bots, in one
+//! process. Both halves talk over loopback as they would in production.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use gameserver_client_sim::bots::{self, BotsConfig, Target};
+use gameserver_contract::clock::{Clock, SharedClock, SystemClock};
+use gameserver_contract::entropy::{SeededEntropy, SharedEntropy, SystemEntropy};
+use gameserver_contract::session::CreateSession;
+use gameserver_server::Instance;
+use gameserver_server::instance::Deps;
+use gameserver_shared::bot::BotPolicy;
+use gameserver_web_api::RunningWebApi;
+use tokio_util::sync::CancellationToken;
+
+use super::api::{self, Parts};
+use super::{instance, say};
+use crate::arguments::DevArguments;
+use crate::error::CliError;
+use crate::games::{self, with_game};
+use crate::metrics_server;
+use crate::settings::{Secrets, Settings};
+use crate::shutdown::Shutdown;
+
+/// Folder for what is kept between starts.
+const DATA_FOLDER: &str = "gameserver-data";
+/// How long running matches may go on after Ctrl-C.
+const DRAIN: Duration = Duration::from_secs(0);
+const SAMPLE_SESSIONS: [&str; 2] = ["Sample arena 1", "Sample arena 2"];
+const BOTS_PER_SESSION: u16 = 4;
+/// Longest that one sample session is played before a new one is opened.
+const SAMPLE_LENGTH: Duration = Duration::from_mins(10);
+/// Wait before a sample session that could not be opened is tried again.
+const SAMPLE_RETRY: Duration = Duration::from_secs(2);
+
+/// Runs until it is told to stop.
+pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Result<(), CliError> {
+    apply(&mut settings, &arguments);
+    let clock: SharedClock = Arc::new(SystemClock);
+    let entropy = entropy(arguments.seed);
+    let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    let metrics = metrics_server::record()?;
+    let data = DataFolder::open(&arguments, &*clock)?;
+    settings
+        .database
+        .url
+        .get_or_insert_with(|| data.database_url());
+    let secrets = Secrets::all(&settings, &*entropy)?;
+    let store = api::open_store(&settings).await?;
+    let cache = api::memory_cache(clock.clone());
+    let parts = Parts {
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        store,
+        cache,
+    };
+    let web_api = api::start(&settings, &secrets, parts, &metrics).await?;
+    let registry_url = format!("http://{}", web_api.grpc_address);
+    let deps = Deps { clock, entropy };
+    let instance = instance::start(&settings, secrets.control, registry_url, deps).await?;
+    instance.wait_registered().await;
+    let draining = shutdown.drain.clone();
+    let is_ready = Arc::new(move || !draining.is_cancelled());
+    let metrics_address = metrics_server::serve(
+        settings.metrics.address,
+        metrics,
+        is_ready,
+        shutdown.hurry.clone(),
+    )
+    .await?;
+    say(&greeting(
+        &web_api,
+        &instance,
+        metrics_address.port(),
+        &data,
+    ));
+    let samples = open_samples(&arguments, &web_api, &shutdown.drain);
+    shutdown.drain.cancelled().await;
+    say("stopping; press Ctrl-C again to hurry");
+    for sample in samples {
+        if let Err(error) = sample.await {
+            tracing::error!(%error, "a sample session panicked");
+        }
+    }
+    instance::stop_instance(instance, &shutdown, DRAIN).await;
+    web_api.shutdown().await;
+    data.close()
+}
+
+fn apply(settings: &mut Settings, arguments: &DevArguments) {
+    if let Some(port) = arguments.port_http {
+        settings.http.address.set_port(port);
+    }
+    if let Some(port) = arguments.port_game {
+        settings.game.address.set_port(port);
+    }
+    // Everybody comes from this machine here, bots included.
+    settings.http.auth_per_address_per_minute = 0;
+}
+
+fn entropy(seed: Option<u64>) -> SharedEntropy {
+    match seed {
+        Some(seed) => SeededEntropy::new(seed),
+        None => Arc::new(SystemEntropy),
+    }
+}
+
+/// Where the database lives.
+struct DataFolder {
+    path: PathBuf,
+    lifetime: Lifetime,
+}
+
+enum Lifetime {
+    Kept,
+    Temporary,
+}
+
+impl DataFolder {
+    fn open(arguments: &DevArguments, clock: &dyn Clock) -> Result<Self, CliError> {
+        // The same seed makes the same ids, which a kept database would have already.
+        let temporary = arguments.ephemeral || arguments.seed.is_some();
+        let (path, lifetime) = if temporary {
+            let name = format!("gameserver-{}-{}", std::process::id(), clock.now_ms());
+            (std::env::temp_dir().join(name), Lifetime::Temporary)
+        } else {
+            (PathBuf::from(DATA_FOLDER), Lifetime::Kept)
+        };
+        std::fs::create_dir_all(&path).map_err(|source| folder_error(&path, source))?;
+        Ok(Self { path, lifetime })
+    }
+
+    fn database_url(&self) -> String {
+        format!("sqlite:{}", self.path.join("gameserver.sqlite").display())
+    }
+
+    fn close(self) -> Result<(), CliError> {
+        match self.lifetime {
+            Lifetime::Kept => Ok(()),
+            Lifetime::Temporary => std::fs::remove_dir_all(&self.path)
+                .map_err(|source| folder_error(&self.path, source)),
+        }
+    }
+}
+
+fn folder_error(path: &Path, source: std::io::Error) -> CliError {
+    CliError::DataFolder {
+        path: path.display().to_string(),
+        source,
+    }
+}
+
+fn greeting(
+    web_api: &RunningWebApi,
+    instance: &Instance,
+    metrics_port: u16,
+    data: &DataFolder,
+) -> String {
+    let (http, game) = (web_api.http_address, instance.game_address());
+    format!(
+        "GameServer is ready.
+
+  REST API   http://{http}/api/v1   try it at http://{http}/docs
+  game port  quic://{game}   ws://{game}
+  metrics    http://127.0.0.1:{metrics_port}/metrics
+  data       {}
+
+  Watch bots play over real sockets, in another terminal:
+      gameserver bots --players 8 --seconds 30 --api http://{http}
+  Log in, list sessions:
+      TOKEN=$(curl -s -X POST http://{http}/api/v1/auth/guest -H 'content-type: application/json' \\
+          -d '{{}}' | grep -o '\"access_token\":\"[^\"]*' | cut -d'\"' -f4)
+      curl -s http://{http}/api/v1/sessions -H \"authorization: Bearer $TOKEN\"
+
+  Ctrl-C stops.",
+        data.path.display(),
+    )
+}
+
+fn open_samples(
+    arguments: &DevArguments,
+    web_api: &RunningWebApi,
+    stop: &CancellationToken,
+) -> Vec<tokio::task::JoinHandle<()>> {
+    if arguments.no_bots {
+        return Vec::new();
+    }
+    let config = |index: usize| BotsConfig {
+        api: format!("http://{}", web_api.http_address),
+        players: BOTS_PER_SESSION,
+        duration: SAMPLE_LENGTH,
+        target: Target::OwnSession(CreateSession {
+            game: games::DEFAULT.to_owned(),
+            name: Some(SAMPLE_SESSIONS[index].to_owned()),
+            ..CreateSession::default()
+        }),
+        transport: None,
+        seed: arguments.seed.unwrap_or(1).wrapping_add(100 * index as u64),
+        threads: 1,
+    };
+    (0..SAMPLE_SESSIONS.len())
+        .filter_map(|index| with_game!(games::DEFAULT, keep_playing(config(index), stop.clone())))
+        .map(tokio::spawn)
+        .collect()
+}
+
+/// Opens a session for bots again and again.
+async fn keep_playing<G: BotPolicy>(config: BotsConfig, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = bots::run::<G>(&config, &stop, |_| {}).await {
+            tracing::warn!(%error, "sample session not played");
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(SAMPLE_RETRY) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! `gameserver instance`: a process that hosts matches, and how both this command and `dev` start
+//! one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gameserver_contract::clock::{SharedClock, SystemClock};
+use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
+use gameserver_contract::ids::InstanceId;
+use gameserver_control::secret::ControlSecret;
+use gameserver_server::config::{CertificateFiles, WebSocketTls};
+use gameserver_server::instance::Deps;
+use gameserver_server::{Instance, InstanceConfig};
+
+use crate::arguments::InstanceArguments;
+use crate::error::CliError;
+use crate::settings::{GameSettings, Secrets, Settings, SettingsError, WebSocketTlsSetting};
+use crate::shutdown::Shutdown;
+use crate::{games, metrics_server};
+
+/// How long results may take to be handed in at the end.
+const RESULTS_PATIENCE: Duration = Duration::from_secs(10);
+/// Time for the rest when a second signal asks for a quick end.
+const HURRY_PATIENCE: Duration = Duration::from_secs(3);
+
+/// Runs until it is told to stop, or until its match is over.
+pub(super) async fn run(
+    mut settings: Settings,
+    arguments: InstanceArguments,
+) -> Result<(), CliError> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let (secret, _) = Secrets::control(&settings, &*entropy)?;
+    if let Some(matches_max) = arguments.matches_max {
+        settings.instance.matches_max = matches_max;
+    }
+    let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    let metrics = metrics_server::record()?;
+    let registry_url = settings.instance.registry_url.clone();
+    let instance = start(&settings, secret, registry_url, Deps { clock, entropy }).await?;
+    let (draining, registered) = (shutdown.drain.clone(), instance.registered());
+    let is_ready = Arc::new(move || !draining.is_cancelled() && *registered.borrow());
+    let stop = shutdown.hurry.clone();
+    metrics_server::serve(settings.metrics.address, metrics, is_ready, stop).await?;
+    tracing::info!(game = %instance.game_address(), control = %instance.control_address(), "instance is ready");
+    if arguments.once {
+        tokio::select! {
+            () = shutdown.drain.cancelled() => {}
+            () = first_match_over(&instance) => {}
+        }
+    } else {
+        shutdown.drain.cancelled().await;
+    }
+    stop_instance(
+        instance,
+        &shutdown,
+        Duration::from_secs(settings.instance.drain_s),
+    )
+    .await;
+    Ok(())
+}
+
+async fn first_match_over(instance: &Instance) {
+    let board = instance.host().board();
+    while board.count() == 0 {
+        board.changed().await;
+    }
+    while board.count() > 0 {
+        board.changed().await;
+    }
+}
+
+/// Lets running matches end, but only so long, and less when a second signal comes.
+pub(super) async fn stop_instance(instance: Instance, shutdown: &Shutdown, grace: Duration) {
+    tracing::info!(matches = instance.host().board().count(), "draining");
+    let patience = tokio::select! {
+        () = instance.drain(grace) => RESULTS_PATIENCE,
+        () = shutdown.hurry.cancelled() => HURRY_PATIENCE,
+    };
+    instance.shutdown(patience).await;
+}
+
+/// Starts an instance.
+pub(super) async fn start(
+    settings: &Settings,
+    control_secret: ControlSecret,
+    registry_url: String,
+    deps: Deps,
+) -> Result<Instance, CliError> {
+    let (game, instance) = (&settings.game, &settings.instance);
+    let config = InstanceConfig {
+        id: InstanceId::generate(&*deps.clock, &*deps.entropy),
+        game_address: game.address,
+        public_host: game.public_host.clone(),
+        public_port: game.public_port,
+        websocket_tls: match game.websocket_tls {
+            WebSocketTlsSetting::Plain => WebSocketTls::Plain,
+            WebSocketTlsSetting::ByProxy => WebSocketTls::ByProxy,
+        },
+        certificate: certificate(game)?,
+        control_address: instance.control_address,
+        control_url: instance.control_url.clone(),
+        registry_url,
+        control_secret,
+        region: instance.region.clone(),
+        workers: workers(instance.workers),
+        matches_max: instance.matches_max,
+        players_max: instance.players_max,
+        resume_window: Duration::from_secs(instance.resume_window_s),
+    };
+    Ok(Instance::start(config, games::hosted()?, deps).await?)
+}
+
+fn certificate(game: &GameSettings) -> Result<Option<CertificateFiles>, SettingsError> {
+    match (&game.certificate_chain, &game.certificate_key) {
+        (Some(chain), Some(key)) => Ok(Some(CertificateFiles {
+            chain: chain.clone(),
+            key: key.clone(),
+        })),
+        (None, None) => Ok(None),
+        (Some(_), None) | (None, Some(_)) => Err(SettingsError::Invalid {
+            name: "game.certificate_chain",
+            problem: "the chain and the key are needed together".to_owned(),
+        }),
+    }
+}
+
+fn workers(wanted: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if wanted > 0 {
+        wanted
+    } else {
+        cores.saturating_sub(1).max(1)
+    }
+}

@@ -1,0 +1,58 @@
+//! What each command does.
+
+mod api;
+mod bots;
+mod dev;
+mod healthcheck;
+mod instance;
+mod migrate;
+
+use crate::arguments::{Arguments, Command, ConfigCommand, DevArguments};
+use crate::error::CliError;
+use crate::logging;
+use crate::settings::Loaded;
+
+/// Runs the command to its end.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
+    let loaded = Loaded::read(arguments.config.as_deref())?;
+    let command = arguments
+        .command
+        .unwrap_or(Command::Dev(DevArguments::default()));
+    match command {
+        Command::Dev(arguments) => {
+            logging::start(loaded.settings.log.format)?;
+            dev::run(loaded.settings, arguments).await
+        }
+        Command::Api => {
+            logging::start(loaded.settings.log.format)?;
+            api::run(loaded.settings).await
+        }
+        Command::Instance(arguments) => {
+            logging::start(loaded.settings.log.format)?;
+            instance::run(loaded.settings, arguments).await
+        }
+        Command::Bots(arguments) => bots::run(arguments).await,
+        Command::Migrate { direction } => migrate::run(&loaded.settings, direction).await,
+        Command::Config { action } => config(&loaded, action),
+        Command::Healthcheck(arguments) => healthcheck::run(&loaded.settings, arguments).await,
+    }
+}
+
+fn config(loaded: &Loaded, action: ConfigCommand) -> Result<(), CliError> {
+    match action {
+        ConfigCommand::Print => say(&loaded.print()?),
+        ConfigCommand::Check => {
+            // What an API process would refuse at its start.
+            let entropy = gameserver_contract::entropy::SystemEntropy;
+            crate::settings::Secrets::all(&loaded.settings, &entropy)?;
+            say("the settings can be used");
+        }
+    }
+    Ok(())
+}
+
+/// Speaks to the person at the terminal.
+#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+pub(crate) fn say(text: &str) {
+    println!("{text}");
+}

@@ -1,0 +1,74 @@
+//! Why a command failed, and what its exit code says.
+
+use std::error::Error;
+
+/// What can end a command early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    #[error("failed to read the configuration")]
+    Settings(#[from] crate::settings::SettingsError),
+    #[error("failed to start the runtime")]
+    Runtime(#[source] std::io::Error),
+    #[error("failed to set up the logs")]
+    Logging(#[source] Box<dyn Error + Send + Sync>),
+    #[error("failed to set up the metrics")]
+    Metrics(#[source] Box<dyn Error + Send + Sync>),
+    #[error("failed to use the folder {path}")]
+    DataFolder {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("failed to use the database")]
+    Store(#[from] gameserver_web_api::store::StoreError),
+    #[error("failed to use the cache")]
+    Cache(#[from] gameserver_web_api::cache::CacheError),
+    #[error("failed to start web-api")]
+    WebApi(#[from] gameserver_web_api::StartError),
+    #[error("failed to start the instance")]
+    Instance(#[from] gameserver_server::StartError),
+    #[error("failed to play")]
+    Bots(#[from] gameserver_client_sim::BotsError),
+    #[error("failed to offer a game")]
+    Game(#[from] gameserver_contract::game::DescriptorError),
+    #[error("failed to write {path}")]
+    Report {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("{0}")]
+    Unhealthy(String),
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl CliError {
+    /// The whole chain of causes on one line.
+    pub(crate) fn explain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            text = format!("{text}: {cause}");
+            source = cause.source();
+        }
+        text
+    }
+
+    /// 2 for what the caller can mend in the command line or the settings, 1 for the rest.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::Usage(_) => 2,
+            Self::Runtime(_)
+            | Self::Logging(_)
+            | Self::Metrics(_)
+            | Self::DataFolder { .. }
+            | Self::Store(_)
+            | Self::Cache(_)
+            | Self::WebApi(_)
+            | Self::Instance(_)
+            | Self::Bots(_)
+            | Self::Game(_)
+            | Self::Report { .. }
+            | Self::Unhealthy(_) => 1,
+        }
+    }
+}

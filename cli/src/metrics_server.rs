@@ -1,0 +1,89 @@
+//! Metrics and health on a port of their own, for Prometheus and for containers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use gameserver_web_api::{Limits, server};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::CliError;
+
+/// How often histograms are emptied into their buckets when nobody scrapes.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Tells whether the process can do its work now.
+pub(crate) type IsReady = Arc<dyn Fn() -> bool + Send + Sync>;
+
+/// Begins to record. Call it once.
+pub(crate) fn record() -> Result<PrometheusHandle, CliError> {
+    let tick = Matcher::Full("gs_tick_seconds".to_owned());
+    let http = Matcher::Full("gs_http_request_seconds".to_owned());
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(tick, &gameserver_server::telemetry::TICK_BUCKETS_S)
+        .and_then(|builder| {
+            builder
+                .set_buckets_for_metric(http, &gameserver_web_api::telemetry::HTTP_REQUEST_BUCKETS)
+        })
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(|error| CliError::Metrics(Box::new(error)))
+}
+
+/// Serves until the token is cancelled. Returns the address that was taken.
+pub(crate) async fn serve(
+    address: SocketAddr,
+    handle: PrometheusHandle,
+    is_ready: IsReady,
+    stop: CancellationToken,
+) -> Result<SocketAddr, CliError> {
+    let refused = |error: std::io::Error| {
+        CliError::Usage(format!(
+            "the metrics port {address} cannot be opened ({error}); set metrics.address"
+        ))
+    };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let taken = listener.local_addr().map_err(refused)?;
+    let router = Router::new()
+        .route("/metrics", get(render))
+        .route("/livez", get(|| async { "ok" }))
+        .route("/readyz", get(readiness))
+        .with_state((handle.clone(), is_ready));
+    tokio::spawn(server::serve_http(
+        listener,
+        router,
+        Limits::default(),
+        stop.clone(),
+    ));
+    tokio::spawn(keep_up(handle, stop));
+    Ok(taken)
+}
+
+type Shared = (PrometheusHandle, IsReady);
+
+async fn render(State((handle, _)): State<Shared>) -> String {
+    handle.render()
+}
+
+async fn readiness(State((_, is_ready)): State<Shared>) -> (StatusCode, &'static str) {
+    if is_ready() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    }
+}
+
+async fn keep_up(handle: PrometheusHandle, stop: CancellationToken) {
+    let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = interval.tick() => handle.run_upkeep(),
+        }
+    }
+}
