@@ -99,7 +99,8 @@ impl Store {
             .await
     }
 
-    /// Revokes the whole family of the token with this hash (logout). Unknown tokens change nothing.
+    /// Revokes the whole family of the token with this hash (logout). An unknown token changes
+    /// nothing.
     ///
     /// # Errors
     ///

@@ -25,8 +25,12 @@ pub(super) trait Row:
 {
 }
 
-impl<T> Row for T where T: for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow> + Send + Unpin
-{}
+impl<T> Row for T
+where
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    T: for<'r> FromRow<'r, SqliteRow>,
+{
+}
 
 /// A statement and the values of its `$1`, `$2`, …
 #[derive(Debug)]
