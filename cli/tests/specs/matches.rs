@@ -13,9 +13,10 @@ async fn play_to_the_end(api: &str, transport: TransportKind) -> Report {
     let config = BotsConfig {
         api: api.to_owned(),
         players: 8,
-        duration: Duration::from_secs(330),
+        duration: Duration::from_secs(150),
         target: Target::OwnSession(CreateSession {
             game: "arena".to_owned(),
+            mode: Some("practice".to_owned()),
             players_max: Some(8),
             ..CreateSession::default()
         }),
@@ -44,7 +45,7 @@ async fn a_whole_match_is_played_over_quic_and_over_websocket_and_its_result_sto
         assert_eq!(report.disconnects, 0);
         assert_eq!(report.session_state, SessionState::Ended);
         assert_eq!(report.results, 1);
-        assert!(report.kills >= 20, "the winner alone has 20");
+        assert!(report.kills >= 5, "the winner alone has 5");
         let late = report.inputs_late;
         assert!(
             report.mispredicted_ticks <= late * 4,
