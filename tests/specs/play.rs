@@ -57,9 +57,9 @@ async fn players_predict_themselves_exactly_on_both_transports() {
             assert_eq!(bot.end, Some(BotEnd::TimeUp));
             assert_eq!(bot.transport, Some(only));
             assert!(bot.prediction.predicted_ticks > 100, "{bot:?}");
-            if bot.inputs_late == 0 {
-                assert_eq!(bot.prediction.mispredicted_ticks, 0, "{bot:?}");
-            }
+            // A late input is the one thing that makes an honest prediction wrong here.
+            let wrong = bot.prediction.mispredicted_ticks;
+            assert!(wrong <= u64::from(bot.inputs_late) * 4, "{bot:?}");
         }
     }
 }

@@ -35,7 +35,8 @@ pub struct Stage {
     entropy: SharedEntropy,
     instance: InstanceId,
     epoch: InstanceEpoch,
-    _stop: DropGuard,
+    /// Stops the gateway when the stage is dropped.
+    _gateway: DropGuard,
 }
 
 impl Stage {
@@ -80,7 +81,6 @@ impl Stage {
             host.clone(),
             stop.clone(),
         ));
-        let _stop = stop.drop_guard();
         Self {
             host,
             finished,
@@ -90,7 +90,7 @@ impl Stage {
             entropy,
             instance,
             epoch,
-            _stop,
+            _gateway: stop.drop_guard(),
         }
     }
 

@@ -73,16 +73,6 @@ impl Process {
         }
     }
 
-    /// A field of the JSON log line with this message.
-    pub(crate) fn wait_for_log(&mut self, message: &str, field: &str) -> String {
-        let line = self.wait_for_line(message);
-        let log: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
-        log[field]
-            .as_str()
-            .unwrap_or_else(|| panic!("no {field} in {line}"))
-            .to_owned()
-    }
-
     /// Sends a signal by name.
     pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
