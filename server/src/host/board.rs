@@ -10,6 +10,7 @@ use gameserver_contract::session::SessionState;
 use tokio::sync::Notify;
 
 use super::MatchSpec;
+use crate::games::HostedGame;
 use crate::telemetry;
 
 /// Spectators that one match takes.
@@ -28,6 +29,8 @@ pub struct Board {
 pub struct MatchFacts {
     /// Its game.
     pub game: GameDescriptor,
+    /// What its clients must send and understand, as one number.
+    pub fingerprint: u64,
     /// Where it is in its life, in the words of the session.
     pub state: SessionState,
     /// Seats in all.
@@ -119,9 +122,10 @@ impl Board {
         (0..workers).min_by_key(|worker| load(*worker)).unwrap_or(0)
     }
 
-    pub(super) fn add(&self, spec: &MatchSpec, game: GameDescriptor, worker: usize) {
+    pub(super) fn add(&self, spec: &MatchSpec, game: &HostedGame, worker: usize) {
         let facts = MatchFacts {
-            game,
+            game: game.descriptor.clone(),
+            fingerprint: game.fingerprint,
             state: SessionState::Filling,
             players_max: spec.settings.players_max,
             seats: BTreeMap::new(),

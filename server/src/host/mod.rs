@@ -170,7 +170,7 @@ impl MatchHost {
             return Err(HostError::Full);
         }
         let worker = self.board.quietest_worker(self.workers.len());
-        self.board.add(&spec, game.descriptor.clone(), worker);
+        self.board.add(&spec, game, worker);
         let id = spec.id;
         let sent = self.send(worker, Command::Start(Box::new(spec)));
         if sent.is_err() {
