@@ -20,6 +20,8 @@ const SPECTATORS_MAX: u32 = 64;
 #[derive(Debug, Default)]
 pub struct Board {
     matches: Mutex<BTreeMap<MatchId, MatchFacts>>,
+    /// Share of its time that each worker works.
+    loads: Mutex<BTreeMap<usize, f32>>,
     draining: AtomicBool,
     changed: Notify,
 }
@@ -85,6 +87,18 @@ impl Board {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.changed.notify_one();
+    }
+
+    /// Share of its time that the busiest worker works: 1.0 is all of it.
+    #[must_use]
+    pub fn busiest_worker(&self) -> f32 {
+        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        loads.values().copied().fold(0.0, f32::max)
+    }
+
+    pub(super) fn set_load(&self, worker: usize, share: f32) {
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        loads.insert(worker, share);
     }
 
     /// Matches hosted now.

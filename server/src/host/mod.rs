@@ -117,6 +117,7 @@ impl MatchHost {
                 clock: clock.clone(),
                 results: results.clone(),
                 resume_window: config.resume_window,
+                worker: index,
             };
             let thread = std::thread::Builder::new()
                 .name(format!("match-worker-{index}"))
