@@ -1,5 +1,6 @@
 //! Specs of the whole system: each file tells what one part promises.
 
 mod docker;
+mod hostile;
 mod play;
 mod repo;
