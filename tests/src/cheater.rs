@@ -14,7 +14,7 @@ use lightyear::input::input_message::{
     ActionStateSequence, InputMessage, InputTarget, PerTargetData,
 };
 use lightyear::prelude::input::InputChannel;
-use lightyear::prelude::input::native::{InputMarker, NativeStateSequence};
+use lightyear::prelude::input::native::{InputMarker, NativeBuffer, NativeStateSequence};
 use lightyear::prelude::{LocalTimeline, MessageSender, Tick};
 use tokio::runtime::Handle;
 
@@ -58,6 +58,7 @@ impl Pair {
                 .all(|client| sees_both(client.world_mut()))
         })
         .await;
+        silence(pair.cheater.world_mut());
         pair
     }
 
@@ -72,12 +73,12 @@ impl Pair {
         &mut self,
         what: &str,
         message: impl Fn(&Scene) -> ArenaInputs,
-        mut enough: impl FnMut() -> bool,
+        mut enough: impl FnMut(&mut Self) -> bool,
     ) {
         eventually(what, || {
             self.cheat(&message);
             self.frame();
-            enough()
+            enough(self)
         })
         .await;
     }
@@ -89,6 +90,15 @@ impl Pair {
             self.frame();
             frames_left -= 1;
             frames_left == 0
+        })
+        .await;
+    }
+
+    /// Lets both play on until the cheater simulates this tick.
+    pub async fn play_until_tick(&mut self, tick: Tick) {
+        eventually("the match comes so far", || {
+            self.frame();
+            self.cheater.world().resource::<LocalTimeline>().tick() >= tick
         })
         .await;
     }
@@ -171,6 +181,16 @@ fn join(stage: &Stage, match_id: MatchId, seat: u16) -> App {
         .resource_mut::<GameConnection>()
         .join(&answer);
     app
+}
+
+/// The modified client sends what the spec wants and nothing else, so that no honest input takes
+/// back what a dishonest one did.
+fn silence(world: &mut World) {
+    let mut own = world.query_filtered::<Entity, With<InputMarker<ArenaInput>>>();
+    let own = own.single(world).expect("one player has one avatar");
+    world
+        .entity_mut(own)
+        .remove::<(InputMarker<ArenaInput>, NativeBuffer<ArenaInput>)>();
 }
 
 fn sees_both(world: &mut World) -> bool {

@@ -11,8 +11,9 @@ use tokio::runtime::Handle;
 use crate::patience::eventually;
 use crate::stage::Stage;
 
-/// Snapshots after which a match counts as going on: a second's worth.
-const SNAPSHOTS_ENOUGH: u64 = 20;
+/// Snapshots after which a match counts as going on: a quarter of a second's worth, and the
+/// witnesses are asked twice a second.
+const SNAPSHOTS_ENOUGH: u64 = 5;
 
 /// Bots that play by the rules.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Witnesses {
         witnesses
     }
 
-    /// Waits until everybody has got a second's worth of further snapshots.
+    /// Waits until everybody has got further snapshots.
     pub async fn see_the_match_go_on(&self) {
         let before = self.crew.snapshots();
         eventually("the witnesses get snapshots", || {
