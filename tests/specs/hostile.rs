@@ -2,7 +2,7 @@
 //! dropped and counted, their sender is closed, and nobody else in the match notices.
 
 use game_arena::Arena;
-use gameserver_contract::ids::MatchId;
+use gameserver_contract::ids::{MatchId, Seat};
 use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
 use gameserver_server::Games;
 use gameserver_tests::counters::Counter;
@@ -10,10 +10,13 @@ use gameserver_tests::dialect::{Dialect, data, packet, packet_type, reliable, un
 use gameserver_tests::patience::eventually;
 use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
+use gameserver_tests::stranger::{BareWebSocket, send_datagrams};
 use gameserver_tests::witness::Witnesses;
-use gameserver_transport::close::CloseCode;
+use gameserver_transport::close::{CloseCode, RefusalCode};
+use gameserver_transport::frame::Answer;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng, RngExt, SeedableRng};
+use tokio_tungstenite::tungstenite::Message;
 
 /// Refused packets after which the instance closes a connection.
 const VIOLATIONS_MAX: u64 = 16;
@@ -253,7 +256,7 @@ async fn a_thousand_random_messages_in_right_frames_disturb_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_flood_of_full_packets_slows_nobody_down() {
+async fn a_flood_of_full_packets_disturbs_nobody() {
     let scene = Scene::open().await;
     let ping = [scene.dialect.ping_message, 0, 1];
     // As many pings as fit.
@@ -265,6 +268,62 @@ async fn a_flood_of_full_packets_slows_nobody_down() {
         dropped.increase() > 0
     })
     .await;
+    scene.see_the_match_go_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_thousand_datagrams_of_a_stranger_disturb_nobody() {
+    let scene = Scene::open().await;
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(0xBAD);
+    let garbage: Vec<_> = (0..1_000)
+        .map(|_| random_bytes(&mut rng, 0..1_400))
+        .collect();
+    send_datagrams(scene.stage.address(), &garbage).await;
+    scene.see_the_match_go_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_stranger_without_a_hello_is_refused_and_counted() {
+    let scene = Scene::open().await;
+    let counted = Counter::watch_labelled("gs_arrivals_ended_total", "reason", "malformed_hello");
+    let garbage = [
+        Message::text("hello"),
+        Message::binary(vec![0xFF; 100]),
+        Message::binary(Vec::new()),
+    ];
+    for message in garbage.clone() {
+        let mut stranger = BareWebSocket::connect(scene.stage.address()).await;
+        stranger.send(message).await;
+        let answer = stranger.answer().await;
+        let Answer::Refused(refused) = answer else {
+            unreachable!("{answer:?}")
+        };
+        assert_eq!(refused.code, RefusalCode::MalformedHello);
+        assert_eq!(stranger.closed().await, Some(CloseCode::ProtocolError));
+    }
+    eventually("all of them are counted", || {
+        counted.increase() == garbage.len() as u64
+    })
+    .await;
+    scene.see_the_match_go_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_websocket_player_who_sends_other_frames_is_closed() {
+    let scene = Scene::open().await;
+    let oversized = Message::binary(vec![0; 17 * 1024]);
+    for message in [Message::text("no packet"), oversized] {
+        let answer = scene.stage.join(scene.match_id, 1);
+        let mut stranger = BareWebSocket::join(scene.stage.address(), &answer).await;
+        stranger.send(message).await;
+        assert_eq!(stranger.closed().await, Some(CloseCode::ProtocolError));
+        scene
+            .stage
+            .shows(scene.match_id, "the seat is free", |facts| {
+                !facts.seats.contains_key(&Seat(1))
+            })
+            .await;
+    }
     scene.see_the_match_go_on().await;
 }
 

@@ -2,17 +2,24 @@
 
 use std::time::Instant;
 
-use gameserver_contract::ids::MatchId;
-use gameserver_contract::session::SessionState;
-use gameserver_contract::session::TransportKind::Quic;
+use gameserver_contract::clock::{Clock as _, SystemClock};
+use gameserver_contract::ids::{GameId, MatchId, PlayerId, Seat};
+use gameserver_contract::session::TransportKind::{Quic, WebSocket};
+use gameserver_contract::session::{Role, SessionState, TransportOffer};
 use gameserver_server::Games;
+use gameserver_server::simulation::Entrant;
 use gameserver_tests::counters::Counter;
 use gameserver_tests::fragile::{FAILS, FRAGILE, Fragile, PANICS, PANICS_WHEN_BUILT, SOUND};
 use gameserver_tests::patience::{eventually, within};
 use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
 use gameserver_tests::witness::Witnesses;
+use gameserver_transport::certificate::ServerCertificate;
 use gameserver_transport::close::CloseCode;
+use gameserver_transport::connection::Connection;
+use gameserver_transport::frame::{Credential, Hello, Mode, Welcome};
+use gameserver_transport::listener::{Listener, ListenerConfig};
+use uuid::Uuid;
 
 /// Players of the match that panics.
 const PLAYERS: u16 = 16;
@@ -38,6 +45,40 @@ async fn fill(stage: &Stage, match_id: MatchId) -> Vec<RawPlayer> {
         players.push(RawPlayer::join(&answer, Quic).await);
     }
     players
+}
+
+/// Both ends of a connection that no gateway has seen.
+async fn connect_past_the_gateway() -> (Connection, Connection) {
+    let names = ["127.0.0.1".to_owned()];
+    let certificate = ServerCertificate::self_signed(&names, SystemClock.now().into());
+    let local = ([127, 0, 0, 1], 0).into();
+    let config = ListenerConfig::new(local, certificate.expect("a certificate"));
+    let mut listener = Listener::bind(config).expect("a free port");
+    let offer = TransportOffer {
+        kind: WebSocket,
+        url: format!("ws://{}", listener.local_address()),
+        certificate_sha256: None,
+    };
+    let hello = Hello::new(Mode::Native, Credential::Ticket(String::new()), "specs");
+    let welcome = Welcome {
+        connection: 0,
+        player: PlayerId(Uuid::nil()),
+        seat: Some(Seat(0)),
+        role: Role::Player,
+        tick_rate_hz: 60,
+        snapshot_rate_hz: 20,
+        resume_token: String::new(),
+        datagram_size_max: 1_100,
+        game: GameId::new(FRAGILE).expect("a game's name"),
+    };
+    let offers = [offer];
+    let (outside, inside) = tokio::join!(RawPlayer::say_hello(&offers, hello, WebSocket), async {
+        within(listener.accept()).await?.welcome(welcome).ok()
+    });
+    // The door stays open for the rest of the process, or its connections would be closed.
+    std::mem::forget(listener);
+    let outside = outside.expect("the listener welcomes").connection;
+    (outside, inside.expect("a welcome of short texts"))
 }
 
 /// Stops a match; the ticks that it simulated.
@@ -107,6 +148,29 @@ async fn a_match_that_cannot_be_built_is_failed_and_its_worker_goes_on() {
         .await
         .leave()
         .await;
+}
+
+/// Admission and the end of a match are decided by different threads, so somebody may be sent
+/// into a match that has just gone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_player_who_comes_too_late_is_told_so() {
+    let stage = stage().await;
+    let broken = start(&stage, PANICS_WHEN_BUILT);
+    stage
+        .shows(broken, "the failure", |facts| {
+            facts.state == SessionState::Failed
+        })
+        .await;
+    let (outside, inside) = connect_past_the_gateway().await;
+    let entrant = Entrant {
+        player: stage.new_player(),
+        display_name: "late".to_owned(),
+        seat: Some(Seat(0)),
+        connection: inside.clone(),
+    };
+    assert_eq!(stage.host.enter(broken, entrant), Ok(true));
+    let end = within(outside.wait_closed()).await;
+    assert_eq!(end.code, CloseCode::MatchOver);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -1,40 +1,48 @@
-//! Playing: prediction, interpolation and the end of a match, over real sockets.
+//! Playing: prediction and interpolation over real sockets.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
-use game_arena::Arena;
+use bevy_ecs::prelude::*;
+use game_arena::{Arena, Body};
+use gameserver_client::connection::GameConnection;
+use gameserver_client::headless::headless_client;
 use gameserver_client_sim::bot::{BotEnd, BotSnapshot, BotSpec};
 use gameserver_client_sim::crew::Crew;
 use gameserver_contract::ids::MatchId;
-use gameserver_contract::session::TransportKind;
+use gameserver_contract::session::{JoinAnswer, TransportKind};
 use gameserver_server::Games;
 use gameserver_tests::stage::Stage;
 use gameserver_transport::connect::ConnectOptions;
+use lightyear::prelude::Interpolated;
+use tokio::runtime::Handle;
 
-fn bots(stage: &Stage, id: MatchId, seats: u16, only: Option<TransportKind>) -> Vec<BotSpec> {
-    (0..seats)
-        .map(|seat| BotSpec {
-            name: format!("bot {seat}"),
-            join: stage.join(id, seat),
-            options: ConnectOptions {
-                only,
-                ..ConnectOptions::default()
-            },
-            seed: seat.into(),
-        })
-        .collect()
+fn stage() -> Stage {
+    Stage::open(
+        Games::default()
+            .with::<Arena>()
+            .expect("arena is consistent"),
+        1,
+    )
 }
 
-async fn play(stage: &Stage, bots: Vec<BotSpec>, duration: Duration) -> Vec<BotSnapshot> {
-    let runtime = tokio::runtime::Handle::current();
-    let crew = Crew::start::<Arena>(bots, 1, &runtime).expect("a thread for the bots");
-    let over = async {
-        while !crew.is_over() {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+fn bots(stage: &Stage, id: MatchId, seats: u16, only: Option<TransportKind>) -> Vec<BotSpec> {
+    let bot = |seat: u16| BotSpec {
+        name: format!("bot {seat}"),
+        join: stage.join(id, seat),
+        options: ConnectOptions {
+            only,
+            ..ConnectOptions::default()
+        },
+        seed: seat.into(),
     };
-    let _ = tokio::time::timeout(duration, over).await;
-    let _ = stage;
+    (0..seats).map(bot).collect()
+}
+
+async fn play(bots: Vec<BotSpec>, duration: Duration) -> Vec<BotSnapshot> {
+    let crew = Crew::start::<Arena>(bots, 1, &Handle::current()).expect("a thread for the bots");
+    tokio::time::sleep(duration).await;
     tokio::task::spawn_blocking(move || crew.finish())
         .await
         .expect("the bots end")
@@ -42,24 +50,92 @@ async fn play(stage: &Stage, bots: Vec<BotSpec>, duration: Duration) -> Vec<BotS
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn players_predict_themselves_exactly_on_both_transports() {
-    let stage = Stage::open(
-        Games::default()
-            .with::<Arena>()
-            .expect("arena is consistent"),
-        1,
-    );
+    let stage = stage();
     for only in [TransportKind::Quic, TransportKind::WebSocket] {
         let id = stage.start_match("arena", 2, 4);
-        let seen = play(
-            &stage,
-            bots(&stage, id, 4, Some(only)),
-            Duration::from_secs(12),
-        )
-        .await;
-        for bot in &seen {
-            println!("{bot:?}");
+        for bot in play(bots(&stage, id, 4, Some(only)), Duration::from_secs(8)).await {
             assert_eq!(bot.end, Some(BotEnd::TimeUp));
             assert_eq!(bot.transport, Some(only));
+            assert!(bot.prediction.predicted_ticks > 100, "{bot:?}");
+            // A late input is the one thing that makes an honest prediction wrong here.
+            let wrong = bot.prediction.mispredicted_ticks;
+            assert!(wrong <= u64::from(bot.inputs_late) * 4, "{bot:?}");
         }
     }
+}
+
+/// Where a client shows the one opponent, frame by frame.
+struct Watcher {
+    stop: SyncSender<()>,
+    thread: std::thread::JoinHandle<Vec<Body>>,
+}
+
+impl Watcher {
+    fn start(join: JoinAnswer) -> Self {
+        let (stop, stopped) = sync_channel(1);
+        let runtime = Handle::current();
+        let thread = std::thread::spawn(move || {
+            let mut app = headless_client::<Arena>(runtime);
+            app.world_mut().resource_mut::<GameConnection>().join(&join);
+            let mut shown = Vec::new();
+            let mut due = Instant::now();
+            while stopped.recv_timeout(due.saturating_duration_since(Instant::now()))
+                == Err(RecvTimeoutError::Timeout)
+            {
+                due += Duration::from_micros(16_667);
+                app.update();
+                let mut others = app
+                    .world_mut()
+                    .query_filtered::<&Body, With<Interpolated>>();
+                shown.extend(others.iter(app.world()).copied());
+            }
+            shown
+        });
+        Self { stop, thread }
+    }
+
+    fn finish(self) -> Vec<Body> {
+        drop(self.stop);
+        self.thread.join().expect("the watcher ends")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn opponents_move_smoothly_between_the_snapshots() {
+    let stage = stage();
+    let id = stage.start_match("arena", 2, 2);
+    let mover = bots(&stage, id, 1, None);
+    let watcher = Watcher::start(stage.join(id, 1));
+    play(mover, Duration::from_secs(5)).await;
+    let shown = tokio::task::spawn_blocking(move || watcher.finish())
+        .await
+        .expect("it ends");
+    assert!(
+        shown.len() > 120,
+        "the opponent was shown in {} frames only",
+        shown.len()
+    );
+    let moving = shown
+        .windows(2)
+        .filter(|pair| pair[0].velocity.length() > 5.0);
+    let steps: Vec<f32> = moving
+        .map(|pair| pair[0].position.distance(pair[1].position))
+        .collect();
+    let places: BTreeSet<[u32; 2]> = shown
+        .iter()
+        .map(|body| [body.position.x.to_bits(), body.position.y.to_bits()])
+        .collect();
+    let snapshots = shown.len() / 3;
+    assert!(
+        places.len() > snapshots * 3 / 2,
+        "{} places, {snapshots} snapshots",
+        places.len()
+    );
+    // Top speed is 0.1 m a frame; a client without interpolation would jump 0.3 m.
+    let jumps = steps.iter().filter(|step| **step > 0.2).count();
+    assert!(
+        jumps * 20 < steps.len(),
+        "{jumps} jumps in {} frames",
+        steps.len()
+    );
 }

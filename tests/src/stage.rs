@@ -26,6 +26,7 @@ use crate::patience::eventually;
 
 /// The turn of the specs that measure or count: both belong to the process.
 static TURN: Mutex<()> = Mutex::const_new(());
+type Turn = MutexGuard<'static, ()>;
 
 /// How long a seat is held on a stage unless a spec says otherwise: longer than any spec takes.
 const RESUME_WINDOW: Duration = Duration::from_secs(30);
@@ -43,9 +44,10 @@ pub struct Stage {
     entropy: SharedEntropy,
     instance: InstanceId,
     epoch: InstanceEpoch,
-    _stop: DropGuard,
+    /// Stops the gateway when the stage is dropped.
+    _gateway: DropGuard,
     /// Last, so that the next spec begins when this stage is gone.
-    _turn: Option<MutexGuard<'static, ()>>,
+    _turn: Option<Turn>,
 }
 
 impl Stage {
@@ -56,7 +58,7 @@ impl Stage {
     /// When the machine has no free port or no thread.
     #[must_use]
     pub fn open(games: Games, workers: usize) -> Self {
-        Self::build(games, workers, RESUME_WINDOW)
+        Self::build(games, workers, RESUME_WINDOW, None)
     }
 
     /// The same with one worker, while no other spec has a stage of this kind. A spec has one.
@@ -67,12 +69,10 @@ impl Stage {
     /// The same, and seats are held for so long.
     pub async fn alone_holding_seats_for(resume_window: Duration, games: Games) -> Self {
         let turn = TURN.lock().await;
-        let mut stage = Self::build(games, 1, resume_window);
-        stage._turn = Some(turn);
-        stage
+        Self::build(games, 1, resume_window, Some(turn))
     }
 
-    fn build(games: Games, workers: usize, resume_window: Duration) -> Self {
+    fn build(games: Games, workers: usize, resume_window: Duration, turn: Option<Turn>) -> Self {
         let clock: SharedClock = Arc::new(SystemClock);
         let entropy: SharedEntropy = SeededEntropy::new(7);
         let config = HostConfig {
@@ -106,7 +106,6 @@ impl Stage {
             host.clone(),
             stop.clone(),
         ));
-        let _stop = stop.drop_guard();
         Self {
             host,
             finished,
@@ -116,8 +115,8 @@ impl Stage {
             entropy,
             instance,
             epoch,
-            _stop,
-            _turn: None,
+            _gateway: stop.drop_guard(),
+            _turn: turn,
         }
     }
 
@@ -213,6 +212,12 @@ impl Stage {
     #[must_use]
     pub fn join(&self, match_id: MatchId, seat: u16) -> JoinAnswer {
         self.join_answer(&self.ticket(match_id, self.new_player(), seat))
+    }
+
+    /// Where the instance listens, for UDP and for TCP.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// Somebody who was never here.

@@ -318,12 +318,12 @@ mod tests {
     #[test]
     fn what_an_honest_client_sends_passes() {
         let ping = [0, 1, 0, 3, 0, 0, 1];
-        let pong = [0, 1, 0, 9, 1, 0, 1, 0, 0, 0, 2, 0, 0];
+        let answer = [0, 1, 0, 9, 1, 0, 1, 0, 0, 0, 2, 0, 0];
         let input = [5, 2, 0, 2, 7, 0, 0, 2, 7, 0];
         let greeting = [6, 1, 1, 0, 0, 8, 2, 0, 0, 0, 3, 0, 66, 57];
         for payload in [
             &ping[..],
-            &pong,
+            &answer,
             &input,
             &greeting,
             &[&ping[..], &input].concat(),
@@ -359,8 +359,8 @@ mod tests {
 
     #[test]
     fn a_pong_or_greeting_that_claims_an_impossible_time_is_refused() {
-        let pong = [0, 1, 0, 9, 1, 0, 1, 0x80, 0, 0, 2, 0, 0];
-        assert_eq!(check(&packet(PACKET_DATA, &pong)), Err(Violation::Time));
+        let answer = [0, 1, 0, 9, 1, 0, 1, 0x80, 0, 0, 2, 0, 0];
+        assert_eq!(check(&packet(PACKET_DATA, &answer)), Err(Violation::Time));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The game's numbers, read from `assets/games/arena/game.toml`.
 
+use std::collections::BTreeMap;
+
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_shared::prelude::*;
@@ -19,8 +21,8 @@ pub struct ArenaConfig {
     pub weapon: WeaponConfig,
     /// Health and coming back.
     pub life: LifeConfig,
-    /// When a match ends.
-    pub rules: RulesConfig,
+    /// When a match ends, by mode.
+    pub rules: BTreeMap<String, RulesConfig>,
     /// The place.
     pub map: MapConfig,
 }
@@ -66,7 +68,7 @@ pub struct LifeConfig {
 }
 
 /// When a match ends.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RulesConfig {
     /// The first fighter with so many points wins.
@@ -112,6 +114,13 @@ mod tests {
         assert_eq!(config.game.check(), Ok(()));
         assert_eq!(config.game.id.as_str(), "arena");
         assert!(!config.map.spawns.is_empty());
+        for mode in &config.game.modes {
+            assert!(
+                config.rules.contains_key(&mode.id),
+                "mode {} has no rules",
+                mode.id
+            );
+        }
         for spawn in &config.map.spawns {
             let pushed = map::push_out(&config, *spawn);
             assert_eq!(pushed, *spawn, "a fighter cannot stand at spawn {spawn}");

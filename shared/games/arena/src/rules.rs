@@ -148,15 +148,19 @@ pub fn end_match(
     fighters: Query<(&Avatar, &Fighter)>,
     mut over: MessageWriter<MatchOver>,
 ) {
+    // The host refuses modes that the descriptor does not have, and a test holds both together.
+    let Some(rules) = config.rules.get(&settings.mode) else {
+        return;
+    };
     let played_ticks = tick.number().saturating_sub(status.since_tick);
-    let time_over = played_ticks >= config.rules.time_limit_s * u32::from(settings.tick_rate_hz);
+    let time_over = played_ticks >= rules.time_limit_s * u32::from(settings.tick_rate_hz);
     let best_score = fighters
         .iter()
         .map(|(_, fighter)| fighter.score)
         .max()
         .unwrap_or(0);
     let too_few = fighters.iter().count() < usize::from(settings.players_min);
-    if time_over || too_few || best_score >= config.rules.score_to_win {
+    if time_over || too_few || best_score >= rules.score_to_win {
         let present = fighters
             .iter()
             .map(|(avatar, fighter)| standing(avatar.seat, fighter));

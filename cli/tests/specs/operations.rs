@@ -1,0 +1,144 @@
+//! The services as processes of their own: refusals at the start, loss of an instance, metrics,
+//! migrations, settings.
+
+use crate::support::{self, Cluster, Process, guest, run};
+use gameserver_client_sim::lobby::LobbyError;
+use gameserver_contract::session::{CreateSession, JoinSession, SessionState};
+
+fn arena() -> CreateSession {
+    CreateSession {
+        game: "arena".to_owned(),
+        ..CreateSession::default()
+    }
+}
+
+#[tokio::test]
+async fn rest_stays_up_and_says_so_when_an_instance_is_killed() {
+    let cluster = Cluster::start();
+    let ann = guest(&cluster.url).await;
+    let session = ann.create_session(&arena()).await.expect("a session");
+    ann.join(session.id, &JoinSession::default())
+        .await
+        .expect("a seat");
+    cluster.instance.signal("KILL");
+    let refusal = support::eventually("joins are refused", || async {
+        match ann.join(session.id, &JoinSession::default()).await {
+            Err(LobbyError::Refused(problem)) => Some(problem.code),
+            Ok(_) => None,
+            Err(other) => panic!("REST does not stay up: {other}"),
+        }
+    })
+    .await;
+    assert_eq!(refusal, "session.instance_lost");
+    support::eventually("the session fails", || async {
+        let session = ann.session(session.id).await.expect("REST stays up");
+        (session.state == SessionState::Failed).then_some(())
+    })
+    .await;
+    match ann.create_session(&arena()).await {
+        Err(LobbyError::Refused(problem)) => assert_eq!(problem.code, "fleet.no_capacity"),
+        other => panic!("a session without an instance: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_metrics_of_the_contract_are_scraped() {
+    let (_dev, api) = Process::dev(&[]);
+    let ann = guest(&api).await;
+    support::eventually("matches run", || async {
+        let sessions = ann.sessions("arena").await.expect("a list");
+        let running = |state| state == SessionState::Running;
+        (sessions
+            .iter()
+            .filter(|session| running(session.state))
+            .count()
+            == 2)
+            .then_some(())
+    })
+    .await;
+    let scraped = reqwest::get(format!("{api}/metrics"))
+        .await
+        .expect("an answer");
+    let text = scraped.text().await.expect("text");
+    for name in [
+        "gs_tick_seconds_bucket{game=\"arena\",le=",
+        "gs_tick_overruns_total",
+        "gs_matches{state=\"running\"} 2",
+        "gs_connections{protocol=\"native\",role=\"player\",transport=\"quic\"} 8",
+        "gs_net_bytes_total{direction=\"in\"}",
+        "gs_net_bytes_total{direction=\"out\"}",
+        "gs_http_request_seconds_bucket{",
+        "gs_system_errors_total 0",
+        "gs_match_panics_total 0",
+    ] {
+        assert!(text.contains(name), "{name} is missing in:\n{text}");
+    }
+    let players = text
+        .lines()
+        .filter(|line| line.contains("player_id"))
+        .count();
+    assert_eq!(players, 0, "no label names a player");
+}
+
+#[tokio::test]
+async fn an_instance_that_is_asked_to_stop_ends_with_0() {
+    let mut cluster = Cluster::start();
+    cluster.instance.signal("TERM");
+    assert_eq!(cluster.instance.wait_for_exit().code(), Some(0));
+    cluster.api.signal("TERM");
+    assert_eq!(cluster.api.wait_for_exit().code(), Some(0));
+}
+
+#[test]
+fn production_refuses_to_start_without_secrets() {
+    let production = ("GAMESERVER__MODE", "production");
+    let (code, _, err) = run(&["api"], &[production, ("DATABASE_URL", "sqlite::memory:")]);
+    assert_eq!(code, 2);
+    assert!(
+        err.contains("production mode needs control.secret"),
+        "{err}"
+    );
+    let secret = ("GAMESERVER__CONTROL__SECRET", support::CONTROL_SECRET);
+    let (code, _, err) = run(&["api"], &[production, secret]);
+    assert_eq!(code, 2);
+    assert!(err.contains("production mode needs keys."), "{err}");
+}
+
+#[test]
+fn an_unknown_setting_is_an_error_that_names_it() {
+    let (code, _, err) = run(&["config", "check"], &[("GAMESERVER__HTTP__ADRESS", "x")]);
+    assert_eq!(code, 2);
+    assert!(err.contains("adress"), "{err}");
+}
+
+#[test]
+fn settings_are_printed_with_their_source_and_without_secrets() {
+    let secret = ("GAMESERVER__CONTROL__SECRET", "planted-canary-0123456789");
+    let (code, out, _) = run(&["config", "print"], &[secret]);
+    assert_eq!(code, 0);
+    assert!(
+        out.contains("control.secret = (hidden)  # environment"),
+        "{out}"
+    );
+    assert!(
+        out.contains("instance.region = \"local\"  # default"),
+        "{out}"
+    );
+    assert!(!out.contains("canary"), "{out}");
+}
+
+#[test]
+fn the_schema_goes_up_and_down() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = format!("sqlite:{}", folder.path().join("db.sqlite").display());
+    let migrate = |direction| {
+        let (code, out, err) = run(&["migrate", direction], &[("DATABASE_URL", url.as_str())]);
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    assert!(migrate("status").contains("waiting"));
+    migrate("up");
+    assert!(!migrate("status").contains("waiting"));
+    assert!(migrate("down").contains("is undone"));
+    assert!(migrate("status").contains("waiting"));
+}

@@ -1,0 +1,200 @@
+//! Runs the real binary as a user would and reads what it prints.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use gameserver_client_sim::lobby::{Lobby, LoggedIn};
+use tempfile::TempDir;
+
+/// Longest wait for anything that a process prints or does.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Lines that wait to be read; a process that prints more waits.
+const LINES_MAX: usize = 10_000;
+pub(crate) const CONTROL_SECRET: &str = "a-control-secret-for-tests";
+
+/// A running `gameserver`, killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    lines: Receiver<String>,
+    /// Its working folder, removed at the end.
+    _folder: TempDir,
+}
+
+impl Process {
+    /// Starts the binary in an empty folder, all ports free ones.
+    pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mut child = command(arguments, variables)
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("the binary runs");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        let (tell, lines) = sync_channel(LINES_MAX);
+        std::thread::spawn(move || {
+            let mut lines = stdout.lines().map_while(Result::ok);
+            while lines.next().is_some_and(|line| tell.send(line).is_ok()) {}
+        });
+        Self {
+            child,
+            lines,
+            _folder: folder,
+        }
+    }
+
+    /// `gameserver dev --ephemeral` and what else, ready.
+    pub(crate) fn dev(arguments: &[&str]) -> (Self, String) {
+        let base = ["dev", "--ephemeral", "--port-http", "0", "--port-game", "0"];
+        let mut process = Self::start(&[&base[..], arguments].concat(), &[]);
+        let line = process.wait_for_line("REST API");
+        let base = line
+            .split_whitespace()
+            .find(|word| word.starts_with("http://"));
+        let api = base
+            .and_then(|url| url.strip_suffix("/api/v1"))
+            .expect("the API's address");
+        (process, api.to_owned())
+    }
+
+    /// The first line from now on that contains this text.
+    pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
+            let line = line.unwrap_or_else(|_| panic!("no line with {text:?} was printed"));
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &id])
+            .status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits for the process to end by itself.
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the process did not end");
+            // The output is read on, so that the process never waits for us.
+            let _ = self.lines.recv_timeout(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary with these arguments, every port a free one and no setting from outside.
+pub(crate) fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gameserver"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GAMESERVER")) {
+        command.env_remove(name);
+    }
+    for section in ["HTTP", "CONTROL", "GAME", "METRICS"] {
+        command.env(format!("GAMESERVER__{section}__ADDRESS"), "127.0.0.1:0");
+    }
+    command
+        .env("GAMESERVER__INSTANCE__CONTROL_ADDRESS", "127.0.0.1:0")
+        .env("GAMESERVER__LOG__FORMAT", "json")
+        .env_remove("DATABASE_URL")
+        .env_remove("REDIS_URL")
+        .env_remove("RUST_LOG")
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs a command of the binary to its end: (exit code, stdout, stderr).
+pub(crate) fn run(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+    let mut child = command(arguments, variables)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary runs");
+    let (mut out, mut err) = (String::new(), String::new());
+    child
+        .stdout
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut out)
+        .expect("text");
+    child
+        .stderr
+        .take()
+        .expect("a pipe")
+        .read_to_string(&mut err)
+        .expect("text");
+    let status = child.wait().expect("a child");
+    (status.code().unwrap_or(-1), out, err)
+}
+
+/// `gameserver api` and `gameserver instance` as two processes on one SQLite file.
+pub(crate) struct Cluster {
+    pub(crate) api: Process,
+    pub(crate) instance: Process,
+    pub(crate) url: String,
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let secret = ("GAMESERVER__CONTROL__SECRET", CONTROL_SECRET);
+        let mut api = Process::start(&["api"], &[secret, ("DATABASE_URL", "sqlite:api.sqlite")]);
+        let line = api.wait_for_line("web-api is ready");
+        let log: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
+        let address = |field: &str| format!("http://{}", log[field].as_str().expect("an address"));
+        let (url, registry) = (address("http"), address("control"));
+        let variables = [
+            secret,
+            ("GAMESERVER__INSTANCE__REGISTRY_URL", registry.as_str()),
+        ];
+        let mut instance = Process::start(&["instance"], &variables);
+        instance.wait_for_line("registered with web-api");
+        Self { api, instance, url }
+    }
+}
+
+/// A new guest of this API.
+pub(crate) async fn guest(api: &str) -> LoggedIn {
+    let lobby = Lobby::new(api).expect("an HTTP client");
+    lobby.log_in_as_guest().await.expect("a guest login")
+}
+
+/// Asks again until the answer is there.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    ask: impl Fn() -> F,
+) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "never came: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
