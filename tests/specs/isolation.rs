@@ -117,7 +117,8 @@ async fn a_match_that_panics_costs_its_neighbour_no_tick() {
         }
         witnesses.see_the_match_go_on().await;
         witnesses.leave().await;
-        let ticks_due = began.elapsed().as_micros() as u64 * 60 / 1_000_000;
+        let ticks_due =
+            u64::try_from(began.elapsed().as_millis() * 60 / 1_000).expect("a few seconds");
         let ticks = stop(&mut stage, sound).await;
         let left_out = ticks_left_out.increase();
         let accounted = ticks + left_out;

@@ -169,8 +169,9 @@ fn native(credential: Credential) -> Hello {
 /// When it was not refused.
 #[must_use]
 pub fn refusal(joined: Result<RawPlayer, ConnectError>) -> RefusalCode {
-    match joined.expect_err("the instance refuses") {
-        ConnectError::Refused(refused) => refused.code,
-        other => unreachable!("no typed refusal: {other}"),
-    }
+    let error = joined.expect_err("the instance refuses");
+    let ConnectError::Refused(refused) = error else {
+        unreachable!("no typed refusal: {error}")
+    };
+    refused.code
 }

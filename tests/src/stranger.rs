@@ -40,7 +40,7 @@ impl BareWebSocket {
     ///
     /// When nobody listens there.
     pub async fn connect(address: SocketAddr) -> Self {
-        let connected = within(connect_async(format!("ws://{address}"))).await;
+        let connected = Box::pin(within(connect_async(format!("ws://{address}")))).await;
         Self {
             stream: connected.expect("the instance listens").0,
         }
@@ -78,20 +78,14 @@ impl BareWebSocket {
         Answer::decode(&bytes).expect("a readable answer")
     }
 
-    /// Waits for the end and its code; none when the instance just hung up.
+    /// Waits for the end and its code; none when the code did not come through, as when the
+    /// instance hangs up in the middle of what it was sent.
     pub async fn closed(&mut self) -> Option<CloseCode> {
-        let end = async {
-            loop {
-                match self.stream.next().await? {
-                    Ok(Message::Close(frame)) => {
-                        let code = frame?.code;
-                        return Some(CloseCode::from_websocket_code(code.into()));
-                    }
-                    Ok(_) => {}
-                    Err(_) => return None,
-                }
+        while let Some(Ok(message)) = within(self.stream.next()).await {
+            if let Message::Close(frame) = message {
+                return Some(CloseCode::from_websocket_code(frame?.code.into()));
             }
-        };
-        within(end).await
+        }
+        None
     }
 }
