@@ -145,7 +145,7 @@ impl Report {
     #[must_use]
     pub fn table(&self) -> String {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header([
+        table.load_style(presets::UTF8_FULL_CONDENSED).set_header([
             "bot",
             "transport",
             "RTT ms",

@@ -7,6 +7,7 @@ use gameserver_contract::game::{DescriptorError, GameDescriptor};
 use gameserver_contract::ids::GameId;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
+use gameserver_shared::protocol;
 
 use crate::simulation;
 
@@ -21,6 +22,8 @@ pub struct Games {
 pub struct HostedGame {
     /// What the lobby knows of it.
     pub descriptor: GameDescriptor,
+    /// What its clients must send and understand, as one number.
+    pub fingerprint: u64,
     /// Builds the App of a match.
     pub build: fn(MatchSettings) -> App,
 }
@@ -35,8 +38,13 @@ impl Games {
         let descriptor = G::descriptor();
         descriptor.check()?;
         let build = simulation::build_match::<G>;
-        self.hosted
-            .insert(descriptor.id.clone(), HostedGame { descriptor, build });
+        let fingerprint = protocol::fingerprint(build(sample_settings(&descriptor)).world_mut());
+        let game = HostedGame {
+            descriptor,
+            fingerprint,
+            build,
+        };
+        self.hosted.insert(game.descriptor.id.clone(), game);
         Ok(self)
     }
 
@@ -49,5 +57,17 @@ impl Games {
     /// All of them, by name.
     pub fn descriptors(&self) -> impl Iterator<Item = &GameDescriptor> {
         self.hosted.values().map(|game| &game.descriptor)
+    }
+}
+
+/// A match that is built once to be asked for its fingerprint, and never played.
+fn sample_settings(game: &GameDescriptor) -> MatchSettings {
+    let mode = game.modes.first();
+    MatchSettings {
+        mode: mode.map_or_else(String::new, |mode| mode.id.clone()),
+        players_min: mode.map_or(1, |mode| mode.players_min),
+        players_max: mode.map_or(1, |mode| mode.players_max),
+        tick_rate_hz: game.tick_rate_hz,
+        seed: 0,
     }
 }

@@ -1,5 +1,6 @@
 //! The instance's numbers: the one place that names its metrics.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bevy_ecs::error::{BevyError, ErrorContext};
@@ -47,10 +48,16 @@ pub fn describe() {
     counter!("gs_match_panics_total").absolute(0);
 }
 
-/// Counts and logs what a system returned, instead of Bevy's default of panicking.
+/// Counts and logs what a system returned, instead of Bevy's default of panicking. A system that
+/// fails every tick would fill a disk, so the 1st, 2nd, 4th, 8th … error of the process is logged.
 pub fn count_system_error(error: BevyError, context: ErrorContext) {
+    static ERRORS: AtomicU64 = AtomicU64::new(0);
     counter!("gs_system_errors_total").increment(1);
-    tracing::warn!(system = %context.name(), kind = context.kind(), %error, "system failed");
+    let errors = ERRORS.fetch_add(1, Ordering::Relaxed) + 1;
+    if errors.is_power_of_two() {
+        let (system, kind) = (context.name(), context.kind());
+        tracing::warn!(%system, kind, %error, errors, "system failed");
+    }
 }
 
 pub(crate) fn tick_took(game: &GameId, took: Duration) {

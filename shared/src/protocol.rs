@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use bevy_app::prelude::*;
+use bevy_ecs::world::World;
 use lightyear::prelude::input::native::InputPlugin;
 use lightyear::prelude::*;
 
@@ -46,4 +47,20 @@ impl<G: Game> Plugin for ProtocolPlugin<G> {
 #[must_use]
 pub fn tick_duration<G: Game>() -> Duration {
     Duration::from_secs_f64(1.0 / f64::from(G::descriptor().tick_rate_hz))
+}
+
+/// What this App sends and replicates, as one number: two builds of a game that give their
+/// messages, channels or components another meaning have different ones. Ask a finished App.
+///
+/// # Panics
+///
+/// When the App was not built with lightyear's plugins.
+#[must_use]
+pub fn fingerprint(world: &mut World) -> u64 {
+    let parts = [
+        world.resource_mut::<MessageRegistry>().finish(),
+        world.resource_mut::<ComponentRegistry>().finish(),
+        world.resource_mut::<ChannelRegistry>().finish(),
+    ];
+    xxhash_rust::xxh3::xxh3_64(&parts.map(u64::to_be_bytes).concat())
 }

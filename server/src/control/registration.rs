@@ -135,7 +135,7 @@ impl Registrar {
             epoch: self.announcement.epoch.0,
             sequence: self.sequence,
             draining: self.host.board().is_draining(),
-            tick_budget_used: 0.0,
+            tick_budget_used: self.host.board().busiest_worker(),
             matches: all
                 .into_iter()
                 .map(|(id, facts)| match_status(id, facts))

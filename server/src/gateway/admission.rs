@@ -77,14 +77,19 @@ impl Admission {
             return Err(RefusalCode::Draining);
         }
         match &hello.credential {
-            Credential::Ticket(text) => self.admit_ticket(text),
+            Credential::Ticket(text) => self.admit_ticket(text, hello.fingerprint),
             Credential::Resume(text) => self.resume(text),
         }
     }
 
-    fn admit_ticket(&self, text: &str) -> Result<Admitted, RefusalCode> {
+    fn admit_ticket(&self, text: &str, fingerprint: u64) -> Result<Admitted, RefusalCode> {
         let now_ms = self.clock.now_ms();
         let ticket = self.verify(text, now_ms)?;
+        // Before the ticket is spent: a client that learns this may update and come back.
+        let facts = self.board.facts(ticket.match_id);
+        if facts.is_some_and(|facts| facts.fingerprint != fingerprint) {
+            return Err(RefusalCode::ProtocolMismatch);
+        }
         match self.used.mark(&ticket, now_ms) {
             Use::First => {}
             Use::Repeated => return Err(RefusalCode::TicketUsed),
@@ -222,7 +227,9 @@ fn refusal(claim: SeatClaim) -> RefusalCode {
 /// What a person can do about a refusal.
 pub(super) fn explain(code: RefusalCode) -> &'static str {
     match code {
-        RefusalCode::ProtocolMismatch => "this instance speaks protocol 1, native mode",
+        RefusalCode::ProtocolMismatch => {
+            "update the game: this instance speaks protocol 1, native mode, of another build of it"
+        }
         RefusalCode::TicketMalformed
         | RefusalCode::TicketBadSignature
         | RefusalCode::TicketWrongInstance => "ask the lobby for a new ticket",

@@ -10,6 +10,7 @@ use gameserver_contract::session::SessionState;
 use tokio::sync::Notify;
 
 use super::MatchSpec;
+use crate::games::HostedGame;
 use crate::telemetry;
 
 /// Spectators that one match takes.
@@ -19,6 +20,8 @@ const SPECTATORS_MAX: u32 = 64;
 #[derive(Debug, Default)]
 pub struct Board {
     matches: Mutex<BTreeMap<MatchId, MatchFacts>>,
+    /// Share of its time that each worker works.
+    loads: Mutex<BTreeMap<usize, f32>>,
     draining: AtomicBool,
     changed: Notify,
 }
@@ -28,6 +31,8 @@ pub struct Board {
 pub struct MatchFacts {
     /// Its game.
     pub game: GameDescriptor,
+    /// What its clients must send and understand, as one number.
+    pub fingerprint: u64,
     /// Where it is in its life, in the words of the session.
     pub state: SessionState,
     /// Seats in all.
@@ -84,6 +89,18 @@ impl Board {
         self.changed.notify_one();
     }
 
+    /// Share of its time that the busiest worker works: 1.0 is all of it.
+    #[must_use]
+    pub fn busiest_worker(&self) -> f32 {
+        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        loads.values().copied().fold(0.0, f32::max)
+    }
+
+    pub(super) fn set_load(&self, worker: usize, share: f32) {
+        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        loads.insert(worker, share);
+    }
+
     /// Matches hosted now.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -119,9 +136,10 @@ impl Board {
         (0..workers).min_by_key(|worker| load(*worker)).unwrap_or(0)
     }
 
-    pub(super) fn add(&self, spec: &MatchSpec, game: GameDescriptor, worker: usize) {
+    pub(super) fn add(&self, spec: &MatchSpec, game: &HostedGame, worker: usize) {
         let facts = MatchFacts {
-            game,
+            game: game.descriptor.clone(),
+            fingerprint: game.fingerprint,
             state: SessionState::Filling,
             players_max: spec.settings.players_max,
             seats: BTreeMap::new(),

@@ -117,6 +117,7 @@ impl MatchHost {
                 clock: clock.clone(),
                 results: results.clone(),
                 resume_window: config.resume_window,
+                worker: index,
             };
             let thread = std::thread::Builder::new()
                 .name(format!("match-worker-{index}"))
@@ -170,7 +171,7 @@ impl MatchHost {
             return Err(HostError::Full);
         }
         let worker = self.board.quietest_worker(self.workers.len());
-        self.board.add(&spec, game.descriptor.clone(), worker);
+        self.board.add(&spec, game, worker);
         let id = spec.id;
         let sent = self.send(worker, Command::Start(Box::new(spec)));
         if sent.is_err() {

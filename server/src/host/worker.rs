@@ -16,6 +16,8 @@ use crate::simulation::Entrant;
 
 /// How long a worker without matches waits for a command before it looks again.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
+/// How often a worker tells its load.
+const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a worker can be told.
 #[derive(Debug)]
@@ -40,11 +42,40 @@ pub(super) struct Context {
     pub(super) clock: SharedClock,
     pub(super) results: mpsc::Sender<FinishedMatch>,
     pub(super) resume_window: Duration,
+    /// Which worker this is.
+    pub(super) worker: usize,
+}
+
+/// How much of its time a worker works, told to the board every second.
+#[derive(Debug)]
+struct Load {
+    since: Instant,
+    worked: Duration,
+}
+
+impl Load {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            worked: Duration::ZERO,
+        }
+    }
+
+    fn add(&mut self, worked: Duration, context: &Context) {
+        self.worked += worked;
+        let elapsed = self.since.elapsed();
+        if elapsed >= LOAD_INTERVAL {
+            let share = self.worked.as_secs_f32() / elapsed.as_secs_f32();
+            context.board.set_load(context.worker, share);
+            *self = Self::new();
+        }
+    }
 }
 
 /// Runs until the other end of the inbox is dropped.
 pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
     let mut matches: Vec<RunningMatch> = Vec::new();
+    let mut load = Load::new();
     loop {
         let next_due = matches.iter().map(RunningMatch::due).min();
         let wait = next_due.map_or(IDLE_WAIT, |due| {
@@ -60,8 +91,10 @@ pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
+        let began = Instant::now();
         matches
             .retain_mut(|running| running.due() > Instant::now() || running.step() == Step::GoesOn);
+        load.add(began.elapsed(), &context);
     }
 }
 

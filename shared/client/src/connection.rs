@@ -26,6 +26,8 @@ pub struct GameConnection {
     runtime: Handle,
     /// How to connect; change it before joining.
     pub options: ConnectOptions,
+    /// What this build of the game sends and understands; known once the App is finished.
+    pub(crate) fingerprint: u64,
     offers: Vec<TransportOffer>,
     pending: Option<oneshot::Receiver<Result<Connected, ConnectError>>>,
     state: ConnectionState,
@@ -56,6 +58,7 @@ impl GameConnection {
         Self {
             runtime,
             options: ConnectOptions::default(),
+            fingerprint: 0,
             offers: Vec::new(),
             pending: None,
             state: ConnectionState::Idle,
@@ -90,7 +93,7 @@ impl GameConnection {
     fn open(&mut self, credential: Credential) {
         let (tell, pending) = oneshot::channel();
         let (offers, options) = (self.offers.clone(), self.options.clone());
-        let hello = Hello::new(Mode::Native, credential, BUILD);
+        let hello = Hello::new(Mode::Native, credential, BUILD).with_fingerprint(self.fingerprint);
         self.runtime.spawn(async move {
             let connected = connect(&offers, hello, options).await;
             // Nobody listens any more when the player changed their mind; dropping the

@@ -6,7 +6,7 @@ use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use gameserver_shared::game::Game;
 use gameserver_shared::player::Simulated;
-use gameserver_shared::protocol::{ProtocolPlugin, tick_duration};
+use gameserver_shared::protocol::{ProtocolPlugin, fingerprint, tick_duration};
 use lightyear::prelude::client::{ClientPlugins, InputDelayConfig, InputTimelineConfig};
 use lightyear::prelude::input::native::InputMarker;
 use lightyear::prelude::{Controlled, Predicted, PredictionManager, SyncConfig};
@@ -60,6 +60,11 @@ impl<G: Game> Plugin for ClientPlugin<G> {
         app.add_plugins((ConnectionPlugin, ProbePlugin::<G>::default()));
         app.add_observer(simulate_own_player)
             .add_observer(control_own_player::<G>);
+    }
+
+    fn finish(&self, app: &mut App) {
+        let fingerprint = fingerprint(app.world_mut());
+        app.world_mut().resource_mut::<GameConnection>().fingerprint = fingerprint;
     }
 }
 

@@ -3,7 +3,7 @@
 //! Each is one MessagePack array, small enough to be written by hand in any language:
 //!
 //! ```text
-//! hello   = [0, protocol version, mode, credential kind, credential, build]
+//! hello   = [0, protocol version, mode, credential kind, credential, build, fingerprint]
 //! welcome = [1, connection, player, seat | nil, role, tick rate, snapshot rate,
 //!            resume token, datagram size, game]
 //! refused = [2, code, text]
@@ -32,7 +32,7 @@ use crate::limits::{
 const TAG_HELLO: u8 = 0;
 const TAG_WELCOME: u8 = 1;
 const TAG_REFUSED: u8 = 2;
-const HELLO_FIELDS: u32 = 6;
+const HELLO_FIELDS: u32 = 7;
 const WELCOME_FIELDS: u32 = 10;
 const REFUSED_FIELDS: u32 = 3;
 const PLAYER_LENGTH: usize = 16;
@@ -76,6 +76,9 @@ pub struct Hello {
     pub credential: Credential,
     /// Name and version of the program, for logs; at most [`BUILD_LENGTH_MAX`] bytes.
     pub build: String,
+    /// What the client's game sends and replicates, as one number: a native client of another
+    /// build of the game has another one and is refused. 0 in thin mode.
+    pub fingerprint: u64,
 }
 
 /// The answer to an accepted Hello.
@@ -190,6 +193,16 @@ impl Hello {
             mode,
             credential,
             build: build.into(),
+            fingerprint: 0,
+        }
+    }
+
+    /// The same with the fingerprint of the client's game.
+    #[must_use]
+    pub fn with_fingerprint(self, fingerprint: u64) -> Self {
+        Self {
+            fingerprint,
+            ..self
         }
     }
 
@@ -216,6 +229,7 @@ impl Hello {
             }
         }
         frame.text("build", &self.build, BUILD_LENGTH_MAX)?;
+        frame.uint(self.fingerprint);
         frame.finish()
     }
 
@@ -251,12 +265,14 @@ impl Hello {
             }
         };
         let build = frame.text("build", BUILD_LENGTH_MAX)?;
+        let fingerprint = frame.uint("fingerprint")?;
         frame.finish()?;
         Ok(Self {
             protocol_version,
             mode,
             credential,
             build,
+            fingerprint,
         })
     }
 }

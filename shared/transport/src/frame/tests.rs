@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn hello() -> Hello {
-    Hello::new(Mode::Thin, Credential::Ticket("abc".to_owned()), "b1")
+    Hello::new(Mode::Thin, Credential::Ticket("abc".to_owned()), "b1").with_fingerprint(0x1234)
 }
 
 fn welcome() -> Welcome {
@@ -24,7 +24,7 @@ fn welcome() -> Welcome {
 
 #[test]
 fn a_hello_has_exactly_these_bytes() {
-    let expected = b"\x96\x00\x01\x01\x00\xa3abc\xa2b1";
+    let expected = b"\x97\x00\x01\x01\x00\xa3abc\xa2b1\xcd\x12\x34";
     assert_eq!(hello().encode().unwrap(), expected);
 }
 
@@ -47,7 +47,7 @@ fn a_refusal_has_exactly_these_bytes() {
 
 #[test]
 fn integers_may_be_wider_than_needed() {
-    let wide = b"\x96\xcc\x00\xcd\x00\x01\xce\x00\x00\x00\x01\x00\xd9\x03abc\xa2b1";
+    let wide = b"\x97\xcc\x00\xcd\x00\x01\xce\x00\x00\x00\x01\x00\xd9\x03abc\xa2b1\xcf\x00\x00\x00\x00\x00\x00\x12\x34";
     assert_eq!(Hello::decode(wide), Ok(hello()));
 }
 
@@ -71,15 +71,15 @@ fn a_byte_after_the_frame_is_an_error() {
 fn unknown_numbers_are_errors() {
     let unknown = |field| Err(FrameError::Unknown { field });
     assert_eq!(
-        Hello::decode(b"\x96\x03\x01\x01\x00\xa0\xa0"),
+        Hello::decode(b"\x97\x03\x01\x01\x00\xa0\xa0\x00"),
         unknown("tag")
     );
     assert_eq!(
-        Hello::decode(b"\x96\x00\x01\x02\x00\xa0\xa0"),
+        Hello::decode(b"\x97\x00\x01\x02\x00\xa0\xa0\x00"),
         unknown("mode")
     );
     assert_eq!(
-        Hello::decode(b"\x96\x00\x01\x01\x02\xa0\xa0"),
+        Hello::decode(b"\x97\x00\x01\x01\x02\xa0\xa0\x00"),
         unknown("credential kind")
     );
     let answer = Answer::decode(b"\x93\x02\x63\xa0");
@@ -97,14 +97,14 @@ fn texts_over_their_limits_are_errors_both_ways() {
         length_max: BUILD_LENGTH_MAX,
     };
     assert_eq!(long.encode(), Err(too_long));
-    let mut bytes = b"\x96\x00\x01\x01\x00\xa0\xd9\x41".to_vec();
+    let mut bytes = b"\x97\x00\x01\x01\x00\xa0\xd9\x41".to_vec();
     bytes.extend_from_slice(&[b'b'; BUILD_LENGTH_MAX + 1]);
     assert_eq!(Hello::decode(&bytes), Err(too_long));
 }
 
 #[test]
 fn a_length_that_promises_gigabytes_costs_nothing() {
-    let lying = b"\x96\x00\x01\x01\x00\xdb\xff\xff\xff\xff";
+    let lying = b"\x97\x00\x01\x01\x00\xdb\xff\xff\xff\xff";
     assert_eq!(
         Hello::decode(lying),
         Err(FrameError::Malformed {
