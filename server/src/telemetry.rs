@@ -33,6 +33,10 @@ pub fn describe() {
     );
     describe_counter!("gs_ticket_rejected_total", "arrivals refused by reason");
     describe_counter!(
+        "gs_arrivals_ended_total",
+        "connections that ended before they were let in, by reason"
+    );
+    describe_counter!(
         "gs_system_errors_total",
         "errors returned by systems and observers"
     );
@@ -106,6 +110,10 @@ pub(crate) fn input_late() {
 
 pub(crate) fn arrival_refused(reason: &'static str) {
     counter!("gs_ticket_rejected_total", "reason" => reason).increment(1);
+}
+
+pub(crate) fn arrivals_ended(reason: &'static str, count: u64) {
+    counter!("gs_arrivals_ended_total", "reason" => reason).increment(count);
 }
 
 pub(crate) fn match_panicked() {

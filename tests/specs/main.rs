@@ -1,5 +1,9 @@
 //! Specs of the whole system: each file tells what one part promises.
 
+mod admission;
 mod docker;
+mod hostile;
+mod inputs;
+mod isolation;
 mod play;
 mod repo;

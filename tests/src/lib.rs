@@ -1,3 +1,17 @@
 //! What the specs stand on: a stage with one instance and no lobby, and a cluster with everything.
+//!
+//! Reading order: [`patience`] (how to wait), [`counters`] (what the instance counted), [`stage`],
+//! then those who play on it: [`witness`] (honest), [`raw_player`] with [`dialect`] (says any
+//! bytes), [`cheater`] (a modified client), [`stranger`] (speaks no protocol of ours), [`cable`] (a
+//! link that can be cut), and [`fragile`], a game that breaks on purpose.
 
+pub mod cable;
+pub mod cheater;
+pub mod counters;
+pub mod dialect;
+pub mod fragile;
+pub mod patience;
+pub mod raw_player;
 pub mod stage;
+pub mod stranger;
+pub mod witness;

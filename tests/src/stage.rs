@@ -14,13 +14,22 @@ use gameserver_contract::session::{JoinAnswer, Role, TransportKind, TransportOff
 use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION, TicketSigner, TicketVerifier};
 use gameserver_server::Games;
 use gameserver_server::gateway::{self, Admission};
-use gameserver_server::host::{FinishedMatch, HostConfig, MatchHost, MatchSpec};
+use gameserver_server::host::{FinishedMatch, HostConfig, MatchFacts, MatchHost, MatchSpec};
 use gameserver_shared::flow::MatchSettings;
 use gameserver_transport::certificate::ServerCertificate;
 use gameserver_transport::listener::{Listener, ListenerConfig};
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
+
+use crate::patience::eventually;
+
+/// The turn of the specs that measure or count: both belong to the process.
+static TURN: Mutex<()> = Mutex::const_new(());
+type Turn = MutexGuard<'static, ()>;
+
+/// How long a seat is held on a stage unless a spec says otherwise: longer than any spec takes.
+const RESUME_WINDOW: Duration = Duration::from_secs(30);
 
 /// A running instance and the key that its tickets are signed with.
 #[derive(Debug)]
@@ -37,6 +46,8 @@ pub struct Stage {
     epoch: InstanceEpoch,
     /// Stops the gateway when the stage is dropped.
     _gateway: DropGuard,
+    /// Last, so that the next spec begins when this stage is gone.
+    _turn: Option<Turn>,
 }
 
 impl Stage {
@@ -47,9 +58,23 @@ impl Stage {
     /// When the machine has no free port or no thread.
     #[must_use]
     pub fn open(games: Games, workers: usize) -> Self {
+        Self::build(games, workers, RESUME_WINDOW, None)
+    }
+
+    /// The same with one worker, while no other spec has a stage of this kind. A spec has one.
+    pub async fn alone(games: Games) -> Self {
+        Self::alone_holding_seats_for(RESUME_WINDOW, games).await
+    }
+
+    /// The same, and seats are held for so long.
+    pub async fn alone_holding_seats_for(resume_window: Duration, games: Games) -> Self {
+        let turn = TURN.lock().await;
+        Self::build(games, 1, resume_window, Some(turn))
+    }
+
+    fn build(games: Games, workers: usize, resume_window: Duration, turn: Option<Turn>) -> Self {
         let clock: SharedClock = Arc::new(SystemClock);
         let entropy: SharedEntropy = SeededEntropy::new(7);
-        let resume_window = Duration::from_secs(30);
         let config = HostConfig {
             workers,
             matches_max: 64,
@@ -91,6 +116,7 @@ impl Stage {
             instance,
             epoch,
             _gateway: stop.drop_guard(),
+            _turn: turn,
         }
     }
 
@@ -101,13 +127,29 @@ impl Stage {
     /// When the instance refuses.
     #[must_use]
     pub fn start_match(&self, game: &str, players_min: u16, players_max: u16) -> MatchId {
+        self.start_match_in_mode(game, "ffa", players_min, players_max)
+    }
+
+    /// The same in another mode.
+    ///
+    /// # Panics
+    ///
+    /// When the instance refuses.
+    #[must_use]
+    pub fn start_match_in_mode(
+        &self,
+        game: &str,
+        mode: &str,
+        players_min: u16,
+        players_max: u16,
+    ) -> MatchId {
         let id = MatchId::generate(&SystemClock, &*self.entropy);
         let spec = MatchSpec {
             id,
             session: SessionId(Uuid::from_u128(1)),
             game: GameId::new(game).expect("a game's name"),
             settings: MatchSettings {
-                mode: "ffa".to_owned(),
+                mode: mode.to_owned(),
                 players_min,
                 players_max,
                 tick_rate_hz: 60,
@@ -142,6 +184,12 @@ impl Stage {
     /// What a join would answer for this ticket.
     #[must_use]
     pub fn join_answer(&self, ticket: &JoinTicket) -> JoinAnswer {
+        self.join_answer_signed_by(&self.signer, ticket)
+    }
+
+    /// The same, signed by somebody else.
+    #[must_use]
+    pub fn join_answer_signed_by(&self, signer: &TicketSigner, ticket: &JoinTicket) -> JoinAnswer {
         let offer = |kind, scheme: &str, certificate_sha256| TransportOffer {
             kind,
             url: format!("{scheme}://{}", self.address),
@@ -149,7 +197,7 @@ impl Stage {
         };
         let pin = Some(self.certificate_sha256.clone());
         JoinAnswer {
-            ticket: self.signer.sign(ticket),
+            ticket: signer.sign(ticket),
             seat: ticket.seat,
             role: ticket.role,
             transports: vec![
@@ -163,7 +211,34 @@ impl Stage {
     /// Seats a new player in this seat.
     #[must_use]
     pub fn join(&self, match_id: MatchId, seat: u16) -> JoinAnswer {
-        let player = PlayerId::generate(&SystemClock, &*self.entropy);
-        self.join_answer(&self.ticket(match_id, player, seat))
+        self.join_answer(&self.ticket(match_id, self.new_player(), seat))
+    }
+
+    /// Where the instance listens, for UDP and for TCP.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Somebody who was never here.
+    #[must_use]
+    pub fn new_player(&self) -> PlayerId {
+        PlayerId::generate(&SystemClock, &*self.entropy)
+    }
+
+    /// What the board shows of a match.
+    ///
+    /// # Panics
+    ///
+    /// When the match was never hosted.
+    #[must_use]
+    pub fn facts(&self, match_id: MatchId) -> MatchFacts {
+        let facts = self.host.board().facts(match_id);
+        facts.expect("the board keeps a match until it is removed")
+    }
+
+    /// Waits until the board shows that a match has come so far.
+    pub async fn shows(&self, match_id: MatchId, what: &str, is_so: impl Fn(&MatchFacts) -> bool) {
+        eventually(what, || is_so(&self.facts(match_id))).await;
     }
 }

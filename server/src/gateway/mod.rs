@@ -4,10 +4,12 @@
 //! It knows nothing of the simulation; nothing of a client reaches a match before it is welcomed.
 
 mod admission;
+mod door;
 mod resume_token;
 mod tickets;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gameserver_contract::session::{Role, TransportKind};
 use gameserver_transport::close::CloseCode;
@@ -18,10 +20,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use admission::Admission;
 use admission::Admitted;
+use door::DoorCounts;
 
 use crate::host::MatchHost;
 use crate::simulation::Entrant;
 use crate::telemetry;
+
+/// How often the listener's counters are shown in the metrics.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Takes arrivals until it is told to stop, then closes the door.
 pub async fn run(
@@ -30,9 +36,15 @@ pub async fn run(
     host: Arc<MatchHost>,
     stop: CancellationToken,
 ) {
+    let mut counts = DoorCounts::new(listener.events());
+    let mut publish = tokio::time::interval(PUBLISH_INTERVAL);
     loop {
         let arrival = tokio::select! {
             () = stop.cancelled() => break,
+            _ = publish.tick() => {
+                counts.publish();
+                continue;
+            }
             arrival = listener.accept() => arrival,
         };
         let Some(arrival) = arrival else { break };
@@ -95,7 +107,7 @@ async fn watch(connection: Connection, role: Role, kind: TransportKind) {
 }
 
 async fn watch_until_closed(connection: &Connection) -> gameserver_transport::close::CloseReason {
-    let mut interval = tokio::time::interval(std::time::Duration::from_secs(1));
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
     let mut counted = connection.stats();
     loop {
         let closed = tokio::select! {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::ids::{MatchId, PlayerId};
+use gameserver_transport::close::CloseCode;
 use tokio::sync::mpsc;
 
 use super::running_match::{RunningMatch, Step};
@@ -100,10 +101,16 @@ pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
 fn obey(matches: &mut Vec<RunningMatch>, command: Command, context: &Context) {
     match command {
         Command::Start(spec) => matches.extend(RunningMatch::start(*spec, context)),
-        // A match that is over by now has nobody left to tell.
         Command::Tell(id, told) => {
-            if let Some(running) = matches.iter_mut().find(|running| running.id() == id) {
-                running.obey(told);
+            match (matches.iter_mut().find(|running| running.id() == id), told) {
+                (Some(running), told) => running.obey(told),
+                // Welcomed when the match was still there: nobody else would tell them.
+                (None, Told::Enter(entrant)) => {
+                    entrant
+                        .connection
+                        .close(CloseCode::MatchOver, "the match is over");
+                }
+                (None, Told::Kick(..) | Told::Stop) => {}
             }
         }
     }

@@ -265,7 +265,7 @@ struct ReliableWindow {
 impl ReliableWindow {
     fn accept(&mut self, id: u16) -> Result<(), Violation> {
         let ahead = id.wrapping_sub(self.next);
-        if ahead >= u16::MAX / 2 {
+        if ahead > i16::MAX.cast_unsigned() {
             // Received before and sent again: lightyear ignores it.
             return Ok(());
         }
@@ -392,6 +392,8 @@ mod tests {
         assert_eq!(accept(1), Ok(()));
         assert_eq!(accept(255), Ok(()));
         assert_eq!(accept(256), Err(Violation::ReliableGap));
+        assert_eq!(accept(32_767), Err(Violation::ReliableGap), "the last new");
+        assert_eq!(accept(32_768), Ok(()), "the first old");
         assert_eq!(accept(0), Ok(()));
         assert_eq!(accept(257), Ok(()), "the gap closed up to 2");
         assert_eq!(accept(0), Ok(()), "a repetition is harmless");

@@ -1,0 +1,137 @@
+//! A game that breaks on purpose, in the way that its mode says: for specs about what one match
+//! may do to the others.
+
+use bevy_app::prelude::*;
+use bevy_ecs::entity::MapEntities;
+use bevy_ecs::error::BevyError;
+use bevy_ecs::prelude::*;
+use bevy_reflect::Reflect;
+use gameserver_contract::ids::GameId;
+use gameserver_shared::bot::BotTally;
+use gameserver_shared::player::Roster;
+use gameserver_shared::prelude::*;
+use lightyear::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// The game's name.
+pub const FRAGILE: &str = "fragile";
+/// A mode in which nothing breaks.
+pub const SOUND: &str = "sound";
+/// A mode whose rules panic in the tick in which the last seat is taken.
+pub const PANICS: &str = "panics";
+/// A mode that cannot even be built.
+pub const PANICS_WHEN_BUILT: &str = "panics-when-built";
+/// A mode with a system that fails in every tick.
+pub const FAILS: &str = "fails";
+
+/// The game.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Fragile;
+
+/// A player walks by this much in a tick.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Reflect, MapEntities,
+)]
+pub struct Step(pub i8);
+
+impl PlayerInput for Step {
+    fn check(&self) -> Result<(), InputRefusal> {
+        Ok(())
+    }
+}
+
+/// Where a player is.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Spot(pub i32);
+
+impl PredictedState for Spot {
+    fn moved_by_server(_: &Self, _: &Self) -> bool {
+        false
+    }
+}
+
+impl Game for Fragile {
+    type Input = Step;
+    type Motion = Spot;
+
+    fn descriptor() -> GameDescriptor {
+        let mode = |id: &str| GameMode {
+            id: id.to_owned(),
+            players_min: 1,
+            players_default: 16,
+            players_max: 16,
+        };
+        GameDescriptor {
+            id: GameId::new(FRAGILE).expect("a game's name"),
+            name: "Fragile".to_owned(),
+            tick_rate_hz: 60,
+            snapshot_rate_hz: 20,
+            netcode: NetcodeModel::StateReplication,
+            modes: [SOUND, PANICS, PANICS_WHEN_BUILT, FAILS].map(mode).into(),
+        }
+    }
+
+    fn add_simulation(app: &mut App) {
+        app.add_systems(FixedUpdate, walk.in_set(TickSystems::Simulate));
+    }
+
+    fn add_rules(app: &mut App) {
+        let mode = app.world().resource::<MatchSettings>().mode.clone();
+        assert!(mode != PANICS_WHEN_BUILT, "broken on purpose");
+        app.add_systems(FixedUpdate, seat_players.in_set(TickSystems::ApplyRules));
+        if mode == PANICS {
+            app.add_systems(FixedUpdate, panic_when_full.in_set(TickSystems::ApplyRules));
+        }
+        if mode == FAILS {
+            app.add_systems(FixedUpdate, fail.in_set(TickSystems::ApplyRules));
+        }
+    }
+
+    fn add_replication(app: &mut App) {
+        app.component::<Spot>().replicate().predict();
+    }
+}
+
+impl BotPolicy for Fragile {
+    fn decide(_: &mut World, _: Entity, rng: &mut MatchRng) -> Step {
+        Step(if rng.below(2) == 0 { 1 } else { -1 })
+    }
+
+    fn tally(_: &mut World, _: Entity) -> BotTally {
+        BotTally::default()
+    }
+}
+
+fn walk(mut spots: Query<(&mut Spot, &PlayerAction<Step>), With<Simulated>>) {
+    for (mut spot, step) in &mut spots {
+        spot.0 += i32::from(step.0.0);
+    }
+}
+
+fn seat_players(
+    mut commands: Commands,
+    mut joined: MessageReader<PlayerJoined>,
+    mut left: MessageReader<PlayerLeft>,
+    avatars: Query<(Entity, &Avatar)>,
+) {
+    for new in joined.read() {
+        commands.spawn((Avatar { seat: new.seat }, Spot::default()));
+    }
+    for gone in left.read() {
+        for (entity, _) in avatars
+            .iter()
+            .filter(|(_, avatar)| avatar.seat == gone.seat)
+        {
+            commands.entity(entity).despawn();
+        }
+    }
+}
+
+fn panic_when_full(roster: Res<Roster>, settings: Res<MatchSettings>) {
+    let full = roster.seats.len() == usize::from(settings.players_max);
+    assert!(!full, "broken on purpose");
+}
+
+fn fail() -> Result<(), BevyError> {
+    Err(BevyError::from("broken on purpose"))
+}
