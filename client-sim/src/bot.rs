@@ -81,6 +81,7 @@ pub(crate) struct Bot<G: BotPolicy> {
     app: App,
     snapshot: BotSnapshot,
     playing_since: Option<Instant>,
+    ended_at: Option<Instant>,
     game: std::marker::PhantomData<G>,
 }
 
@@ -116,6 +117,7 @@ impl<G: BotPolicy> Bot<G> {
             app,
             snapshot,
             playing_since: None,
+            ended_at: None,
             game: std::marker::PhantomData,
         }
     }
@@ -130,11 +132,18 @@ impl<G: BotPolicy> Bot<G> {
             self.playing_since = Some(Instant::now());
             *self.app.world_mut().resource_mut::<FrameCounts>() = FrameCounts::default();
         }
-        self.snapshot.end = self.end();
+        if let Some(end) = self.end() {
+            self.end_as(end);
+        }
         self.snapshot.end.is_none()
     }
 
-    fn end(&mut self) -> Option<BotEnd> {
+    fn end_as(&mut self, end: BotEnd) {
+        self.snapshot.end = Some(end);
+        self.ended_at = Some(Instant::now());
+    }
+
+    fn end(&self) -> Option<BotEnd> {
         match self.app.world().resource::<GameConnection>().state() {
             ConnectionState::Idle | ConnectionState::Connecting | ConnectionState::Open { .. } => {
                 None
@@ -155,7 +164,7 @@ impl<G: BotPolicy> Bot<G> {
                 .world_mut()
                 .resource_mut::<GameConnection>()
                 .leave();
-            self.snapshot.end = Some(BotEnd::TimeUp);
+            self.end_as(BotEnd::TimeUp);
         }
     }
 
@@ -175,8 +184,9 @@ impl<G: BotPolicy> Bot<G> {
         snapshot.prediction = *world.resource::<PredictionTally>();
         let counts = world.resource::<FrameCounts>();
         (snapshot.ticks, snapshot.snapshots) = (counts.ticks, counts.snapshots);
-        if let Some(since) = self.playing_since.filter(|_| snapshot.end.is_none()) {
-            snapshot.seconds = since.elapsed().as_secs_f64();
+        if let Some(since) = self.playing_since {
+            let until = self.ended_at.unwrap_or_else(Instant::now);
+            snapshot.seconds = until.duration_since(since).as_secs_f64();
         }
         if let Some(own) = own_avatar::<G>(world) {
             snapshot.inputs_late = world.get::<InputLateness>(own).map_or(0, |late| late.ticks);
