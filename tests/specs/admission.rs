@@ -53,7 +53,7 @@ impl Door {
     }
 
     async fn join(&self) -> RawPlayer {
-        RawPlayer::join(&self.good_answer(), Quic).await
+        RawPlayer::join(&self.stage, &self.good_answer(), Quic).await
     }
 
     async fn assert_refused(&self, answer: &JoinAnswer, code: RefusalCode) {
@@ -68,11 +68,7 @@ impl Door {
         answer: &JoinAnswer,
         code: RefusalCode,
     ) {
-        let hello = Hello::new(
-            Mode::Native,
-            Credential::Ticket(answer.ticket.clone()),
-            "specs",
-        );
+        let hello = self.stage.hello(Credential::Ticket(answer.ticket.clone()));
         self.assert_hello_refused(kind, answer, hello, code).await;
     }
 
@@ -96,7 +92,7 @@ impl Door {
 
     async fn resume(&self, token: &str) -> Result<RawPlayer, RefusalCode> {
         let offers = self.good_answer().transports;
-        let resumed = RawPlayer::resume(&offers, token, WebSocket).await;
+        let resumed = RawPlayer::resume(&self.stage, &offers, token, WebSocket).await;
         match resumed {
             Ok(player) => Ok(player),
             refused @ Err(_) => Err(refusal(refused)),
@@ -171,7 +167,7 @@ async fn a_ticket_for_another_instance_or_an_earlier_run_is_refused() {
 async fn a_ticket_is_good_for_one_join_only() {
     let door = Door::open().await;
     let answer = door.good_answer();
-    let first = RawPlayer::join(&answer, Quic).await;
+    let first = RawPlayer::join(&door.stage, &answer, Quic).await;
     door.assert_refused(&answer, RefusalCode::TicketUsed).await;
     assert_eq!(first.connection.closed(), None);
 }
@@ -233,7 +229,19 @@ async fn a_client_of_another_mode_is_refused_and_may_keep_its_ticket() {
     let hello = Hello::new(Mode::Thin, credential, "specs");
     door.assert_hello_refused(Quic, &answer, hello, RefusalCode::ProtocolMismatch)
         .await;
-    RawPlayer::join(&answer, Quic).await;
+    RawPlayer::join(&door.stage, &answer, Quic).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_client_of_another_build_is_refused_and_may_keep_its_ticket() {
+    let door = Door::open().await;
+    let answer = door.good_answer();
+    let hello = door.stage.hello(Credential::Ticket(answer.ticket.clone()));
+    let other = hello.fingerprint ^ 1;
+    let hello = hello.with_fingerprint(other);
+    door.assert_hello_refused(Quic, &answer, hello, RefusalCode::ProtocolMismatch)
+        .await;
+    RawPlayer::join(&door.stage, &answer, Quic).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -251,7 +259,7 @@ async fn a_broken_connection_gets_its_seat_back_with_the_resume_token() {
     let door = Door::open().await;
     let mut answer = door.good_answer();
     let cable = Cable::plug_in(&mut answer).await;
-    let before = RawPlayer::join(&answer, WebSocket).await;
+    let before = RawPlayer::join(&door.stage, &answer, WebSocket).await;
     before.receive().await;
     cable.pull();
     assert_eq!(before.closed().await.code, CloseCode::Lost);
@@ -347,14 +355,14 @@ async fn a_kicked_player_is_told_and_loses_the_seat() {
         door.resume(&kicked.welcome.resume_token).await.err(),
         Some(RefusalCode::ResumeUnknown)
     );
-    RawPlayer::join(&door.stage.join(door.match_id, 0), Quic).await;
+    RawPlayer::join(&door.stage, &door.stage.join(door.match_id, 0), Quic).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_player_who_leaves_frees_the_seat_at_once() {
     let door = Door::open().await;
     for kind in [Quic, WebSocket] {
-        let leaving = RawPlayer::join(&door.good_answer(), kind).await;
+        let leaving = RawPlayer::join(&door.stage, &door.good_answer(), kind).await;
         leaving.receive().await;
         leaving.connection.close(CloseCode::Consented, "");
         door.sees_first_seat_free().await;

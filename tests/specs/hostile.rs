@@ -49,7 +49,7 @@ impl Scene {
     }
 
     async fn enter_evil_player(&self, kind: TransportKind) -> RawPlayer {
-        RawPlayer::join(&self.stage.join(self.match_id, 1), kind).await
+        RawPlayer::join(&self.stage, &self.stage.join(self.match_id, 1), kind).await
     }
 
     async fn see_the_match_go_on(self) {
@@ -315,7 +315,7 @@ async fn a_websocket_player_who_sends_other_frames_is_closed() {
     let oversized = Message::binary(vec![0; 17 * 1024]);
     for message in [Message::text("no packet"), oversized] {
         let answer = scene.stage.join(scene.match_id, 1);
-        let mut stranger = BareWebSocket::join(scene.stage.address(), &answer).await;
+        let mut stranger = BareWebSocket::join(&scene.stage, &answer).await;
         stranger.send(message).await;
         let end = stranger.closed().await;
         assert!(

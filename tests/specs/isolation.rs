@@ -42,7 +42,7 @@ async fn fill(stage: &Stage, match_id: MatchId) -> Vec<RawPlayer> {
     let mut players = Vec::new();
     for seat in 0..PLAYERS {
         let answer = stage.join(match_id, seat);
-        players.push(RawPlayer::join(&answer, Quic).await);
+        players.push(RawPlayer::join(stage, &answer, Quic).await);
     }
     players
 }

@@ -7,9 +7,10 @@ use gameserver_contract::session::{JoinAnswer, TransportKind, TransportOffer};
 use gameserver_transport::close::{CloseReason, RefusalCode};
 use gameserver_transport::connect::{ConnectError, ConnectOptions, Connected, connect};
 use gameserver_transport::connection::Connection;
-use gameserver_transport::frame::{Credential, Hello, Mode, Welcome};
+use gameserver_transport::frame::{Credential, Hello, Welcome};
 
 use crate::patience::{eventually, within};
+use crate::stage::Stage;
 
 /// Packets sent at once before the carrier is waited for: fewer than its queue holds, so that
 /// they are lost in the instance if at all.
@@ -33,19 +34,10 @@ impl RawPlayer {
     /// # Panics
     ///
     /// When the instance does not let them in.
-    pub async fn join(answer: &JoinAnswer, kind: TransportKind) -> Self {
-        let joined = Self::try_join(answer, kind).await;
+    pub async fn join(stage: &Stage, answer: &JoinAnswer, kind: TransportKind) -> Self {
+        let hello = stage.hello(Credential::Ticket(answer.ticket.clone()));
+        let joined = Self::say_hello(&answer.transports, hello, kind).await;
         joined.expect("the instance lets them in")
-    }
-
-    /// Joins, or says why not.
-    ///
-    /// # Errors
-    ///
-    /// Why not.
-    pub async fn try_join(answer: &JoinAnswer, kind: TransportKind) -> Result<Self, ConnectError> {
-        let hello = native(Credential::Ticket(answer.ticket.clone()));
-        Self::say_hello(&answer.transports, hello, kind).await
     }
 
     /// Takes a seat again, or says why not.
@@ -54,11 +46,12 @@ impl RawPlayer {
     ///
     /// Why not.
     pub async fn resume(
+        stage: &Stage,
         offers: &[TransportOffer],
         token: &str,
         kind: TransportKind,
     ) -> Result<Self, ConnectError> {
-        let hello = native(Credential::Resume(token.to_owned()));
+        let hello = stage.hello(Credential::Resume(token.to_owned()));
         Self::say_hello(offers, hello, kind).await
     }
 
@@ -156,10 +149,6 @@ impl RawPlayer {
         let listen = async { while self.connection.receive().await.is_some() {} };
         tokio::time::timeout(duration, listen).await.is_err()
     }
-}
-
-fn native(credential: Credential) -> Hello {
-    Hello::new(Mode::Native, credential, "gameserver-tests")
 }
 
 /// The typed reason of a refused join.

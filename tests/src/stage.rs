@@ -17,6 +17,7 @@ use gameserver_server::gateway::{self, Admission};
 use gameserver_server::host::{FinishedMatch, HostConfig, MatchFacts, MatchHost, MatchSpec};
 use gameserver_shared::flow::MatchSettings;
 use gameserver_transport::certificate::ServerCertificate;
+use gameserver_transport::frame::{Credential, Hello, Mode};
 use gameserver_transport::listener::{Listener, ListenerConfig};
 use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -212,6 +213,19 @@ impl Stage {
     #[must_use]
     pub fn join(&self, match_id: MatchId, seat: u16) -> JoinAnswer {
         self.join_answer(&self.ticket(match_id, self.new_player(), seat))
+    }
+
+    /// The Hello of an up-to-date client of the stage's only game.
+    ///
+    /// # Panics
+    ///
+    /// When the stage has no game.
+    #[must_use]
+    pub fn hello(&self, credential: Credential) -> Hello {
+        let games = self.host.games();
+        let descriptor = games.descriptors().next().expect("a stage has a game");
+        let game = games.get(&descriptor.id).expect("it was just named");
+        Hello::new(Mode::Native, credential, "gameserver-tests").with_fingerprint(game.fingerprint)
     }
 
     /// Where the instance listens, for UDP and for TCP.

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use futures_util::{SinkExt as _, StreamExt as _};
 use gameserver_contract::session::JoinAnswer;
 use gameserver_transport::close::CloseCode;
-use gameserver_transport::frame::{Answer, Credential, Hello, Mode};
+use gameserver_transport::frame::{Answer, Credential};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::patience::within;
+use crate::stage::Stage;
 
 /// Sends datagrams to an instance's UDP port.
 ///
@@ -51,10 +52,10 @@ impl BareWebSocket {
     /// # Panics
     ///
     /// When the instance does not let them in.
-    pub async fn join(address: SocketAddr, answer: &JoinAnswer) -> Self {
-        let mut bare = Self::connect(address).await;
+    pub async fn join(stage: &Stage, answer: &JoinAnswer) -> Self {
+        let mut bare = Self::connect(stage.address()).await;
         let credential = Credential::Ticket(answer.ticket.clone());
-        let hello = Hello::new(Mode::Native, credential, "stranger").encode();
+        let hello = stage.hello(credential).encode();
         let hello = Message::binary(hello.expect("a short Hello"));
         bare.send(hello).await;
         let welcome = bare.answer().await;

@@ -6,8 +6,8 @@
 //! kinds of things: one greeting, acknowledgements of replicated state, pings with their pongs,
 //! and inputs. Everything else stops here.
 //!
-//! Layout of a packet (`lightyear_transport` 0.30.1): a 13-byte header whose first byte is the type,
-//! then batches of `channel (varint), count (u8), count × message`, a message being
+//! Layout of a packet (`lightyear_transport` 0.30.1): a header of 13 bytes, the first of them the
+//! type, then batches of `channel (varint), count (u8), count × message`, a message being
 //! `has id (u8), id (u16, big-endian, when there is one), length (varint), bytes`. On channels
 //! that carry typed messages the bytes begin with the message's number (varint). Varints are
 //! QUIC's (RFC 9000 §16).
