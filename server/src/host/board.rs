@@ -63,7 +63,7 @@ pub enum SeatClaim {
     MatchUnknown,
     /// The seat is beyond the match's last one, or there are too many spectators.
     Full,
-    /// Another player has it.
+    /// Another player has it, or this player has another one.
     Taken,
 }
 
@@ -195,10 +195,11 @@ impl Board {
             if seat.0 >= facts.players_max {
                 return Err(SeatClaim::Full);
             }
+            // Somebody else on this seat, or this player on another one.
             let taken = facts
                 .seats
-                .get(&seat)
-                .is_some_and(|other| other.player != holder.player);
+                .iter()
+                .any(|(at, other)| (*at == seat) != (other.player == holder.player));
             if taken {
                 return Err(SeatClaim::Taken);
             }

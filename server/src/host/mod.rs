@@ -184,9 +184,17 @@ impl MatchHost {
     ///
     /// # Errors
     ///
-    /// The worker is overloaded; the connection is dropped.
+    /// The worker is overloaded; the claim is given back and the connection is dropped.
     pub fn enter(&self, id: MatchId, entrant: Entrant) -> Result<bool, HostError> {
-        self.tell(id, Told::Enter(Box::new(entrant)))
+        let seat = entrant.seat;
+        let told = self.tell(id, Told::Enter(Box::new(entrant)));
+        if told.is_err() {
+            match seat {
+                Some(seat) => self.board.free_seat(id, seat),
+                None => self.board.spectator_gone(id),
+            }
+        }
+        told
     }
 
     /// Removes a player from a match. False when the match is not hosted here.
