@@ -9,8 +9,9 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::error::CliError;
 use crate::settings::LogFormat;
 
-/// What is logged when `RUST_LOG` says nothing. lightyear logs every late packet of every client
-/// as an error; these things are counted in metrics instead.
+/// What is logged when `RUST_LOG` does not say otherwise. lightyear logs every late packet of every
+/// client as an error; these things are counted in metrics instead. Name one of its crates in
+/// `RUST_LOG` to hear it.
 const DEFAULT_FILTER: &str = "info,lightyear_debug=off,lightyear_connection=off,\
     lightyear_inputs=off,lightyear_messages=off,lightyear_replication=off,lightyear_sync=off,\
     lightyear_transport=off,lightyear_prediction=off,lightyear_interpolation=off,\
@@ -18,8 +19,9 @@ const DEFAULT_FILTER: &str = "info,lightyear_debug=off,lightyear_connection=off,
 
 /// Begins to log. Call it once.
 pub(crate) fn start(format: LogFormat) -> Result<(), CliError> {
-    let filter = std::env::var("RUST_LOG").unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
-    let filter = EnvFilter::try_new(filter).map_err(|error| CliError::Logging(Box::new(error)))?;
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = EnvFilter::try_new(filter_text(&wanted))
+        .map_err(|error| CliError::Logging(Box::new(error)))?;
     let as_text = match format {
         LogFormat::Text => true,
         LogFormat::Json => false,
@@ -36,4 +38,30 @@ pub(crate) fn start(format: LogFormat) -> Result<(), CliError> {
             .try_init()
     };
     started.map_err(|error| CliError::Logging(Box::new(error)))
+}
+
+/// Later directives win over earlier ones for the same target.
+fn filter_text(wanted: &str) -> String {
+    if wanted.is_empty() {
+        DEFAULT_FILTER.to_owned()
+    } else {
+        format!("{DEFAULT_FILTER},{wanted}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_filter_that_people_write_is_understood() {
+        for wanted in [
+            "",
+            "debug",
+            "warn,gameserver_server=debug",
+            "lightyear_sync=trace",
+        ] {
+            assert!(EnvFilter::try_new(filter_text(wanted)).is_ok(), "{wanted}");
+        }
+    }
 }

@@ -110,7 +110,7 @@ async fn a_match_that_panics_costs_its_neighbour_no_tick() {
         let ticks_left_out = Counter::watch("gs_tick_overruns_total");
         let sound = start(&stage, SOUND);
         let began = Instant::now();
-        let witnesses = Witnesses::play::<Fragile>(&stage, sound, 0..4).await;
+        let witnesses = Witnesses::play::<Fragile>(&stage, sound, 0..PLAYERS).await;
         let broken = start(&stage, PANICS);
         for player in fill(&stage, broken).await {
             player.closed().await;

@@ -168,7 +168,7 @@ fn greeting(
   data       {}
 
   Watch bots play over real sockets, in another terminal:
-      gameserver bots --players 8 --seconds 30 --api http://{http}
+      {} bots --players 8 --seconds 30 --api http://{http}
   Log in, list sessions:
       TOKEN=$(curl -s -X POST http://{http}/api/v1/auth/guest -H 'content-type: application/json' \\
           -d '{{}}' | grep -o '\"access_token\":\"[^\"]*' | cut -d'\"' -f4)
@@ -176,7 +176,20 @@ fn greeting(
 
   Ctrl-C stops.",
         data.path.display(),
+        program(),
     )
+}
+
+/// How this program is called from here.
+fn program() -> String {
+    let called = std::env::current_exe().ok().and_then(|program| {
+        let here = std::env::current_dir().ok()?;
+        let program = program
+            .strip_prefix(here)
+            .map_or(program.clone(), Path::to_path_buf);
+        Some(program.display().to_string())
+    });
+    called.unwrap_or_else(|| "gameserver".to_owned())
 }
 
 fn open_samples(

@@ -66,7 +66,8 @@ impl Process {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let line = self.lines.recv_timeout(left);
-            let line = line.unwrap_or_else(|_| panic!("no line with {text:?} was printed"));
+            assert!(line.is_ok(), "no line with {text:?} was printed");
+            let line = line.unwrap_or_default();
             if line.contains(text) {
                 return line;
             }
