@@ -19,7 +19,7 @@ pub struct InstanceConfig {
     pub public_host: String,
     /// Port that players reach, when it is not the one bound (containers, NAT).
     pub public_port: Option<u16>,
-    /// True means `wss://`: a proxy with a certificate stands in front of the TCP port.
+    /// Whether a proxy with a certificate stands in front of the TCP port.
     pub websocket_tls: WebSocketTls,
     /// Certificate of the QUIC end; self-signed and pinned by its hash when absent.
     pub certificate: Option<CertificateFiles>,

@@ -8,6 +8,7 @@ use gameserver_contract::ids::{MatchId, PlayerId};
 use gameserver_contract::result::{MatchOutcome, MatchResult};
 use gameserver_contract::session::SessionState;
 use gameserver_shared::flow::MatchPhase;
+use gameserver_shared::player::Roster;
 use gameserver_transport::close::CloseCode;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -37,6 +38,7 @@ pub(super) struct RunningMatch {
     context: Context,
     app: App,
     tick: Duration,
+    tick_seconds: metrics::Histogram,
     due: Instant,
     ticks: u64,
     ticks_empty: u32,
@@ -63,11 +65,13 @@ impl RunningMatch {
             return None;
         };
         tracing::info!(match.id = %spec.id, game = %spec.game, mode = spec.settings.mode, "match hosted");
+        let tick_seconds = telemetry::tick_seconds(&spec.game);
         Some(Self {
             spec,
             context: context.clone(),
             app,
             tick,
+            tick_seconds,
             due: Instant::now() + tick,
             ticks: 0,
             ticks_empty: 0,
@@ -112,7 +116,7 @@ impl RunningMatch {
         if self.state == SessionState::Failed {
             return Step::IsDone;
         }
-        telemetry::tick_took(&self.spec.game, began.elapsed());
+        self.tick_seconds.record(began.elapsed());
         self.ticks += 1;
         self.look_after_seats();
         self.follow_phase();
@@ -148,10 +152,9 @@ impl RunningMatch {
     }
 
     fn end_when_deserted(&mut self) {
-        let board = &self.context.board;
-        let deserted = board
-            .facts(self.spec.id)
-            .is_none_or(|facts| facts.seats.is_empty());
+        let deserted = self
+            .fenced(|app| app.world().resource::<Roster>().seats.is_empty())
+            .unwrap_or_default();
         self.ticks_empty = if deserted { self.ticks_empty + 1 } else { 0 };
         let limit = ticks_in(EMPTY_MATCH_LIFETIME, self.tick);
         if self.ticks_empty > limit && self.ending.is_none() {
