@@ -45,7 +45,7 @@ impl BotPolicy for Arena {
         let fighter = world.get::<Fighter>(own).copied().unwrap_or_default();
         BotTally {
             kills: fighter.kills.into(),
-            score: fighter.score.into(),
+            score: fighter.kills.into(),
         }
     }
 }

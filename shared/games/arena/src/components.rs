@@ -44,12 +44,10 @@ pub struct Weapon {
 pub struct Fighter {
     /// 0 is dead.
     pub health: u16,
-    /// Opponents defeated.
+    /// Opponents defeated: the score that a match is won by.
     pub kills: u16,
     /// Times defeated.
     pub deaths: u16,
-    /// Kills less own-goals; what the match is won by.
-    pub score: i32,
     /// The tick of the next return after death, and of the end of protection after a return.
     pub changes_at_tick: u32,
 }

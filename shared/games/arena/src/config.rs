@@ -72,7 +72,7 @@ pub struct LifeConfig {
 #[serde(deny_unknown_fields)]
 pub struct RulesConfig {
     /// The first fighter with so many points wins.
-    pub score_to_win: i32,
+    pub score_to_win: u16,
     /// The best score wins when the time is over.
     pub time_limit_s: u32,
 }

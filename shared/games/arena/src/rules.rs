@@ -64,16 +64,18 @@ pub fn reset_when_play_starts(
         return;
     }
     departed.0.clear();
-    for (mut fighter, _) in fighters.iter_mut().filter(|(_, body)| body.alive) {
-        *fighter = Fighter {
-            health: config.life.health_max,
-            ..Default::default()
-        };
-    }
-    for (mut fighter, _) in fighters.iter_mut().filter(|(_, body)| !body.alive) {
-        *fighter = Fighter {
-            changes_at_tick: fighter.changes_at_tick,
-            ..Default::default()
+    for (mut fighter, body) in &mut fighters {
+        *fighter = if body.alive {
+            Fighter {
+                health: config.life.health_max,
+                ..Default::default()
+            }
+        } else {
+            // Those who are just dead come back when they were to.
+            Fighter {
+                changes_at_tick: fighter.changes_at_tick,
+                ..Default::default()
+            }
         };
     }
 }
@@ -106,7 +108,6 @@ pub fn apply_hits(
             .find(|(avatar, ..)| avatar.seat == hit.shooter);
         if let Some((_, _, mut shooter)) = shooter {
             shooter.kills = shooter.kills.saturating_add(1);
-            shooter.score = shooter.score.saturating_add(1);
         }
     }
 }
@@ -156,7 +157,7 @@ pub fn end_match(
     let time_over = played_ticks >= rules.time_limit_s * u32::from(settings.tick_rate_hz);
     let best_score = fighters
         .iter()
-        .map(|(_, fighter)| fighter.score)
+        .map(|(_, fighter)| fighter.kills)
         .max()
         .unwrap_or(0);
     let too_few = fighters.iter().count() < usize::from(settings.players_min);
@@ -176,7 +177,7 @@ fn standing(seat: Seat, fighter: &Fighter) -> Standing {
     ];
     Standing {
         seat,
-        score: i64::from(fighter.score),
+        score: i64::from(fighter.kills),
         stats: stats.into(),
     }
 }

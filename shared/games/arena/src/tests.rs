@@ -239,7 +239,7 @@ fn the_match_ends_at_the_winning_score_and_names_those_who_left() {
         .world_mut()
         .get_mut::<Fighter>(leader)
         .unwrap()
-        .score = 20;
+        .kills = 20;
     game.ticks(2);
     assert_eq!(game.phase(), MatchPhase::Over);
     let over = game.app.world().resource::<Messages<MatchOver>>();

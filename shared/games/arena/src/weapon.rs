@@ -4,8 +4,7 @@ use bevy_ecs::prelude::*;
 use gameserver_shared::prelude::*;
 
 use crate::components::{Body, Weapon};
-use crate::config::ArenaConfig;
-use crate::config::WeaponConfig;
+use crate::config::{ArenaConfig, WeaponConfig};
 use crate::input::ArenaInput;
 
 /// Advances every simulated weapon by one tick.
