@@ -3,3 +3,22 @@
 //!
 //! It knows no Bevy, no sockets, no files and no clock: the simulation hands it numbers, it hands
 //! back frames. `docs/protocol.md` describes every byte.
+//!
+//! Reading order: [`schema`] (what a game shows), [`stage`] (the state, snapshot by snapshot),
+//! [`record`] (one entity, encoded once), [`viewer`] (one player's share), [`broadcast`] (one view
+//! for many watchers), [`frame`] (everything else that is said), [`reader`] (the client's end).
+
+pub mod broadcast;
+pub mod frame;
+mod group;
+pub mod reader;
+pub mod record;
+pub mod schema;
+pub mod stage;
+pub mod viewer;
+mod wire;
+
+pub use wire::WireError;
+
+#[cfg(test)]
+mod tests;

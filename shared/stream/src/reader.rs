@@ -1,0 +1,408 @@
+//! The client's end: from frames to the state that they mean. For bots, tools and tests; other
+//! languages do the same from `docs/protocol.md`.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::frame::{Acks, SNAPSHOT, START};
+use crate::record::fields;
+use crate::schema::{FIELDS_MAX, Field, KINDS_MAX, Shape};
+use crate::stage::BASELINES_MAX;
+use crate::wire::{Reader, WireError};
+
+/// Longest name of a kind or a field in bytes.
+const NAME_BYTES_MAX: usize = 64;
+/// Longest configuration of a game in bytes.
+const CONFIG_BYTES_MAX: usize = 60_000;
+/// Entities of one match.
+const ENTITIES_MAX: usize = 65_536;
+/// Integers in one group: a frame's bytes.
+const INTEGERS_MAX: usize = 65_536;
+
+/// The first frame of a connection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Start {
+    /// The server's tick.
+    pub tick: u32,
+    /// Ticks between two snapshots.
+    pub interval: u32,
+    /// The kinds of entities.
+    pub kinds: Vec<ShownKind>,
+    /// What the game lets everybody know, as JSON.
+    pub config: String,
+}
+
+/// A kind of entity, as a client sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownKind {
+    /// Its name.
+    pub name: String,
+    /// Its fields.
+    pub fields: Vec<ShownField>,
+}
+
+/// A field, as a client sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownField {
+    /// Its name.
+    pub name: String,
+    /// What q = 0 means.
+    pub minimum: f64,
+    /// What one more means.
+    pub step: f64,
+    /// How many values there are.
+    pub count: u64,
+    /// Line or circle.
+    pub shape: Shape,
+}
+
+impl ShownField {
+    /// What a step means.
+    #[must_use]
+    pub fn meaning(&self, q: u32) -> f64 {
+        self.minimum + f64::from(q) * self.step
+    }
+
+    fn follow(&self, from: u32, zigzag: u32) -> u32 {
+        let field = Field {
+            count: self.count,
+            ..Field::integer("", 0)
+        };
+        field.follow(from, zigzag)
+    }
+}
+
+impl Start {
+    /// Reads the frame.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn decode(bytes: &[u8]) -> Result<Self, WireError> {
+        let mut frame = Reader::new(bytes);
+        if frame.array("frame", 64)? < 5 {
+            return Err(WireError::Malformed("frame"));
+        }
+        match frame.uint("frame")? {
+            START => {}
+            other => return Err(WireError::UnknownFrame(other)),
+        }
+        let (tick, interval) = (frame.uint("tick")?, frame.uint("interval")?.max(1));
+        let count = frame.array("kinds", KINDS_MAX)?;
+        let kinds = (0..count).map(|_| ShownKind::read(&mut frame));
+        Ok(Self {
+            tick,
+            interval,
+            kinds: kinds.collect::<Result<_, _>>()?,
+            config: frame.str("config", CONFIG_BYTES_MAX)?.to_owned(),
+        })
+    }
+}
+
+impl ShownKind {
+    fn read(frame: &mut Reader<'_>) -> Result<Self, WireError> {
+        if frame.array("kind", 2)? != 2 {
+            return Err(WireError::Malformed("kind"));
+        }
+        let name = frame.str("name", NAME_BYTES_MAX)?.to_owned();
+        let count = frame.array("fields", FIELDS_MAX)?;
+        let fields = (0..count).map(|_| ShownField::read(frame));
+        Ok(Self {
+            name,
+            fields: fields.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl ShownField {
+    fn read(frame: &mut Reader<'_>) -> Result<Self, WireError> {
+        if frame.array("field", 5)? != 5 {
+            return Err(WireError::Malformed("field"));
+        }
+        let field = Self {
+            name: frame.str("name", NAME_BYTES_MAX)?.to_owned(),
+            minimum: frame.f64("minimum")?,
+            step: frame.f64("step")?,
+            count: frame.u64("count")?,
+            shape: match frame.uint("wraps")? {
+                0 => Shape::Line,
+                1 => Shape::Circle,
+                _ => return Err(WireError::Malformed("wraps")),
+            },
+        };
+        if (1..=1 << 32).contains(&field.count) {
+            Ok(field)
+        } else {
+            Err(WireError::Malformed("count"))
+        }
+    }
+}
+
+/// An entity that the client knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entity {
+    /// Index of its kind.
+    pub kind: usize,
+    /// Its states by tick, the oldest first; never empty.
+    states: VecDeque<(u32, Vec<u32>)>,
+}
+
+impl Entity {
+    /// The newest values, one for each field of the kind.
+    #[must_use]
+    pub fn values(&self) -> &[u32] {
+        self.states.back().map_or(&[], |state| &state.1)
+    }
+
+    /// The tick of the newest values.
+    #[must_use]
+    pub fn tick(&self) -> u32 {
+        self.states.back().map_or(0, |state| state.0)
+    }
+
+    fn at(&self, tick: u32) -> Option<&[u32]> {
+        let state = self.states.iter().rev().find(|state| state.0 == tick)?;
+        Some(&state.1)
+    }
+}
+
+/// What became of a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is part of the state now.
+    In,
+    /// It was overtaken by a newer one, or needs a state that is not here; as if it was lost.
+    Ignored,
+}
+
+/// The state that a connection has been told.
+#[derive(Debug)]
+pub struct SnapshotReader {
+    kinds: Vec<ShownKind>,
+    interval: u32,
+    tick: u32,
+    lead: Option<i32>,
+    acks: Acks,
+    entities: BTreeMap<u32, Entity>,
+}
+
+/// A record that was read and not yet taken in.
+struct Told {
+    id: u32,
+    kind: usize,
+    values: Vec<u32>,
+}
+
+impl SnapshotReader {
+    /// Knows no entity yet.
+    #[must_use]
+    pub fn new(start: &Start) -> Self {
+        Self {
+            kinds: start.kinds.clone(),
+            interval: start.interval,
+            tick: 0,
+            lead: None,
+            acks: Acks::default(),
+            entities: BTreeMap::new(),
+        }
+    }
+
+    /// The kinds of entities.
+    #[must_use]
+    pub fn kinds(&self) -> &[ShownKind] {
+        &self.kinds
+    }
+
+    /// The tick of the newest snapshot.
+    #[must_use]
+    pub fn tick(&self) -> u32 {
+        self.tick
+    }
+
+    /// How many ticks early the own inputs come.
+    #[must_use]
+    pub fn lead(&self) -> Option<i32> {
+        self.lead
+    }
+
+    /// What is to be acknowledged.
+    #[must_use]
+    pub fn acks(&self) -> Acks {
+        self.acks
+    }
+
+    /// Everything that is known, by id.
+    #[must_use]
+    pub fn entities(&self) -> &BTreeMap<u32, Entity> {
+        &self.entities
+    }
+
+    /// Takes a snapshot frame in.
+    ///
+    /// # Errors
+    ///
+    /// The bytes are no snapshot; nothing was taken in.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<Taken, WireError> {
+        let mut frame = Reader::new(bytes);
+        if frame.array("frame", 64)? < 6 {
+            return Err(WireError::Malformed("frame"));
+        }
+        match frame.uint("frame")? {
+            SNAPSHOT => {}
+            other => return Err(WireError::UnknownFrame(other)),
+        }
+        let (number, tick) = (frame.uint("number")?, frame.uint("tick")?);
+        if number <= self.acks.newest {
+            return Ok(Taken::Ignored);
+        }
+        let lead = if frame.nil() {
+            None
+        } else {
+            Some(frame.int("lead")?)
+        };
+        let is_key_frame = frame.nil();
+        let gone = if is_key_frame {
+            Vec::new()
+        } else {
+            read_gone(&mut frame)?
+        };
+        let Some(told) = self.read_groups(&mut frame, tick)? else {
+            return Ok(Taken::Ignored);
+        };
+        if is_key_frame {
+            self.entities.clear();
+        }
+        for id in gone {
+            self.entities.remove(&id);
+        }
+        for told in told {
+            self.take_in(told, tick);
+        }
+        self.acks = self.acks.with(number);
+        (self.tick, self.lead) = (tick, lead);
+        Ok(Taken::In)
+    }
+
+    fn take_in(&mut self, told: Told, tick: u32) {
+        let keep_from = tick.saturating_sub(BASELINES_MAX * self.interval);
+        let entity = self.entities.entry(told.id).or_insert_with(|| Entity {
+            kind: told.kind,
+            states: VecDeque::new(),
+        });
+        entity.kind = told.kind;
+        entity.states.push_back((tick, told.values));
+        while entity.states.len() > 1 && entity.states[0].0 < keep_from {
+            entity.states.pop_front();
+        }
+    }
+
+    /// None when a record needs a state that is not here.
+    fn read_groups(
+        &self,
+        frame: &mut Reader<'_>,
+        tick: u32,
+    ) -> Result<Option<Vec<Told>>, WireError> {
+        let count = frame.array("groups", 2 * (BASELINES_MAX as usize + 1))?;
+        let mut told = Vec::new();
+        for _ in 0..count / 2 {
+            let age = frame.uint("age")?;
+            if !self.read_records(frame, tick, age, &mut told)? {
+                return Ok(None);
+            }
+        }
+        if told.len() > ENTITIES_MAX {
+            return Err(WireError::TooLong("records"));
+        }
+        Ok(Some(told))
+    }
+
+    fn read_records(
+        &self,
+        frame: &mut Reader<'_>,
+        tick: u32,
+        age: u32,
+        told: &mut Vec<Told>,
+    ) -> Result<bool, WireError> {
+        let mut left = frame.array("records", INTEGERS_MAX)?;
+        let mut id = 0_u32;
+        while left > 0 {
+            let step = frame.uint("id step")?;
+            id = id
+                .checked_add(step)
+                .ok_or(WireError::Malformed("id step"))?;
+            let read = match age {
+                0 => Some(self.read_whole(frame, id)?),
+                _ => self.read_difference(frame, id, tick.checked_sub(age))?,
+            };
+            let Some((record, integers)) = read else {
+                return Ok(false);
+            };
+            left = left
+                .checked_sub(1 + integers)
+                .ok_or(WireError::Malformed("records"))?;
+            told.push(record);
+        }
+        Ok(true)
+    }
+
+    fn read_whole(&self, frame: &mut Reader<'_>, id: u32) -> Result<(Told, usize), WireError> {
+        let kind = frame.uint("kind")? as usize;
+        let described = &self
+            .kinds
+            .get(kind)
+            .ok_or(WireError::Malformed("kind"))?
+            .fields;
+        let mask = frame.uint("mask")?;
+        let mut values = vec![0; described.len()];
+        for index in fields(mask) {
+            let value = values.get_mut(index).ok_or(WireError::Malformed("mask"))?;
+            *value = frame.uint("value")?;
+        }
+        let integers = 2 + mask.count_ones() as usize;
+        Ok((Told { id, kind, values }, integers))
+    }
+
+    fn read_difference(
+        &self,
+        frame: &mut Reader<'_>,
+        id: u32,
+        baseline: Option<u32>,
+    ) -> Result<Option<(Told, usize)>, WireError> {
+        let known = self.entities.get(&id);
+        let earlier = known.and_then(|entity| Some((entity.kind, entity.at(baseline?)?)));
+        let Some((kind, earlier)) = earlier else {
+            return Ok(None);
+        };
+        let described = &self.kinds[kind].fields;
+        let mask = frame.uint("mask")?;
+        let mut values = earlier.to_vec();
+        for index in fields(mask) {
+            let field = described.get(index).ok_or(WireError::Malformed("mask"))?;
+            values[index] = field.follow(earlier[index], frame.uint("difference")?);
+        }
+        let integers = 1 + mask.count_ones() as usize;
+        Ok(Some((Told { id, kind, values }, integers)))
+    }
+}
+
+impl Acks {
+    /// The same after a newer snapshot was taken in.
+    #[must_use]
+    pub fn with(self, number: u32) -> Self {
+        let steps = number.saturating_sub(self.newest);
+        let shifted = self.before.checked_shl(steps).unwrap_or(0);
+        let own = if self.newest == 0 {
+            0
+        } else {
+            1_u32.checked_shl(steps.wrapping_sub(1)).unwrap_or(0)
+        };
+        Self {
+            newest: number,
+            before: shifted | own,
+        }
+    }
+}
+
+fn read_gone(frame: &mut Reader<'_>) -> Result<Vec<u32>, WireError> {
+    let count = frame.array("gone", ENTITIES_MAX)?;
+    (0..count).map(|_| frame.uint("gone")).collect()
+}

@@ -1,0 +1,252 @@
+//! What everybody could see, snapshot by snapshot: the quantised state of all entities now and in
+//! the last snapshots that clients may still refer to. It knows no viewers.
+
+use gameserver_contract::ids::Seat;
+
+use crate::schema::{Audience, Relation, Schema};
+
+/// Snapshots that a client may refer to: 1.6 s at 20 a second.
+pub const BASELINES_MAX: u32 = 32;
+const CAPTURES: usize = BASELINES_MAX as usize + 1;
+const AUDIENCES: usize = 3;
+
+/// An entity's place on the stage while it is there; used again after it has gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Slot(u32);
+
+impl Slot {
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What does not change about an entity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Actor {
+    /// Its number on the wire: from 1, used once in a match.
+    pub id: u32,
+    /// Index of its kind in the schema.
+    pub kind: u8,
+    /// The player that it belongs to.
+    pub owner: Option<Seat>,
+    /// The team that it belongs to.
+    pub team: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    actor: Actor,
+    /// The snapshot in which it was first captured; none before.
+    since_tick: Option<u32>,
+    /// For each audience, the last snapshot in which something that it sees was another than in
+    /// the snapshot before.
+    changed_tick: [u32; AUDIENCES],
+}
+
+#[derive(Debug, Clone, Default)]
+struct Capture {
+    tick: u32,
+    values: Vec<u32>,
+}
+
+/// The stage.
+#[derive(Debug)]
+pub struct Stage {
+    schema: Schema,
+    interval: u32,
+    stride: usize,
+    /// The fields that each audience sees, by kind.
+    masks: Vec<[u32; AUDIENCES]>,
+    places: Vec<Place>,
+    free: Vec<Slot>,
+    /// Who is there, ascending by id.
+    present: Vec<(u32, Slot)>,
+    captures: Vec<Capture>,
+    newest: usize,
+    tick: Option<u32>,
+}
+
+impl Stage {
+    /// An empty stage with a snapshot every `interval` ticks.
+    #[must_use]
+    pub fn new(schema: Schema, interval: u32) -> Self {
+        let stride = schema.fields_max();
+        let audiences = [Audience::All, Audience::Team, Audience::Owner];
+        let masks = schema
+            .kinds
+            .iter()
+            .map(|kind| audiences.map(|audience| kind.mask(audience)))
+            .collect();
+        Self {
+            schema,
+            interval: interval.max(1),
+            stride,
+            masks,
+            places: Vec::new(),
+            free: Vec::new(),
+            present: Vec::new(),
+            captures: vec![Capture::default(); CAPTURES],
+            newest: 0,
+            tick: None,
+        }
+    }
+
+    /// What the game shows.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// Ticks between two snapshots.
+    #[must_use]
+    pub fn interval(&self) -> u32 {
+        self.interval
+    }
+
+    /// The tick of the newest snapshot; none before the first.
+    #[must_use]
+    pub fn tick(&self) -> Option<u32> {
+        self.tick
+    }
+
+    /// Who is there, ascending by id.
+    #[must_use]
+    pub fn present(&self) -> &[(u32, Slot)] {
+        &self.present
+    }
+
+    /// Who has that place.
+    #[must_use]
+    pub fn actor(&self, slot: Slot) -> Actor {
+        self.places[slot.index()].actor
+    }
+
+    /// The place of an entity that is there.
+    #[must_use]
+    pub fn slot_of(&self, id: u32) -> Option<Slot> {
+        let at = self.present.binary_search_by_key(&id, |row| row.0).ok()?;
+        Some(self.present[at].1)
+    }
+
+    /// Gives an entity a place; it is shown from the next snapshot on. Ids have to ascend.
+    pub fn enter(&mut self, actor: Actor) -> Slot {
+        let place = Place {
+            actor,
+            since_tick: None,
+            changed_tick: [0; AUDIENCES],
+        };
+        let slot = if let Some(slot) = self.free.pop() {
+            self.places[slot.index()] = place;
+            slot
+        } else {
+            let slot = Slot(u32::try_from(self.places.len()).unwrap_or(u32::MAX));
+            self.places.push(place);
+            for capture in &mut self.captures {
+                capture.values.resize(self.places.len() * self.stride, 0);
+            }
+            slot
+        };
+        // What the last one here had is not this one's.
+        self.row_mut(slot).fill(0);
+        debug_assert!(self.present.last().is_none_or(|last| last.0 < actor.id));
+        self.present.push((actor.id, slot));
+        slot
+    }
+
+    /// Takes an entity off the stage.
+    pub fn leave(&mut self, id: u32) {
+        if let Ok(at) = self.present.binary_search_by_key(&id, |row| row.0) {
+            let (_, slot) = self.present.remove(at);
+            self.free.push(slot);
+        }
+    }
+
+    /// Begins the snapshot of a tick: until they are written, all values are those of the last.
+    pub fn begin(&mut self, tick: u32) {
+        let next = (self.newest + 1) % CAPTURES;
+        let (earlier, later) = self.captures.split_at_mut(self.newest.max(next));
+        let (from, to) = if next > self.newest {
+            (&earlier[self.newest], &mut later[0])
+        } else {
+            (&later[0], &mut earlier[next])
+        };
+        to.values.copy_from_slice(&from.values);
+        to.tick = tick;
+        self.newest = next;
+        self.tick = Some(tick);
+    }
+
+    /// The values of one entity, to be written between [`Self::begin`] and [`Self::finish`].
+    pub fn row_mut(&mut self, slot: Slot) -> &mut [u32] {
+        let start = slot.index() * self.stride;
+        &mut self.captures[self.newest].values[start..start + self.stride]
+    }
+
+    /// Ends the snapshot: notes what has changed.
+    pub fn finish(&mut self) {
+        let Some(tick) = self.tick else { return };
+        let before = (self.newest + CAPTURES - 1) % CAPTURES;
+        let (stride, masks) = (self.stride, &self.masks);
+        let (before, now) = (
+            &self.captures[before].values,
+            &self.captures[self.newest].values,
+        );
+        for (_, slot) in &self.present {
+            let place = &mut self.places[slot.index()];
+            if place.since_tick.is_none() {
+                place.since_tick = Some(tick);
+                place.changed_tick = [tick; AUDIENCES];
+                continue;
+            }
+            let row = slot.index() * stride..(slot.index() + 1) * stride;
+            let changed = differing(&before[row.clone()], &now[row]);
+            let seen_by = masks[usize::from(place.actor.kind)].iter();
+            let ticks = place.changed_tick.iter_mut().zip(seen_by);
+            ticks
+                .filter(|(_, mask)| changed & **mask != 0)
+                .for_each(|(changed_tick, _)| *changed_tick = tick);
+        }
+    }
+
+    /// The present values of one entity.
+    #[must_use]
+    pub fn row(&self, slot: Slot) -> &[u32] {
+        self.row_of(self.newest, slot)
+    }
+
+    /// Its values in an earlier snapshot; none when that is too old or it was not there.
+    #[must_use]
+    pub(crate) fn row_at(&self, slot: Slot, tick: u32) -> Option<&[u32]> {
+        let age = self.tick?.checked_sub(tick)?;
+        let back = (age / self.interval) as usize;
+        let there_since = self.places[slot.index()].since_tick?;
+        if age % self.interval != 0 || back >= CAPTURES || tick < there_since {
+            return None;
+        }
+        let index = (self.newest + CAPTURES - back) % CAPTURES;
+        (self.captures[index].tick == tick).then(|| self.row_of(index, slot))
+    }
+
+    fn row_of(&self, capture: usize, slot: Slot) -> &[u32] {
+        let start = slot.index() * self.stride;
+        &self.captures[capture].values[start..start + self.stride]
+    }
+
+    /// The last snapshot in which something changed that this relation sees.
+    pub(crate) fn changed_tick(&self, slot: Slot, relation: Relation) -> u32 {
+        self.places[slot.index()].changed_tick[relation as usize]
+    }
+
+    /// The fields of an entity that this relation sees.
+    pub(crate) fn mask(&self, slot: Slot, relation: Relation) -> u32 {
+        self.masks[usize::from(self.actor(slot).kind)][relation as usize]
+    }
+}
+
+/// One bit for each field that is not the same.
+fn differing(before: &[u32], now: &[u32]) -> u32 {
+    let pairs = before.iter().zip(now).enumerate();
+    pairs.fold(0, |mask, (index, (before, now))| {
+        mask | u32::from(before != now) << index
+    })
+}

@@ -1,0 +1,5 @@
+//! Both ends together: what a client knows after losses is what the server meant.
+
+mod broadcast;
+mod crowd;
+mod lossy;

@@ -1,0 +1,361 @@
+//! One player's share of the stream: what they know, what they still have to be told, and how
+//! many bytes that may take. It knows no connection.
+
+use std::cmp::Reverse;
+
+use gameserver_contract::ids::Seat;
+
+use crate::frame::SNAPSHOT;
+use crate::group::{GROUP_BYTES, Groups};
+use crate::record::{Record, Records, fields};
+use crate::schema::Relation;
+use crate::stage::{Actor, Slot, Stage};
+use crate::wire::{put_array, put_int, put_nil, put_uint, uint_len};
+
+/// Snapshots whose acknowledgement is waited for: 3 s at 20 a second.
+const SENT_MAX: usize = 64;
+/// Entities to be forgotten that one snapshot names; the others are named by the next ones.
+const GONE_PER_SNAPSHOT_MAX: usize = 64;
+/// Entities that wait to be forgotten. A client that lets so many wait acknowledges nothing.
+const GONE_MAX: usize = 4_096;
+/// Bytes around the records: frame, number, tick, lead, and the lengths of both lists.
+const FRAME_BYTES: usize = 24;
+
+/// What a viewer may see of a snapshot.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// Everything that is on the stage.
+    All,
+    /// These, ascending by id.
+    Only(&'a [(u32, Slot)]),
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn list(self, stage: &'a Stage) -> &'a [(u32, Slot)] {
+        match self {
+            Self::All => stage.present(),
+            Self::Only(list) => list,
+        }
+    }
+}
+
+/// How many bytes a viewer gets: a token bucket that is filled once a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Budget {
+    /// Bytes for each snapshot on average.
+    pub bytes_per_snapshot: usize,
+    /// Largest snapshot; at least 64.
+    pub frame_bytes_max: usize,
+}
+
+/// An entity that the viewer sees now.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    id: u32,
+    slot: Slot,
+    relation: Relation,
+    /// The newest snapshot whose state of it the client has for certain.
+    acked_tick: Option<u32>,
+    /// Acknowledgements of earlier snapshots speak of an appearance that is over.
+    since_number: u32,
+    /// When it was last told of; first seen, before.
+    told_tick: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Gone {
+    id: u32,
+    since_number: u32,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Sent {
+    number: u32,
+    tick: u32,
+    told: Vec<u32>,
+    gone: Vec<u32>,
+}
+
+/// An entity that the client has to be told of.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    index: usize,
+    record: Record,
+    group: usize,
+    bytes: usize,
+    urgency: u32,
+}
+
+/// One player's view.
+#[derive(Debug)]
+pub struct Viewer {
+    seat: Seat,
+    team: Option<u16>,
+    budget: Budget,
+    tokens: usize,
+    number: u32,
+    known: Vec<Known>,
+    gone: Vec<Gone>,
+    sent: Vec<Sent>,
+    /// Kept from snapshot to snapshot so that nothing is allocated.
+    next_known: Vec<Known>,
+}
+
+/// What is needed while a snapshot is written, for one viewer after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    gone: Vec<u32>,
+    pending: Vec<Pending>,
+    groups: Groups,
+}
+
+impl Viewer {
+    /// A viewer who knows nothing yet.
+    #[must_use]
+    pub fn new(seat: Seat, team: Option<u16>, budget: Budget) -> Self {
+        Self {
+            seat,
+            team,
+            budget,
+            tokens: budget.frame_bytes_max,
+            number: 0,
+            known: Vec::new(),
+            gone: Vec::new(),
+            sent: vec![Sent::default(); SENT_MAX],
+            next_known: Vec::new(),
+        }
+    }
+
+    /// True when the client has not acknowledged for so long that it cannot be served any more.
+    #[must_use]
+    pub fn is_stalled(&self) -> bool {
+        self.gone.len() >= GONE_MAX
+    }
+
+    /// Takes in which snapshots arrived: the newest, and one bit for each of the 32 before it.
+    /// Numbers that were never sent mean nothing.
+    pub fn acknowledge(&mut self, newest: u32, before: u32) {
+        self.acknowledge_one(newest);
+        for back in fields(before) {
+            let back = u32::try_from(back).unwrap_or(0) + 1;
+            if let Some(number) = newest.checked_sub(back) {
+                self.acknowledge_one(number);
+            }
+        }
+    }
+
+    fn acknowledge_one(&mut self, number: u32) {
+        let sent = &mut self.sent[number as usize % SENT_MAX];
+        if number == 0 || sent.number != number {
+            return;
+        }
+        // Once is enough: the next time the number is not found.
+        sent.number = 0;
+        for id in sent.told.drain(..) {
+            let Ok(at) = self.known.binary_search_by_key(&id, |known| known.id) else {
+                continue;
+            };
+            let known = &mut self.known[at];
+            if number >= known.since_number && known.acked_tick.is_none_or(|tick| tick < sent.tick)
+            {
+                known.acked_tick = Some(sent.tick);
+            }
+        }
+        for id in sent.gone.drain(..) {
+            self.gone
+                .retain(|gone| gone.id != id || gone.since_number > number);
+        }
+    }
+
+    /// Appends the frame of the present snapshot to `out`, with as much of what has changed as
+    /// the budget allows. False, and nothing appended, when there is no room for any.
+    pub fn write(
+        &mut self,
+        stage: &Stage,
+        records: &mut Records,
+        seen: Seen<'_>,
+        lead: Option<i32>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let Some(tick) = stage.tick() else {
+            return false;
+        };
+        self.look(stage, seen.list(stage), tick);
+        let burst = self.budget.frame_bytes_max + self.budget.bytes_per_snapshot;
+        self.tokens = (self.tokens + self.budget.bytes_per_snapshot).min(burst);
+        let mut scratch = std::mem::take(&mut records.scratch);
+        let written = self.write_with(&mut scratch, stage, records, tick, lead, out);
+        records.scratch = scratch;
+        written
+    }
+
+    fn write_with(
+        &mut self,
+        scratch: &mut Scratch,
+        stage: &Stage,
+        records: &mut Records,
+        tick: u32,
+        lead: Option<i32>,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.name_gone(&mut scratch.gone);
+        self.collect(scratch, stage, records, tick);
+        let limit = self.tokens.min(self.budget.frame_bytes_max);
+        let gone_bytes: usize = scratch.gone.iter().map(|id| uint_len(*id)).sum();
+        let around = FRAME_BYTES + gone_bytes + GROUP_BYTES * scratch.groups.count();
+        let Some(room) = limit.checked_sub(around) else {
+            return false;
+        };
+        choose(&mut scratch.pending, room);
+        for pending in &scratch.pending {
+            let known = &mut self.known[pending.index];
+            known.told_tick = tick;
+            let bytes = records.bytes(pending.record);
+            let (groups, record) = (&mut scratch.groups, pending.record);
+            groups.add(pending.group, known.id, record, bytes);
+        }
+        self.number += 1;
+        let before = out.len();
+        self.assemble(scratch, tick, lead, out);
+        self.tokens = self.tokens.saturating_sub(out.len() - before);
+        self.note_sent(scratch, tick);
+        true
+    }
+
+    /// Brings what is known up to what is seen.
+    fn look(&mut self, stage: &Stage, seen: &[(u32, Slot)], tick: u32) {
+        self.next_known.clear();
+        let mut known = self.known.iter().copied().peekable();
+        let next_number = self.number + 1;
+        for (id, slot) in seen {
+            while let Some(lost) = known.next_if(|known| known.id < *id) {
+                self.gone.push(Gone::new(lost.id, next_number));
+            }
+            if let Some(still) = known.next_if(|known| known.id == *id) {
+                self.next_known.push(still);
+                continue;
+            }
+            self.gone.retain(|gone| gone.id != *id);
+            self.next_known.push(Known {
+                id: *id,
+                slot: *slot,
+                relation: relation(self.seat, self.team, stage.actor(*slot)),
+                acked_tick: None,
+                since_number: next_number,
+                told_tick: tick.saturating_sub(stage.interval()),
+            });
+        }
+        self.gone
+            .extend(known.map(|lost| Gone::new(lost.id, next_number)));
+        std::mem::swap(&mut self.known, &mut self.next_known);
+    }
+
+    /// Lists the entities that this snapshot names as gone: a part of them at a time, in turn.
+    fn name_gone(&self, named: &mut Vec<u32>) {
+        let parts = self.gone.len().div_ceil(GONE_PER_SNAPSHOT_MAX).max(1);
+        let part = self.number as usize % parts;
+        let part = self.gone.iter().skip(part * GONE_PER_SNAPSHOT_MAX);
+        named.clear();
+        named.extend(part.take(GONE_PER_SNAPSHOT_MAX).map(|gone| gone.id));
+    }
+
+    /// Lists what the client does not have for certain.
+    fn collect(&self, scratch: &mut Scratch, stage: &Stage, records: &mut Records, tick: u32) {
+        scratch.pending.clear();
+        scratch.groups.clear();
+        for (index, known) in self.known.iter().enumerate() {
+            let changed_tick = stage.changed_tick(known.slot, known.relation);
+            if known.acked_tick.is_some_and(|acked| changed_tick <= acked) {
+                continue;
+            }
+            let baseline = known
+                .acked_tick
+                .filter(|acked| stage.row_at(known.slot, *acked).is_some());
+            let record = records.get(stage, known.slot, known.relation, baseline);
+            let age = baseline.map_or(0, |baseline| tick - baseline);
+            scratch.pending.push(Pending {
+                index,
+                record,
+                group: scratch.groups.of_age(age),
+                bytes: uint_len(known.id) + usize::from(record.len),
+                urgency: urgency(stage, known, tick),
+            });
+        }
+    }
+
+    fn assemble(&self, scratch: &Scratch, tick: u32, lead: Option<i32>, out: &mut Vec<u8>) {
+        put_array(out, 6);
+        put_uint(out, SNAPSHOT);
+        put_uint(out, self.number);
+        put_uint(out, tick);
+        match lead {
+            Some(lead) => put_int(out, lead),
+            None => put_nil(out),
+        }
+        put_array(out, scratch.gone.len());
+        for id in &scratch.gone {
+            put_uint(out, *id);
+        }
+        scratch.groups.write(out);
+    }
+
+    fn note_sent(&mut self, scratch: &Scratch, tick: u32) {
+        let sent = &mut self.sent[self.number as usize % SENT_MAX];
+        sent.number = self.number;
+        sent.tick = tick;
+        sent.told.clear();
+        // Room for all at once, so that a fuller snapshot finds it later.
+        sent.told.reserve(self.known.len());
+        let told = scratch.pending.iter();
+        sent.told
+            .extend(told.map(|pending| self.known[pending.index].id));
+        sent.gone.clear();
+        sent.gone.extend_from_slice(&scratch.gone);
+    }
+}
+
+/// Leaves in the list what fits, the most urgent first; what is left out becomes more urgent.
+fn choose(pending: &mut Vec<Pending>, room: usize) {
+    let wanted: usize = pending.iter().map(|pending| pending.bytes).sum();
+    if wanted <= room {
+        return;
+    }
+    pending.sort_unstable_by_key(|pending| (Reverse(pending.urgency), pending.index));
+    let mut left = room;
+    pending.retain(|pending| {
+        let fits = pending.bytes <= left;
+        if fits {
+            left -= pending.bytes;
+        }
+        fits
+    });
+    pending.sort_unstable_by_key(|pending| pending.index);
+}
+
+impl Gone {
+    fn new(id: u32, since_number: u32) -> Self {
+        Self { id, since_number }
+    }
+}
+
+/// What a viewer is to an entity.
+pub(crate) fn relation(seat: Seat, team: Option<u16>, actor: Actor) -> Relation {
+    if actor.owner == Some(seat) {
+        Relation::Owner
+    } else if team.is_some() && actor.team == team {
+        Relation::Team
+    } else {
+        Relation::All
+    }
+}
+
+/// Ticks that an entity has waited for, times its priority; the own one waits for nobody.
+fn urgency(stage: &Stage, known: &Known, tick: u32) -> u32 {
+    if known.relation == Relation::Owner {
+        return u32::MAX;
+    }
+    let kind = usize::from(stage.actor(known.slot).kind);
+    let priority = u32::from(stage.schema().kinds[kind].priority);
+    let waited = tick.saturating_sub(known.told_tick);
+    waited.saturating_mul(priority)
+}
