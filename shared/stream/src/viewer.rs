@@ -2,6 +2,7 @@
 //! many bytes that may take. It knows no connection.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 
 use gameserver_contract::ids::Seat;
 
@@ -62,10 +63,12 @@ struct Known {
     told_tick: u32,
 }
 
+/// An entity that the viewer does not see any more and may still know.
 #[derive(Debug, Clone, Copy)]
 struct Gone {
     id: u32,
-    since_number: u32,
+    /// Which snapshots named it: the newest is the lowest bit.
+    named: u64,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -73,7 +76,6 @@ struct Sent {
     number: u32,
     tick: u32,
     told: Vec<u32>,
-    gone: Vec<u32>,
 }
 
 /// An entity that the client has to be told of.
@@ -161,10 +163,9 @@ impl Viewer {
                 known.acked_tick = Some(sent.tick);
             }
         }
-        for id in sent.gone.drain(..) {
-            self.gone
-                .retain(|gone| gone.id != id || gone.since_number > number);
-        }
+        // Not older than the ring of sent snapshots, which is as long as the mask.
+        let named = 1_u64 << (self.number - number);
+        self.gone.retain(|gone| gone.named & named == 0);
     }
 
     /// Appends the frame of the present snapshot to `out`, with as much of what has changed as
@@ -198,7 +199,9 @@ impl Viewer {
         lead: Option<i32>,
         out: &mut Vec<u8>,
     ) -> bool {
-        self.name_gone(&mut scratch.gone);
+        let gone = &self.gone[self.gone_part()];
+        scratch.gone.clear();
+        scratch.gone.extend(gone.iter().map(|gone| gone.id));
         self.collect(scratch, stage, records, tick);
         let limit = self.tokens.min(self.budget.frame_bytes_max);
         let gone_bytes: usize = scratch.gone.iter().map(|id| uint_len(*id)).sum();
@@ -214,6 +217,7 @@ impl Viewer {
             let (groups, record) = (&mut scratch.groups, pending.record);
             groups.add(pending.group, known.id, record, bytes);
         }
+        self.note_named();
         self.number += 1;
         let before = out.len();
         self.assemble(scratch, tick, lead, out);
@@ -229,7 +233,7 @@ impl Viewer {
         let next_number = self.number + 1;
         for (id, slot) in seen {
             while let Some(lost) = known.next_if(|known| known.id < *id) {
-                self.gone.push(Gone::new(lost.id, next_number));
+                self.gone.push(Gone::new(lost.id));
             }
             if let Some(still) = known.next_if(|known| known.id == *id) {
                 self.next_known.push(still);
@@ -245,18 +249,15 @@ impl Viewer {
                 told_tick: tick.saturating_sub(stage.interval()),
             });
         }
-        self.gone
-            .extend(known.map(|lost| Gone::new(lost.id, next_number)));
+        self.gone.extend(known.map(|lost| Gone::new(lost.id)));
         std::mem::swap(&mut self.known, &mut self.next_known);
     }
 
-    /// Lists the entities that this snapshot names as gone: a part of them at a time, in turn.
-    fn name_gone(&self, named: &mut Vec<u32>) {
+    /// The entities that this snapshot names as gone: a part of them at a time, in turn.
+    fn gone_part(&self) -> Range<usize> {
         let parts = self.gone.len().div_ceil(GONE_PER_SNAPSHOT_MAX).max(1);
-        let part = self.number as usize % parts;
-        let part = self.gone.iter().skip(part * GONE_PER_SNAPSHOT_MAX);
-        named.clear();
-        named.extend(part.take(GONE_PER_SNAPSHOT_MAX).map(|gone| gone.id));
+        let start = self.number as usize % parts * GONE_PER_SNAPSHOT_MAX;
+        start..self.gone.len().min(start + GONE_PER_SNAPSHOT_MAX)
     }
 
     /// Lists what the client does not have for certain.
@@ -299,6 +300,13 @@ impl Viewer {
         scratch.groups.write(out);
     }
 
+    fn note_named(&mut self) {
+        let named = self.gone_part();
+        for (index, gone) in self.gone.iter_mut().enumerate() {
+            gone.named = gone.named << 1 | u64::from(named.contains(&index));
+        }
+    }
+
     fn note_sent(&mut self, scratch: &Scratch, tick: u32) {
         let sent = &mut self.sent[self.number as usize % SENT_MAX];
         sent.number = self.number;
@@ -309,8 +317,6 @@ impl Viewer {
         let told = scratch.pending.iter();
         sent.told
             .extend(told.map(|pending| self.known[pending.index].id));
-        sent.gone.clear();
-        sent.gone.extend_from_slice(&scratch.gone);
     }
 }
 
@@ -333,8 +339,8 @@ fn choose(pending: &mut Vec<Pending>, room: usize) {
 }
 
 impl Gone {
-    fn new(id: u32, since_number: u32) -> Self {
-        Self { id, since_number }
+    fn new(id: u32) -> Self {
+        Self { id, named: 0 }
     }
 }
 
