@@ -16,7 +16,7 @@ use crate::connection::Connection;
 use crate::events::Events;
 use crate::frame::{Answer, FrameError, Hello, Refused, Welcome};
 use crate::limits::DATAGRAM_SIZE_MAX;
-use crate::link::{Link, LinkConfig, RoundTrip};
+use crate::link::{End, Link, LinkConfig, RoundTrip};
 use crate::{quic, websocket};
 
 /// A client that waits for an answer. Nothing of it but the Hello was read. It counts as pending
@@ -45,7 +45,7 @@ pub(crate) struct Hall {
 /// A transport whose handshake is over.
 #[derive(Debug)]
 pub(crate) enum Carrier {
-    Quic(quic::ServerEnd),
+    Quic(Box<quic::ServerEnd>),
     WebSocket(Box<websocket::ServerEnd>),
 }
 
@@ -90,28 +90,28 @@ impl Carrier {
             return;
         };
         match self {
-            Self::Quic(end) => end.refuse(&refused, &answer).await,
+            Self::Quic(end) => end.refuse(&refused, answer).await,
             Self::WebSocket(end) => end.refuse(&refused, answer).await,
         }
     }
 
     fn kind(&self) -> TransportKind {
         match self {
-            Self::Quic(_) => TransportKind::Quic,
+            Self::Quic(end) => end.session.kind(),
             Self::WebSocket(_) => TransportKind::WebSocket,
         }
     }
 
     fn datagram_size_max(&self) -> usize {
         match self {
-            Self::Quic(end) => quic::datagram_size_max(&end.connection).unwrap_or(0),
+            Self::Quic(end) => end.session.datagram_size_max(),
             Self::WebSocket(_) => DATAGRAM_SIZE_MAX,
         }
     }
 
     fn round_trip(&self) -> RoundTrip {
         match self {
-            Self::Quic(end) => RoundTrip::Quic(end.connection.clone()),
+            Self::Quic(end) => RoundTrip::Quic(end.session.connection().clone()),
             Self::WebSocket(_) => RoundTrip::Measured(AtomicU64::new(0)),
         }
     }
@@ -142,7 +142,7 @@ impl Arrival {
         self.carrier.datagram_size_max()
     }
 
-    /// Lets the client in. The answer is sent, and datagrams are moved, by a task of the
+    /// Lets the client in. The answer is sent, and what is queued is moved, by a task of the
     /// listener; it does not wait. `datagram_size_max` is lowered to what the transport takes.
     ///
     /// # Errors
@@ -156,6 +156,8 @@ impl Arrival {
         let hall = self.hall;
         let link = Link::new(LinkConfig {
             kind: self.carrier.kind(),
+            mode: self.hello.mode,
+            end: End::Server,
             peer: self.peer,
             datagram_size_max,
             round_trip: self.carrier.round_trip(),

@@ -1,8 +1,8 @@
 //! Why connections end and why they never begin: numbered codes that mean the same on every
 //! transport.
 //!
-//! A close with number *n* is QUIC application error `0x100 + n` and WebSocket close code
-//! `4000 + n`. Numbers are never reused.
+//! A close with number *n* is QUIC application error `0x100 + n`, and `4000 + n` for WebSocket and
+//! for WebTransport's sessions. Numbers are never reused.
 
 use crate::limits::CLOSE_TEXT_LENGTH_MAX;
 
@@ -154,6 +154,22 @@ impl CloseCode {
         let number = code.checked_sub(WEBSOCKET_CODE_BASE);
         number.and_then(Self::from_number).unwrap_or(Self::Internal)
     }
+
+    /// The code that a WebTransport session is closed with: WebSocket's, so that browsers see one
+    /// set of them.
+    #[must_use]
+    pub fn session_code(self) -> u32 {
+        u32::from(self.websocket_code())
+    }
+
+    /// Reads a peer's WebTransport session code. 0 is what browsers send for an end without one.
+    #[must_use]
+    pub fn from_session_code(code: u32) -> Self {
+        if code == 0 {
+            return Self::Consented;
+        }
+        u16::try_from(code).map_or(Self::Internal, Self::from_websocket_code)
+    }
 }
 
 impl RefusalCode {
@@ -229,10 +245,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_close_code_comes_back_from_both_transports() {
+    fn every_close_code_comes_back_from_every_transport() {
         for &code in CloseCode::ALL {
             assert_eq!(CloseCode::from_quic_code(u64::from(code.quic_code())), code);
             assert_eq!(CloseCode::from_websocket_code(code.websocket_code()), code);
+            assert_eq!(CloseCode::from_session_code(code.session_code()), code);
         }
     }
 
@@ -253,12 +270,14 @@ mod tests {
         assert_eq!(CloseCode::from_quic_code(7), CloseCode::Internal);
         assert_eq!(CloseCode::from_websocket_code(4999), CloseCode::Internal);
         assert_eq!(CloseCode::from_websocket_code(1002), CloseCode::Internal);
+        assert_eq!(CloseCode::from_session_code(70_000), CloseCode::Internal);
     }
 
     #[test]
     fn an_ordinary_end_is_consented() {
         assert_eq!(CloseCode::from_websocket_code(1000), CloseCode::Consented);
         assert_eq!(CloseCode::from_quic_code(0), CloseCode::Consented);
+        assert_eq!(CloseCode::from_session_code(0), CloseCode::Consented);
     }
 
     #[test]

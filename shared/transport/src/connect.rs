@@ -20,11 +20,12 @@ use tokio_util::sync::CancellationToken;
 use crate::certificate::{IdentityError, ServerIdentity};
 use crate::close::{CloseCode, CloseReason};
 use crate::connection::Connection;
-use crate::frame::{Answer, FrameError, Hello, Refused, Welcome};
+use crate::frame::{Answer, FrameError, Hello, Mode, Refused, Welcome};
 use crate::limits::{
     CONNECT_TIMEOUT, DATAGRAM_SIZE_MAX, IDLE_TIMEOUT, SLOW_CONSUMER_AFTER, STAGGER,
 };
-use crate::link::{Link, LinkConfig, RoundTrip};
+use crate::link::{End, Link, LinkConfig, RoundTrip};
+use crate::quic::QuicSession;
 use crate::race::race;
 use crate::{quic, sockets, websocket};
 
@@ -190,17 +191,28 @@ pub async fn connect(
     hello: Hello,
     options: ConnectOptions,
 ) -> Result<Connected, ConnectError> {
-    let hello = hello.encode().map_err(ConnectError::BadHello)?;
+    let greeting = Greeting {
+        mode: hello.mode,
+        bytes: hello.encode().map_err(ConnectError::BadHello)?,
+        idle_timeout: options.idle_timeout,
+    };
     let connected = timeout(
         options.timeout,
-        Box::pin(connect_untimed(offers, hello, &options)),
+        Box::pin(connect_untimed(offers, greeting, &options)),
     );
     connected.await.map_err(|_| ConnectError::TimedOut)?
 }
 
+/// What is said over the transport that comes up first.
+struct Greeting {
+    mode: Mode,
+    bytes: Vec<u8>,
+    idle_timeout: Duration,
+}
+
 async fn connect_untimed(
     offers: &[TransportOffer],
-    hello: Vec<u8>,
+    greeting: Greeting,
     options: &ConnectOptions,
 ) -> Result<Connected, ConnectError> {
     let usable = |offer: &&TransportOffer| {
@@ -216,7 +228,7 @@ async fn connect_untimed(
     let carrier = race(options.stagger, attempts)
         .await
         .map_err(ConnectError::Unreachable)?;
-    carrier.greet(hello, options.idle_timeout).await
+    carrier.greet(greeting).await
 }
 
 /// A transport that came up.
@@ -251,38 +263,40 @@ impl Carrier {
         })
     }
 
-    async fn greet(self, hello: Vec<u8>, idle: Duration) -> Result<Connected, ConnectError> {
+    async fn greet(self, greeting: Greeting) -> Result<Connected, ConnectError> {
         match self {
-            Self::Quic(connection) => greet_quic(connection, &hello).await,
+            Self::Quic(connection) => greet_quic(QuicSession::bare(connection), greeting).await,
             Self::WebSocket { stream, peer } => {
-                Box::pin(greet_websocket(*stream, peer, hello, idle)).await
+                Box::pin(greet_websocket(*stream, peer, greeting)).await
             }
         }
     }
 }
 
-async fn greet_quic(
-    connection: quinn::Connection,
-    hello: &[u8],
-) -> Result<Connected, ConnectError> {
-    let size_max = quic::datagram_size_max(&connection).unwrap_or(0);
-    let welcome = match quic::greet(&connection, hello).await? {
+async fn greet_quic(session: QuicSession, greeting: Greeting) -> Result<Connected, ConnectError> {
+    let size_max = session.datagram_size_max();
+    let (answer, stream) = quic::greet(&session, greeting.bytes, greeting.mode).await?;
+    let welcome = match answer {
         Answer::Welcome(welcome) => welcome,
         Answer::Refused(refused) => {
-            quic::close(&connection, CloseCode::Consented, "");
+            session.close(CloseCode::Consented, "").await;
             return Err(ConnectError::Refused(refused));
         }
     };
     let link = Link::new(LinkConfig {
-        kind: TransportKind::Quic,
-        peer: sockets::canonical(connection.remote_address()),
+        kind: session.kind(),
+        mode: greeting.mode,
+        end: End::Client,
+        peer: sockets::canonical(session.connection().remote_address()),
         datagram_size_max: size_max.min(usize::from(welcome.datagram_size_max)),
-        round_trip: RoundTrip::Quic(connection.clone()),
+        round_trip: RoundTrip::Quic(session.connection().clone()),
         slow_consumer_after: SLOW_CONSUMER_AFTER,
         events: Arc::default(),
     });
     tokio::spawn(quic::pump(
-        connection,
+        session,
+        Some(stream),
+        None,
         Arc::clone(&link),
         CancellationToken::new(),
     ));
@@ -295,10 +309,9 @@ async fn greet_quic(
 async fn greet_websocket(
     mut stream: websocket::ClientStream,
     peer: SocketAddr,
-    hello: Vec<u8>,
-    idle_timeout: Duration,
+    greeting: Greeting,
 ) -> Result<Connected, ConnectError> {
-    let welcome = match websocket::greet(&mut stream, hello).await? {
+    let welcome = match websocket::greet(&mut stream, greeting.bytes).await? {
         Answer::Welcome(welcome) => welcome,
         Answer::Refused(refused) => {
             tokio::spawn(websocket::leave(stream));
@@ -307,6 +320,8 @@ async fn greet_websocket(
     };
     let link = Link::new(LinkConfig {
         kind: TransportKind::WebSocket,
+        mode: greeting.mode,
+        end: End::Client,
         peer,
         datagram_size_max: DATAGRAM_SIZE_MAX.min(usize::from(welcome.datagram_size_max)),
         round_trip: RoundTrip::Measured(AtomicU64::new(0)),
@@ -317,7 +332,7 @@ async fn greet_websocket(
         stream,
         None,
         Arc::clone(&link),
-        idle_timeout,
+        greeting.idle_timeout,
         CancellationToken::new(),
     );
     tokio::spawn(pump);

@@ -9,14 +9,16 @@ use gameserver_contract::session::TransportKind;
 
 use crate::close::{CloseCode, CloseReason};
 pub use crate::events::LinkStats;
+use crate::frame::Mode;
 use crate::link::Link;
 
 /// One end of a game connection. Clones share the link; when the last one is dropped the link is
 /// closed as [`CloseCode::Consented`].
 ///
-/// Nothing here waits but [`Connection::wait_closed`] and [`Connection::receive`], so a simulation
-/// thread without a runtime can hold one. Datagrams may be lost, doubled by the network or
-/// overtaken; on both ends the oldest is dropped when a queue is full.
+/// Nothing here waits but [`Connection::wait_closed`], [`Connection::receive`] and
+/// [`Connection::receive_reliable`], so a simulation thread without a runtime can hold one.
+/// Datagrams may be lost, doubled by the network or overtaken; on both ends the oldest is dropped
+/// when a queue is full. Reliable frames, which thin mode has, arrive once and in order.
 #[derive(Debug, Clone)]
 pub struct Connection {
     handle: Arc<Handle>,
@@ -29,15 +31,15 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.link.close(CloseCode::Consented, "");
+        self.link.abandon();
     }
 }
 
 /// A payload that was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// It does not fit a datagram.
-    #[error("{size} bytes are more than a datagram's {size_max}")]
+    /// It does not fit a datagram, or it is no reliable frame that the peer takes.
+    #[error("{size} bytes are more than the {size_max} that fit")]
     TooLarge {
         /// The payload's bytes.
         size: usize,
@@ -47,6 +49,9 @@ pub enum SendError {
     /// The connection has ended.
     #[error("the connection is closed")]
     Closed,
+    /// Native mode has datagrams only.
+    #[error("native mode has no reliable channel")]
+    NoReliableChannel,
 }
 
 impl Connection {
@@ -64,6 +69,12 @@ impl Connection {
     #[must_use]
     pub fn kind(&self) -> TransportKind {
         self.link().config().kind
+    }
+
+    /// What the two ends speak.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.link().config().mode
     }
 
     /// The peer's address when it connected. Not for logs.
@@ -90,8 +101,43 @@ impl Connection {
         self.link().send(payload)
     }
 
+    /// Queues a payload of which only the newest matters, such as a snapshot: the last one sent
+    /// by this method is replaced if it still waits, which [`LinkStats::replaced_out`] counts. A
+    /// peer that takes nothing at all for [`crate::limits::SLOW_CONSUMER_AFTER`] is closed as
+    /// [`CloseCode::SlowConsumer`].
+    ///
+    /// # Errors
+    ///
+    /// The payload is too large, or the connection has ended.
+    pub fn send_latest(&self, payload: Bytes) -> Result<(), SendError> {
+        self.link().send_latest(payload)
+    }
+
+    /// Queues a frame that arrives once, after the reliable frames before it. Thin mode only. As
+    /// none may be left out, a queue with [`crate::limits::RELIABLE_FRAMES_MAX`] frames or
+    /// [`crate::limits::RELIABLE_BYTES_MAX`] bytes closes the connection at once as
+    /// [`CloseCode::SlowConsumer`]; look at [`Self::reliable_backlog`] before.
+    ///
+    /// # Errors
+    ///
+    /// The frame has more than [`crate::limits::RELIABLE_FRAME_BYTES_MAX`] bytes (from a client
+    /// [`crate::limits::CLIENT_FRAME_BYTES_MAX`]), the connection has ended, or it is native.
+    pub fn send_reliable(&self, frame: Bytes) -> Result<(), SendError> {
+        self.link().send_reliable(frame)
+    }
+
+    /// Bytes of reliable frames that the carrier has not taken yet.
+    #[must_use]
+    pub fn reliable_backlog(&self) -> usize {
+        self.link().reliable_backlog()
+    }
+
     /// Takes the oldest payload that was received. What came before the end can still be taken
     /// after it.
+    ///
+    /// WebSocket has one order for everything: in thin mode all that it brings comes out here,
+    /// reliable frames too, nothing is dropped, and a peer whose payloads are not taken has to
+    /// wait.
     #[must_use]
     pub fn try_recv(&self) -> Option<Bytes> {
         self.link().try_receive()
@@ -103,9 +149,30 @@ impl Connection {
         self.link().receive().await
     }
 
+    /// Takes the oldest reliable frame that was received. A peer whose frames are not taken has
+    /// to wait. Over WebSocket they come out of [`Self::try_recv`] instead.
+    #[must_use]
+    pub fn try_recv_reliable(&self) -> Option<Bytes> {
+        self.link().try_receive_reliable()
+    }
+
+    /// Waits for a reliable frame; none when the connection has ended and everything was taken.
+    /// Over WebSocket they come out of [`Self::receive`] instead. Only one task may wait at a
+    /// time.
+    pub async fn receive_reliable(&self) -> Option<Bytes> {
+        self.link().receive_reliable().await
+    }
+
     /// Ends the connection. What is still queued is not sent. The first end counts.
     pub fn close(&self, code: CloseCode, text: &str) {
         self.link().close(code, text);
+    }
+
+    /// Ends the connection when its reliable frames have arrived, or were given
+    /// [`crate::limits::CLOSE_DEADLINE`]. No more of them are accepted. The handles may be
+    /// dropped.
+    pub fn finish(&self, code: CloseCode, text: &str) {
+        self.link().finish_and_close(code, text);
     }
 
     /// How the connection ended; none while it lives.

@@ -77,7 +77,8 @@ impl Incident {
     }
 }
 
-/// What went over one link, or over all links of a listener, so far.
+/// What went over one link, or over all links of a listener, so far. A reliable frame counts as a
+/// datagram, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LinkStats {
     /// Datagrams received, with those dropped afterwards.
@@ -92,6 +93,8 @@ pub struct LinkStats {
     pub dropped_in: u64,
     /// Datagrams that were dropped instead of sent.
     pub dropped_out: u64,
+    /// Datagrams that a newer one of their kind took the place of before they were sent.
+    pub replaced_out: u64,
 }
 
 /// The counters behind [`LinkStats`].
@@ -101,6 +104,7 @@ pub(crate) struct Traffic {
     datagrams_out: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    replaced_out: AtomicU64,
     dropped: [AtomicU64; DropReason::ALL.len()],
 }
 
@@ -119,6 +123,10 @@ impl Traffic {
         self.dropped[reason as usize].fetch_add(datagrams, Relaxed);
     }
 
+    pub(crate) fn replaced(&self) {
+        self.replaced_out.fetch_add(1, Relaxed);
+    }
+
     fn drops(&self, reason: DropReason) -> u64 {
         self.dropped[reason as usize].load(Relaxed)
     }
@@ -133,6 +141,7 @@ impl Traffic {
                 + self.drops(DropReason::IncomingTooLarge),
             dropped_out: self.drops(DropReason::OutgoingFull)
                 + self.drops(DropReason::OutgoingTooLarge),
+            replaced_out: self.replaced_out.load(Relaxed),
         }
     }
 }

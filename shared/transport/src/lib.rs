@@ -17,6 +17,8 @@ pub mod limits;
 
 pub mod queue;
 
+mod reliable;
+
 pub mod events;
 
 pub mod connection;
@@ -24,6 +26,8 @@ pub mod connection;
 mod link;
 
 pub mod certificate;
+
+mod stream;
 
 mod quic;
 

@@ -72,6 +72,21 @@ pub const INCOMING_DATAGRAMS_MAX: usize = 256;
 /// Incoming bytes of one connection.
 pub const INCOMING_BYTES_MAX: usize = 64 * 1024;
 
+// --- Reliable frames (thin mode)
+
+/// Largest reliable frame in bytes: the most that the length before it can say.
+pub const RELIABLE_FRAME_BYTES_MAX: usize = 65_535;
+/// Largest reliable frame from a client, in bytes: twenty times the longest chat.
+pub const CLIENT_FRAME_BYTES_MAX: usize = 4 * 1024;
+/// Outgoing reliable frames of one connection. One more closes it as a slow consumer, because
+/// none may be left out.
+pub const RELIABLE_FRAMES_MAX: usize = 512;
+/// Outgoing reliable bytes of one connection: four of the largest frames, or four seconds at the
+/// hard cap of 64 KiB/s.
+pub const RELIABLE_BYTES_MAX: usize = 256 * 1024;
+/// Reliable frames handed to a stream at once.
+pub const RELIABLE_BATCH_FRAMES: usize = 32;
+
 // --- QUIC (quinn's defaults allow about 250 MB for each connection)
 
 /// Streams of each kind that a peer may have open: one for the Hello, and room for HTTP/3.
@@ -80,8 +95,9 @@ pub const QUIC_STREAMS_MAX: u32 = 4;
 pub const QUIC_STREAM_WINDOW: u32 = 64 * 1024;
 /// Unread bytes of all streams of one connection.
 pub const QUIC_CONNECTION_WINDOW: u32 = 256 * 1024;
-/// Unacknowledged stream bytes that we send: the answer is all there is.
-pub const QUIC_SEND_WINDOW: u64 = 16 * 1024;
+/// Unacknowledged stream bytes that we send: 320 KB/s at a round trip of 100 ms. What waits behind
+/// them can still be counted and left out by who sends.
+pub const QUIC_SEND_WINDOW: u64 = 32 * 1024;
 /// Datagram bytes that quinn holds until the pump reads them.
 pub const QUIC_DATAGRAM_RECEIVE_BUFFER: usize = 64 * 1024;
 /// Datagram bytes that quinn holds until the path takes them. Small, so that a congested path
@@ -101,7 +117,7 @@ pub const UDP_SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
 // --- WebSocket
 
-/// Largest message in bytes.
+/// Largest message in bytes that a server takes.
 pub const WEBSOCKET_MESSAGE_MAX: usize = 16 * 1024;
 /// Largest write buffer in bytes.
 pub const WEBSOCKET_WRITE_BUFFER_MAX: usize = 256 * 1024;

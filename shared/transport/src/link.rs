@@ -1,4 +1,4 @@
-//! What a connection's handles and its pump task share: the two queues, the counters and the end.
+//! What a connection's handles and its pump task share: the queues, the counters and the end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,11 +12,14 @@ use tokio::sync::watch;
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::connection::SendError;
 use crate::events::{DropReason, Events, LinkStats, Traffic};
+use crate::frame::Mode;
 use crate::limits::{
-    DATAGRAM_SIZE_MAX, INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX,
-    OUTGOING_DATAGRAMS_MAX,
+    CLIENT_FRAME_BYTES_MAX, CLOSE_DEADLINE, DATAGRAM_SIZE_MAX, INCOMING_BYTES_MAX,
+    INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX, RELIABLE_BATCH_FRAMES,
+    RELIABLE_BYTES_MAX, RELIABLE_FRAME_BYTES_MAX, RELIABLE_FRAMES_MAX,
 };
 use crate::queue::{DatagramQueue, Pushed, QueueBounds};
+use crate::reliable::{Rejected, ReliableQueue};
 
 const OUTGOING: QueueBounds = QueueBounds {
     datagrams_max: OUTGOING_DATAGRAMS_MAX,
@@ -26,6 +29,17 @@ const INCOMING: QueueBounds = QueueBounds {
     datagrams_max: INCOMING_DATAGRAMS_MAX,
     bytes_max: INCOMING_BYTES_MAX,
 };
+const RELIABLE: QueueBounds = QueueBounds {
+    datagrams_max: RELIABLE_FRAMES_MAX,
+    bytes_max: RELIABLE_BYTES_MAX,
+};
+
+/// Which end of a link a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Server,
+    Client,
+}
 
 /// Where a link's round trip time comes from.
 #[derive(Debug)]
@@ -40,6 +54,8 @@ pub(crate) enum RoundTrip {
 #[derive(Debug)]
 pub(crate) struct LinkConfig {
     pub(crate) kind: TransportKind,
+    pub(crate) mode: Mode,
+    pub(crate) end: End,
     pub(crate) peer: SocketAddr,
     pub(crate) datagram_size_max: usize,
     pub(crate) round_trip: RoundTrip,
@@ -47,11 +63,36 @@ pub(crate) struct LinkConfig {
     pub(crate) events: Arc<Events>,
 }
 
+impl LinkConfig {
+    /// Largest reliable frame in bytes that this end sends.
+    fn reliable_out_max(&self) -> usize {
+        match self.end {
+            End::Server => RELIABLE_FRAME_BYTES_MAX,
+            End::Client => CLIENT_FRAME_BYTES_MAX,
+        }
+    }
+
+    /// Largest reliable frame in bytes that this end takes.
+    pub(crate) fn reliable_in_max(&self) -> usize {
+        match self.end {
+            End::Server => CLIENT_FRAME_BYTES_MAX,
+            End::Client => RELIABLE_FRAME_BYTES_MAX,
+        }
+    }
+
+    /// True when everything that comes in is reliable and in one order.
+    fn one_order_in(&self) -> bool {
+        self.mode == Mode::Thin && self.kind == TransportKind::WebSocket
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     config: LinkConfig,
     incoming: DatagramQueue,
     outgoing: DatagramQueue,
+    reliable_in: ReliableQueue,
+    reliable_out: ReliableQueue,
     closed: watch::Sender<Option<CloseReason>>,
     traffic: Traffic,
 }
@@ -62,6 +103,8 @@ impl Link {
             config,
             incoming: DatagramQueue::new(INCOMING),
             outgoing: DatagramQueue::new(OUTGOING),
+            reliable_in: ReliableQueue::new(INCOMING),
+            reliable_out: ReliableQueue::new(RELIABLE),
             closed: watch::Sender::new(None),
             traffic: Traffic::default(),
         })
@@ -95,7 +138,18 @@ impl Link {
     // --- the handles' side
 
     pub(crate) fn send(&self, payload: Bytes) -> Result<(), SendError> {
-        let size_max = self.config.datagram_size_max;
+        self.check(&payload, self.config.datagram_size_max)?;
+        self.judge(self.outgoing.push(payload));
+        Ok(())
+    }
+
+    pub(crate) fn send_latest(&self, payload: Bytes) -> Result<(), SendError> {
+        self.check(&payload, self.config.datagram_size_max)?;
+        self.judge(self.outgoing.push_latest(payload));
+        Ok(())
+    }
+
+    fn check(&self, payload: &Bytes, size_max: usize) -> Result<(), SendError> {
         if payload.len() > size_max {
             return Err(SendError::TooLarge {
                 size: payload.len(),
@@ -105,27 +159,103 @@ impl Link {
         if self.closed.borrow().is_some() {
             return Err(SendError::Closed);
         }
-        if let Pushed::Overflowed { dropped, since } = self.outgoing.push(payload) {
-            self.count_drops(DropReason::OutgoingFull, dropped);
-            if since.elapsed() >= self.config.slow_consumer_after {
-                self.close(
-                    CloseCode::SlowConsumer,
-                    "what was sent was not taken for too long",
-                );
-            }
-        }
         Ok(())
     }
 
+    /// Counts what had to give way, and closes a peer that takes nothing for too long.
+    fn judge(&self, pushed: Pushed) {
+        let since = match pushed {
+            Pushed::Kept => return,
+            Pushed::Overflowed { dropped, since } => {
+                self.count_drops(DropReason::OutgoingFull, dropped);
+                since
+            }
+            Pushed::Replaced { since } => {
+                self.traffic.replaced();
+                self.config.events.traffic.replaced();
+                since
+            }
+        };
+        if since.elapsed() >= self.config.slow_consumer_after {
+            let text = "what was sent was not taken for too long";
+            self.close(CloseCode::SlowConsumer, text);
+        }
+    }
+
+    pub(crate) fn send_reliable(&self, frame: Bytes) -> Result<(), SendError> {
+        if self.config.mode != Mode::Thin {
+            return Err(SendError::NoReliableChannel);
+        }
+        self.check(&frame, self.config.reliable_out_max())?;
+        match self.reliable_out.push(frame) {
+            Ok(()) => Ok(()),
+            Err(Rejected::Ended) => Err(SendError::Closed),
+            Err(Rejected::Full) => {
+                let text = "reliable frames were not taken in time";
+                self.close(CloseCode::SlowConsumer, text);
+                Err(SendError::Closed)
+            }
+        }
+    }
+
+    pub(crate) fn reliable_backlog(&self) -> usize {
+        self.reliable_out.bytes()
+    }
+
     pub(crate) fn try_receive(&self) -> Option<Bytes> {
-        self.incoming.pop()
+        if self.config.one_order_in() {
+            self.reliable_in.pop()
+        } else {
+            self.incoming.pop()
+        }
     }
 
     pub(crate) async fn receive(&self) -> Option<Bytes> {
         tokio::select! {
             biased;
-            payload = self.incoming.next() => Some(payload),
-            _ = self.wait_closed() => self.incoming.pop(),
+            payload = self.next_incoming() => Some(payload),
+            _ = self.wait_closed() => self.try_receive(),
+        }
+    }
+
+    async fn next_incoming(&self) -> Bytes {
+        if self.config.one_order_in() {
+            self.reliable_in.next().await
+        } else {
+            self.incoming.next().await
+        }
+    }
+
+    pub(crate) fn try_receive_reliable(&self) -> Option<Bytes> {
+        if self.config.one_order_in() {
+            None
+        } else {
+            self.reliable_in.pop()
+        }
+    }
+
+    pub(crate) async fn receive_reliable(&self) -> Option<Bytes> {
+        if self.config.one_order_in() {
+            self.wait_closed().await;
+            return None;
+        }
+        tokio::select! {
+            biased;
+            frame = self.reliable_in.next() => Some(frame),
+            _ = self.wait_closed() => self.reliable_in.pop(),
+        }
+    }
+
+    /// Closes when what is reliable has arrived, or was given its time.
+    pub(crate) fn finish_and_close(&self, code: CloseCode, text: &str) {
+        self.reliable_out
+            .end(CloseReason::new(code, text, Side::Us));
+    }
+
+    /// Nobody holds the link any more.
+    pub(crate) fn abandon(&self) {
+        if !self.reliable_out.has_ended() {
+            self.close(CloseCode::Consented, "");
         }
     }
 
@@ -165,15 +295,52 @@ impl Link {
         self.closed().unwrap_or(reason)
     }
 
-    /// Hands a received payload to the handles.
-    pub(crate) fn deliver(&self, payload: Bytes) {
-        self.traffic.received(payload.len());
-        self.config.events.traffic.received(payload.len());
-        if payload.len() > DATAGRAM_SIZE_MAX {
+    /// Hands a received payload to the handles. It waits only where nothing may be lost.
+    pub(crate) async fn deliver(&self, payload: Bytes) {
+        self.count_received(&payload);
+        let one_order = self.config.one_order_in();
+        let size_max = if one_order {
+            self.config.reliable_in_max()
+        } else {
+            DATAGRAM_SIZE_MAX
+        };
+        if payload.len() > size_max {
             self.count_drops(DropReason::IncomingTooLarge, 1);
+        } else if one_order {
+            self.reliable_in.push_when_room(payload).await;
         } else if let Pushed::Overflowed { dropped, .. } = self.incoming.push(payload) {
             self.count_drops(DropReason::IncomingFull, dropped);
         }
+    }
+
+    /// Hands a received reliable frame to the handles as soon as they have room for it.
+    pub(crate) async fn deliver_reliable(&self, frame: Bytes) {
+        self.count_received(&frame);
+        self.reliable_in.push_when_room(frame).await;
+    }
+
+    fn count_received(&self, payload: &Bytes) {
+        self.traffic.received(payload.len());
+        self.config.events.traffic.received(payload.len());
+    }
+
+    /// Waits for reliable frames to send; the reason to close when there are no more. What was
+    /// taken has to be released.
+    pub(crate) async fn next_reliable(&self) -> Result<Vec<Bytes>, CloseReason> {
+        self.reliable_out.next_batch(RELIABLE_BATCH_FRAMES).await
+    }
+
+    /// Counts a reliable frame that was handed to the carrier.
+    pub(crate) fn note_sent_reliable(&self, bytes: usize) {
+        self.note_sent(bytes);
+        self.reliable_out.release(bytes);
+    }
+
+    /// Waits until the time is over that the last reliable frames have.
+    pub(crate) async fn last_words_overdue(&self) -> CloseReason {
+        let reason = self.reliable_out.wait_ended().await;
+        tokio::time::sleep(CLOSE_DEADLINE).await;
+        reason
     }
 
     /// Waits for the next payload to send.
@@ -205,14 +372,20 @@ mod tests {
     use crate::limits::SLOW_CONSUMER_AFTER;
 
     fn link() -> Arc<Link> {
-        Link::new(LinkConfig {
-            kind: TransportKind::WebSocket,
+        Link::new(config())
+    }
+
+    fn config() -> LinkConfig {
+        LinkConfig {
+            kind: TransportKind::Quic,
+            mode: Mode::Thin,
+            end: End::Server,
             peer: (Ipv4Addr::LOCALHOST, 1).into(),
             datagram_size_max: 1000,
             round_trip: RoundTrip::Measured(AtomicU64::new(0)),
             slow_consumer_after: SLOW_CONSUMER_AFTER,
             events: Arc::default(),
-        })
+        }
     }
 
     fn overflow(link: &Link) {
@@ -273,10 +446,58 @@ mod tests {
         assert_eq!(link.send(Bytes::new()), Err(SendError::Closed));
     }
 
-    #[test]
-    fn a_payload_over_the_limit_is_not_taken_in() {
+    #[tokio::test(start_paused = true)]
+    async fn replaced_snapshots_count_as_such_and_make_nobody_slow() {
         let link = link();
-        link.deliver(Bytes::from(vec![0; DATAGRAM_SIZE_MAX + 1]));
+        for _ in 0..10 {
+            link.send_latest(Bytes::from_static(b"snapshot")).unwrap();
+            tokio::time::advance(SLOW_CONSUMER_AFTER / 2).await;
+            assert!(link.try_outgoing().is_some());
+            link.send_latest(Bytes::from_static(b"older")).unwrap();
+            link.send_latest(Bytes::from_static(b"newer")).unwrap();
+            assert_eq!(link.try_outgoing().unwrap().as_ref(), b"newer");
+        }
+        assert_eq!(link.closed(), None);
+        let stats = link.stats();
+        assert_eq!((stats.replaced_out, stats.dropped_out), (10, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_no_snapshot_for_five_seconds_is_a_slow_consumer() {
+        let link = link();
+        link.send_latest(Bytes::from_static(b"first")).unwrap();
+        link.send_latest(Bytes::from_static(b"second")).unwrap();
+        tokio::time::advance(SLOW_CONSUMER_AFTER).await;
+        link.send_latest(Bytes::from_static(b"third")).unwrap();
+        assert_eq!(link.closed().unwrap().code, CloseCode::SlowConsumer);
+    }
+
+    #[test]
+    fn a_reliable_frame_over_the_bounds_closes_at_once() {
+        let link = link();
+        for _ in 0..RELIABLE_BYTES_MAX / 1024 {
+            link.send_reliable(Bytes::from(vec![0; 1024])).unwrap();
+        }
+        assert_eq!(link.reliable_backlog(), RELIABLE_BYTES_MAX);
+        assert_eq!(link.closed(), None);
+        let one_more = link.send_reliable(Bytes::from_static(b"x"));
+        assert_eq!(one_more, Err(SendError::Closed));
+        assert_eq!(link.closed().unwrap().code, CloseCode::SlowConsumer);
+    }
+
+    #[test]
+    fn native_mode_has_no_reliable_channel() {
+        let mut config = config();
+        config.mode = Mode::Native;
+        let sent = Link::new(config).send_reliable(Bytes::new());
+        assert_eq!(sent, Err(SendError::NoReliableChannel));
+    }
+
+    #[tokio::test]
+    async fn a_payload_over_the_limit_is_not_taken_in() {
+        let link = link();
+        link.deliver(Bytes::from(vec![0; DATAGRAM_SIZE_MAX + 1]))
+            .await;
         assert_eq!((link.try_receive(), link.stats().dropped_in), (None, 1));
         let error = SendError::TooLarge {
             size: 1001,

@@ -29,6 +29,7 @@ use crate::limits::{
     ACCEPT_BACKOFF, ARRIVALS_QUEUED_MAX, CLOSE_DEADLINE, HANDSHAKE_DEADLINE, HELLO_DEADLINE,
     IDLE_TIMEOUT, PENDING_MAX, SLOW_CONSUMER_AFTER, UNVALIDATED_MAX, UNVALIDATED_PER_SECOND_MAX,
 };
+use crate::quic::QuicSession;
 use crate::{quic, sockets, websocket};
 
 /// Where and how to listen. The numbers are those of [`crate::limits`] unless changed.
@@ -304,7 +305,8 @@ async fn greet_quic(
         return door.count(Incident::HandshakeFailed);
     };
     drop(unproven);
-    let carrier = Carrier::Quic(quic::ServerEnd::new(connection));
+    let end = quic::ServerEnd::new(QuicSession::bare(connection));
+    let carrier = Carrier::Quic(Box::new(end));
     door.receive(carrier, peer, pending).await;
 }
 

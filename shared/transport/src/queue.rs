@@ -31,6 +31,11 @@ pub enum Pushed {
         /// Since when datagrams have been dropped without the queue once becoming empty.
         since: Instant,
     },
+    /// It took the place of one that only the newest matters of.
+    Replaced {
+        /// Since when datagrams have been replaced without one being taken.
+        since: Instant,
+    },
 }
 
 /// A bounded first-in-first-out queue that drops its oldest datagrams when it is full. It has
@@ -48,6 +53,12 @@ struct State {
     bytes: usize,
     dropped: u64,
     overflowing_since: Option<Instant>,
+    /// Datagrams that ever left the front, taken or dropped.
+    gone: usize,
+    /// Where the newest datagram of [`DatagramQueue::push_latest`] stands, counted from the first
+    /// datagram ever.
+    latest: Option<usize>,
+    replacing_since: Option<Instant>,
 }
 
 impl DatagramQueue {
@@ -65,6 +76,14 @@ impl DatagramQueue {
     /// is larger than the whole queue is itself dropped.
     pub fn push(&self, datagram: Bytes) -> Pushed {
         let pushed = self.state().push(datagram, self.bounds);
+        self.filled.notify_one();
+        pushed
+    }
+
+    /// Puts a datagram in the place of the last one pushed by this method, if that still waits;
+    /// appends it otherwise. Never waits.
+    pub fn push_latest(&self, datagram: Bytes) -> Pushed {
+        let pushed = self.state().push_latest(datagram, self.bounds);
         self.filled.notify_one();
         pushed
     }
@@ -119,6 +138,26 @@ impl State {
     fn push(&mut self, datagram: Bytes, bounds: QueueBounds) -> Pushed {
         self.bytes += datagram.len();
         self.datagrams.push_back(datagram);
+        self.make_room(bounds)
+    }
+
+    fn push_latest(&mut self, datagram: Bytes, bounds: QueueBounds) -> Pushed {
+        let index = self.latest.and_then(|latest| latest.checked_sub(self.gone));
+        let Some(waiting) = index.and_then(|index| self.datagrams.get_mut(index)) else {
+            self.latest = Some(self.gone + self.datagrams.len());
+            return self.push(datagram, bounds);
+        };
+        self.bytes = self.bytes - waiting.len() + datagram.len();
+        *waiting = datagram;
+        let since = *self.replacing_since.get_or_insert_with(Instant::now);
+        let pushed = self.make_room(bounds);
+        if pushed == Pushed::Kept {
+            return Pushed::Replaced { since };
+        }
+        pushed
+    }
+
+    fn make_room(&mut self, bounds: QueueBounds) -> Pushed {
         let mut dropped = 0;
         while self.datagrams.len() > bounds.datagrams_max || self.bytes > bounds.bytes_max {
             self.take_oldest();
@@ -134,6 +173,7 @@ impl State {
 
     fn pop(&mut self) -> Option<Bytes> {
         let oldest = self.take_oldest();
+        self.replacing_since = None;
         if self.datagrams.is_empty() {
             self.overflowing_since = None;
         }
@@ -143,6 +183,7 @@ impl State {
     fn take_oldest(&mut self) -> Option<Bytes> {
         let oldest = self.datagrams.pop_front()?;
         self.bytes -= oldest.len();
+        self.gone += 1;
         Some(oldest)
     }
 }
@@ -221,6 +262,47 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_newest_of_its_kind_replaces_the_one_that_waits() {
+        let queue = queue(10, 100);
+        queue.push(datagram("a"));
+        assert_eq!(queue.push_latest(datagram("old")), Pushed::Kept);
+        queue.push(datagram("b"));
+        assert!(matches!(
+            queue.push_latest(datagram("newer")),
+            Pushed::Replaced { .. }
+        ));
+        assert_eq!((queue.len(), queue.bytes(), queue.dropped()), (3, 7, 0));
+        assert_eq!(queue.pop(), Some(datagram("a")));
+        assert!(matches!(
+            queue.push_latest(datagram("new")),
+            Pushed::Replaced { .. }
+        ));
+        assert_eq!(queue.pop(), Some(datagram("new")));
+        assert_eq!(queue.push_latest(datagram("next")), Pushed::Kept);
+        assert_eq!(queue.pop(), Some(datagram("b")));
+        assert_eq!(queue.pop(), Some(datagram("next")));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn replacing_lasts_until_something_is_taken() {
+        let queue = queue(10, 100);
+        let began = Instant::now();
+        for text in ["a", "b"] {
+            queue.push_latest(datagram(text));
+        }
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(
+            queue.push_latest(datagram("c")),
+            Pushed::Replaced { since: began }
+        );
+        queue.push(datagram("other"));
+        let _ = queue.pop();
+        queue.push_latest(datagram("d"));
+        let since = Instant::now();
+        assert_eq!(queue.push_latest(datagram("e")), Pushed::Replaced { since });
+    }
+
     #[tokio::test]
     async fn a_waiting_consumer_gets_what_is_pushed_later() {
         let queue = Arc::new(queue(4, 100));
@@ -242,6 +324,25 @@ mod tests {
                 prop_assert!(queue.len() <= 8 && queue.bytes() <= 128);
             }
             prop_assert_eq!(queue.len() as u64 + queue.dropped(), sizes.len() as u64);
+        }
+
+        #[test]
+        fn no_mixture_of_pushes_and_pops_passes_the_bounds_or_miscounts(
+            steps in prop::collection::vec((0usize..64, 0u8..4), 0..200),
+        ) {
+            let queue = queue(8, 128);
+            for &(size, step) in &steps {
+                let datagram = Bytes::from(vec![0; size]);
+                match step {
+                    0 => drop(queue.pop()),
+                    1 => drop(queue.push(datagram)),
+                    _ => drop(queue.push_latest(datagram)),
+                }
+                prop_assert!(queue.len() <= 8 && queue.bytes() <= 128);
+            }
+            let bytes = queue.bytes();
+            let taken: usize = std::iter::from_fn(|| queue.pop()).map(|each| each.len()).sum();
+            prop_assert_eq!((bytes, 0), (taken, queue.bytes()));
         }
     }
 }

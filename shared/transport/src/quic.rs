@@ -1,33 +1,37 @@
 //! The QUIC carrier, both ends: configuration with every limit set, the Hello on the first
-//! stream, and the pump between quinn's datagrams and a link's queues.
+//! stream, and the pump between datagrams and a link's queues. What it runs on is a WebTransport
+//! session or, without HTTP/3 around it, the bare connection.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use gameserver_contract::session::TransportKind;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
-    ClientConfig, ConnectionError, Endpoint, IdleTimeout, ReadError, ReadExactError, RecvStream,
-    SendDatagramError, SendStream, ServerConfig, TransportConfig, VarInt, WriteError,
+    ClientConfig, ConnectionError, Endpoint, IdleTimeout, SendDatagramError, ServerConfig,
+    TransportConfig, VarInt,
 };
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use web_transport_quinn::{Session, SessionError, WebTransportError};
 
 use crate::arrival::HelloError;
 use crate::certificate::{IdentityError, ServerCertificate, ServerIdentity};
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::connect::{AttemptError, GreetError};
 use crate::events::DropReason;
-use crate::frame::{Answer, FrameError, Hello, Refused};
+use crate::frame::{Answer, Hello, Mode, Refused};
 use crate::limits::{
-    ALPN, ANSWER_DEADLINE, DATAGRAM_SIZE_MAX, FRAME_BYTES_MAX, KEEP_ALIVE, QUIC_CONNECTION_WINDOW,
+    ALPN, ANSWER_DEADLINE, DATAGRAM_SIZE_MAX, KEEP_ALIVE, QUIC_CONNECTION_WINDOW,
     QUIC_CRYPTO_BUFFER, QUIC_DATAGRAM_RECEIVE_BUFFER, QUIC_DATAGRAM_SEND_BUFFER,
     QUIC_INCOMING_BUFFER, QUIC_INCOMING_BUFFER_TOTAL, QUIC_INCOMING_MAX, QUIC_SEND_WINDOW,
     QUIC_STREAM_WINDOW, QUIC_STREAMS_MAX, STAGGER,
 };
 use crate::link::Link;
 use crate::race::race;
+use crate::stream::{self, HelloStream, ReadFrameError};
 
 /// The server's side of the configuration.
 pub(crate) fn server_config(
@@ -80,102 +84,188 @@ fn transport_config(idle_timeout: Duration) -> TransportConfig {
     config
 }
 
-/// Largest payload that this connection takes on any path; none when the peer has no datagrams.
-/// It is read once, early: before the path is explored it is the size that every path takes.
-pub(crate) fn datagram_size_max(connection: &quinn::Connection) -> Option<usize> {
-    connection
-        .max_datagram_size()
-        .map(|size| size.min(DATAGRAM_SIZE_MAX))
+/// A connection whose handshakes are over: bare, or with HTTP/3 around it.
+#[derive(Debug, Clone)]
+pub(crate) struct QuicSession {
+    session: Session,
+    kind: TransportKind,
+}
+
+impl QuicSession {
+    /// A connection that speaks `gs/1`.
+    pub(crate) fn bare(connection: quinn::Connection) -> Self {
+        Self {
+            session: Session::raw(connection),
+            kind: TransportKind::Quic,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> TransportKind {
+        self.kind
+    }
+
+    pub(crate) fn connection(&self) -> &quinn::Connection {
+        &self.session
+    }
+
+    /// Largest payload that this connection takes on any path; 0 when the peer has no datagrams.
+    /// It is read once, early: before the path is explored it is the size that every path takes.
+    pub(crate) fn datagram_size_max(&self) -> usize {
+        self.session.max_datagram_size().min(DATAGRAM_SIZE_MAX)
+    }
+
+    /// Closes and waits until the peer can know it.
+    pub(crate) async fn close(&self, code: CloseCode, text: &str) {
+        let number = match self.kind {
+            TransportKind::WebTransport => code.session_code(),
+            TransportKind::Quic | TransportKind::WebSocket => code.quic_code(),
+        };
+        self.session.close(number, text.as_bytes());
+        if self.kind == TransportKind::WebTransport {
+            // The library gives the peer three round trips to take the last capsule.
+            self.session.closed().await;
+        }
+    }
+
+    async fn read_datagram(&self) -> Result<Bytes, SessionError> {
+        match self.kind {
+            TransportKind::WebTransport => self.session.read_datagram().await,
+            // Straight from quinn, without the costs of a session.
+            TransportKind::Quic | TransportKind::WebSocket => {
+                Ok(self.connection().read_datagram().await?)
+            }
+        }
+    }
+
+    /// Why the connection ended, once it has.
+    async fn lost(&self) -> CloseReason {
+        self.close_reason(&self.session.closed().await)
+    }
+
+    fn close_reason(&self, error: &SessionError) -> CloseReason {
+        match error {
+            SessionError::ConnectionError(error)
+            | SessionError::SendDatagramError(SendDatagramError::ConnectionLost(error)) => {
+                connection_close_reason(error)
+            }
+            SessionError::WebTransportError(WebTransportError::Closed(number, text)) => {
+                let code = match self.kind {
+                    TransportKind::WebTransport => CloseCode::from_session_code(*number),
+                    TransportKind::Quic | TransportKind::WebSocket => {
+                        CloseCode::from_quic_code(u64::from(*number))
+                    }
+                };
+                CloseReason::new(code, text, Side::Peer)
+            }
+            SessionError::SendDatagramError(_) | SessionError::WebTransportError(_) => {
+                CloseReason::new(CloseCode::Lost, &error.to_string(), Side::Network)
+            }
+        }
+    }
 }
 
 /// The server's end of a connection whose handshake is over.
 #[derive(Debug)]
 pub(crate) struct ServerEnd {
-    pub(crate) connection: quinn::Connection,
-    answer: Option<SendStream>,
+    pub(crate) session: QuicSession,
+    stream: Option<HelloStream>,
 }
 
 impl ServerEnd {
-    pub(crate) fn new(connection: quinn::Connection) -> Self {
+    pub(crate) fn new(session: QuicSession) -> Self {
         Self {
-            connection,
-            answer: None,
+            session,
+            stream: None,
         }
     }
 
     pub(crate) async fn read_hello(&mut self) -> Result<Hello, HelloError> {
-        let (answer, mut hello) = self
-            .connection
-            .accept_bi()
-            .await
-            .map_err(|_| HelloError::Gone)?;
-        self.answer = Some(answer);
-        let bytes = read_frame(&mut hello).await.map_err(|error| match error {
-            ReadFrameError::Lost(_) => HelloError::Gone,
+        let accepted = self.session.session.accept_bi().await;
+        let (send, receive) = accepted.map_err(|_| HelloError::Gone)?;
+        let stream = self.stream.insert(HelloStream { send, receive });
+        let bytes = stream::read_greeting(&mut stream.receive).await;
+        let bytes = bytes.map_err(|error| match error {
+            ReadFrameError::Lost => HelloError::Gone,
             ReadFrameError::Malformed(error) => HelloError::Malformed(error),
         })?;
         Hello::decode(&bytes).map_err(HelloError::Malformed)
     }
 
     /// Delivers a refusal, then closes.
-    pub(crate) async fn refuse(mut self, refused: &Refused, answer: &[u8]) {
-        if let Some(stream) = self.answer.take() {
+    pub(crate) async fn refuse(self, refused: &Refused, answer: Vec<u8>) {
+        if let Some(stream) = self.stream {
             // A client that is gone needs no answer.
-            let _ = timeout(ANSWER_DEADLINE, deliver(stream, answer)).await;
+            let delivery = stream::deliver(stream.send, answer.into());
+            let _ = timeout(ANSWER_DEADLINE, delivery).await;
         }
-        close(&self.connection, refused.code.close_code(), &refused.text);
+        let code = refused.code.close_code();
+        self.session.close(code, &refused.text).await;
     }
 
     /// Sends the answer and serves the link until it ends.
-    pub(crate) async fn run(mut self, answer: Vec<u8>, link: Arc<Link>, stop: CancellationToken) {
-        // Side by side, so that a client which does not take its answer can still be closed.
-        let delivery = async {
-            let Some(stream) = self.answer.take() else {
-                return;
-            };
-            if timeout(ANSWER_DEADLINE, deliver(stream, &answer))
-                .await
-                .is_err()
-            {
-                link.close(CloseCode::Timeout, "the answer was not taken in time");
-            }
-        };
-        tokio::join!(delivery, pump(self.connection, Arc::clone(&link), stop));
+    pub(crate) async fn run(self, answer: Vec<u8>, link: Arc<Link>, stop: CancellationToken) {
+        pump(self.session, self.stream, Some(answer.into()), link, stop).await;
     }
 }
 
-/// Moves datagrams between the connection and the link until either ends.
-pub(crate) async fn pump(connection: quinn::Connection, link: Arc<Link>, stop: CancellationToken) {
-    let reason = tokio::select! {
-        reason = link.wait_closed() => reason,
-        reason = receive(&connection, &link) => link.finish(reason),
-        reason = transmit(&connection, &link) => link.finish(reason),
-        () = stop.cancelled() => link.finish(CloseReason::stopping()),
+/// Moves datagrams and reliable frames between the connection and the link until either ends.
+/// What has to be said first goes ahead of all frames.
+pub(crate) async fn pump(
+    session: QuicSession,
+    stream: Option<HelloStream>,
+    answer: Option<Bytes>,
+    link: Arc<Link>,
+    stop: CancellationToken,
+) {
+    let ordered = async {
+        let Some(stream) = stream else {
+            return std::future::pending().await;
+        };
+        match stream.serve(answer, &link).await {
+            Some(reason) => reason,
+            None => session.lost().await,
+        }
     };
-    close(&connection, reason.code, &reason.text);
+    let reason = tokio::select! {
+        // In this order, so that frames which came before the end are heard before it.
+        biased;
+        reason = link.wait_closed() => reason,
+        () = stop.cancelled() => link.finish(CloseReason::stopping()),
+        reason = ordered => link.finish(reason),
+        reason = receive(&session, &link) => link.finish(reason),
+        reason = transmit(&session, &link) => link.finish(reason),
+        reason = link.last_words_overdue() => link.finish(reason),
+    };
+    session.close(reason.code, &reason.text).await;
 }
 
-async fn receive(connection: &quinn::Connection, link: &Link) -> CloseReason {
+async fn receive(session: &QuicSession, link: &Link) -> CloseReason {
     loop {
-        match connection.read_datagram().await {
-            Ok(payload) => link.deliver(payload),
-            Err(error) => return close_reason(&error),
+        match session.read_datagram().await {
+            Ok(payload) => link.deliver(payload).await,
+            // A datagram of another session than this one; HTTP/3 would allow several.
+            Err(SessionError::WebTransportError(WebTransportError::UnknownSession)) => {}
+            Err(error) => return session.close_reason(&error),
         }
     }
 }
 
-async fn transmit(connection: &quinn::Connection, link: &Link) -> CloseReason {
+async fn transmit(session: &QuicSession, link: &Link) -> CloseReason {
     loop {
         let payload = link.next_outgoing().await;
         let size = payload.len();
-        match connection.send_datagram_wait(payload).await {
+        match session.session.send_datagram_wait(payload).await {
             Ok(()) => link.note_sent(size),
-            Err(SendDatagramError::TooLarge) => link.count_drops(DropReason::OutgoingTooLarge, 1),
-            Err(SendDatagramError::ConnectionLost(error)) => return close_reason(&error),
-            Err(SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled) => {
+            Err(SessionError::SendDatagramError(SendDatagramError::TooLarge)) => {
+                link.count_drops(DropReason::OutgoingTooLarge, 1);
+            }
+            Err(SessionError::SendDatagramError(
+                SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled,
+            )) => {
                 let text = "the peer takes no datagrams";
                 return CloseReason::new(CloseCode::ProtocolMismatch, text, Side::Us);
             }
+            Err(error) => return session.close_reason(&error),
         }
     }
 }
@@ -208,73 +298,31 @@ pub(crate) async fn dial(
     Ok(connection)
 }
 
-/// Says the Hello and hears the answer.
+/// Says the Hello and hears the answer. The stream stays open in thin mode.
 pub(crate) async fn greet(
-    connection: &quinn::Connection,
-    hello: &[u8],
-) -> Result<Answer, GreetError> {
-    let lost = |error: &ConnectionError| GreetError::Lost(close_reason(error));
-    let (mut send, mut receive) = connection.open_bi().await.map_err(|error| lost(&error))?;
-    if let Err(WriteError::ConnectionLost(error)) = write_frame(&mut send, hello).await {
-        return Err(lost(&error));
+    session: &QuicSession,
+    hello: Vec<u8>,
+    mode: Mode,
+) -> Result<(Answer, HelloStream), GreetError> {
+    let opened = session.session.open_bi().await;
+    let (mut send, mut receive) =
+        opened.map_err(|error| GreetError::Lost(session.close_reason(&error)))?;
+    // Whether it arrives shows in the answer.
+    let _ = stream::write_frames(&mut send, [hello.into()]).await;
+    if mode == Mode::Native {
+        let _ = send.finish();
     }
-    let _ = send.finish();
-    let answer = read_frame(&mut receive)
-        .await
-        .map_err(|error| match error {
-            ReadFrameError::Lost(error) => lost(&error),
-            ReadFrameError::Malformed(error) => GreetError::Malformed(error),
-        })?;
-    Answer::decode(&answer).map_err(GreetError::Malformed)
-}
-
-pub(crate) fn close(connection: &quinn::Connection, code: CloseCode, text: &str) {
-    connection.close(VarInt::from_u32(code.quic_code()), text.as_bytes());
-}
-
-enum ReadFrameError {
-    Lost(ConnectionError),
-    Malformed(FrameError),
-}
-
-impl From<ReadExactError> for ReadFrameError {
-    fn from(error: ReadExactError) -> Self {
-        match error {
-            ReadExactError::ReadError(ReadError::ConnectionLost(error)) => Self::Lost(error),
-            ReadExactError::ReadError(_) | ReadExactError::FinishedEarly(_) => {
-                Self::Malformed(FrameError::Malformed { field: "frame" })
-            }
+    match stream::read_greeting(&mut receive).await {
+        Ok(answer) => {
+            let answer = Answer::decode(&answer).map_err(GreetError::Malformed)?;
+            Ok((answer, HelloStream { send, receive }))
         }
+        Err(ReadFrameError::Lost) => Err(GreetError::Lost(session.lost().await)),
+        Err(ReadFrameError::Malformed(error)) => Err(GreetError::Malformed(error)),
     }
 }
 
-async fn read_frame(stream: &mut RecvStream) -> Result<Vec<u8>, ReadFrameError> {
-    let mut length = [0; 2];
-    stream.read_exact(&mut length).await?;
-    let length = usize::from(u16::from_be_bytes(length));
-    if length > FRAME_BYTES_MAX {
-        return Err(ReadFrameError::Malformed(FrameError::TooLong));
-    }
-    let mut bytes = vec![0; length];
-    stream.read_exact(&mut bytes).await?;
-    Ok(bytes)
-}
-
-async fn write_frame(stream: &mut SendStream, frame: &[u8]) -> Result<(), WriteError> {
-    let length = u16::try_from(frame.len()).unwrap_or(u16::MAX);
-    let prefixed = [&length.to_be_bytes(), frame].concat();
-    stream.write_chunk(Bytes::from(prefixed)).await
-}
-
-/// Writes a frame and waits until the peer has all of it.
-async fn deliver(mut stream: SendStream, frame: &[u8]) -> Result<(), WriteError> {
-    write_frame(&mut stream, frame).await?;
-    let _ = stream.finish();
-    let _ = stream.stopped().await;
-    Ok(())
-}
-
-fn close_reason(error: &ConnectionError) -> CloseReason {
+fn connection_close_reason(error: &ConnectionError) -> CloseReason {
     match error {
         ConnectionError::ApplicationClosed(close) => {
             let code = CloseCode::from_quic_code(close.error_code.into_inner());

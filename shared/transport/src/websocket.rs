@@ -28,8 +28,8 @@ use crate::close::{CloseCode, CloseReason, Side, cut};
 use crate::connect::{AttemptError, GreetError};
 use crate::frame::{Answer, FrameError, Hello, Refused};
 use crate::limits::{
-    CLOSE_DEADLINE, CLOSE_TEXT_LENGTH_MAX, KEEP_ALIVE, WEBSOCKET_BUFFER, WEBSOCKET_MESSAGE_MAX,
-    WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
+    CLOSE_DEADLINE, CLOSE_TEXT_LENGTH_MAX, KEEP_ALIVE, RELIABLE_FRAME_BYTES_MAX, WEBSOCKET_BUFFER,
+    WEBSOCKET_MESSAGE_MAX, WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
 };
 use crate::link::Link;
 use crate::sockets;
@@ -37,13 +37,14 @@ use crate::sockets;
 /// A client's stream, with or without TLS.
 pub(crate) type ClientStream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-fn config() -> WebSocketConfig {
+/// A server takes little; a client takes the largest reliable frame.
+fn config(message_max: usize) -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(WEBSOCKET_BUFFER)
         .write_buffer_size(WEBSOCKET_BUFFER)
         .max_write_buffer_size(WEBSOCKET_WRITE_BUFFER_MAX)
-        .max_message_size(Some(WEBSOCKET_MESSAGE_MAX))
-        .max_frame_size(Some(WEBSOCKET_MESSAGE_MAX))
+        .max_message_size(Some(message_max))
+        .max_frame_size(Some(message_max))
 }
 
 /// The server's end of a connection whose handshake is over.
@@ -56,8 +57,9 @@ impl ServerEnd {
     /// Does the server's half of the HTTP handshake.
     pub(crate) async fn accept(stream: TcpStream) -> Result<Self, WsError> {
         sockets::tune(&stream)?;
+        let config = config(WEBSOCKET_MESSAGE_MAX);
         let handshake =
-            tokio_tungstenite::accept_hdr_async_with_config(stream, admit, Some(config()));
+            tokio_tungstenite::accept_hdr_async_with_config(stream, admit, Some(config));
         // Boxed because it is large, and pending handshakes are many.
         Ok(Self {
             stream: Box::pin(handshake).await?,
@@ -137,7 +139,7 @@ pub(crate) async fn dial(
     let handshake = tokio_tungstenite::client_async_tls_with_config(
         request,
         stream,
-        Some(config()),
+        Some(config(RELIABLE_FRAME_BYTES_MAX)),
         Some(connector),
     );
     // Boxed because it is large: a thousand bots connect at once.
@@ -180,6 +182,7 @@ pub(crate) async fn pump<S>(
         reason = link.wait_closed() => reason,
         reason = receive(&mut stream, &link, &pulse, idle_timeout) => link.finish(reason),
         reason = transmit(&mut sink, first, &link, &pulse) => link.finish(reason),
+        reason = link.last_words_overdue() => link.finish(reason),
         () = stop.cancelled() => link.finish(CloseReason::stopping()),
     };
     // The peer may be gone or may not read; then the socket is dropped at the deadline.
@@ -221,7 +224,7 @@ where
             return CloseReason::new(CloseCode::Timeout, text, Side::Network);
         };
         match judge(message) {
-            Received::Payload(payload) => link.deliver(payload),
+            Received::Payload(payload) => link.deliver(payload).await,
             Received::Pong(stamp) => {
                 if let Some(round_trip) = pulse.round_trip(&stamp) {
                     link.note_round_trip(round_trip);
@@ -251,13 +254,36 @@ where
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let written = tokio::select! {
+            // In this order, so that a frame which has to come first does.
+            biased;
             _ = pings.tick() => sink.send(Message::Ping(pulse.stamp())).await,
+            frames = link.next_reliable() => match frames {
+                Ok(frames) => write_reliable(sink, link, frames).await,
+                Err(end) => return end,
+            },
             payload = link.next_outgoing() => write_all(sink, link, payload).await,
         };
         if let Err(error) = written {
             return close_reason(&error);
         }
     }
+}
+
+/// Writes reliable frames, then flushes once.
+async fn write_reliable<S>(
+    sink: &mut SplitSink<WebSocketStream<S>, Message>,
+    link: &Link,
+    frames: Vec<Bytes>,
+) -> Result<(), WsError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    for frame in frames {
+        let size = frame.len();
+        sink.feed(Message::Binary(frame)).await?;
+        link.note_sent_reliable(size);
+    }
+    sink.flush().await
 }
 
 /// Writes this payload and all that wait behind it, then flushes once.

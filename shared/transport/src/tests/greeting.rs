@@ -111,7 +111,7 @@ async fn both_ends_learn_the_round_trip_time() {
 #[tokio::test]
 async fn a_full_incoming_queue_drops_the_oldest() {
     let mut listener = listener();
-    let (client, server) = pair(&mut listener, WebSocket).await;
+    let (client, server) = native_pair(&mut listener, WebSocket).await;
     for number in 0..300u16 {
         client
             .send(Bytes::copy_from_slice(&number.to_be_bytes()))

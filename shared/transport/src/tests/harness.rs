@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use gameserver_contract::ids::{GameId, PlayerId, Seat};
 use gameserver_contract::session::{Role, TransportKind, TransportOffer};
-use quinn::{RecvStream, SendStream};
+use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::certificate::{ServerCertificate, ServerIdentity};
+use crate::close::CloseCode;
 use crate::connect::{ClientEndpoint, ConnectError, ConnectOptions, Connected, connect};
 use crate::connection::Connection;
 use crate::frame::{Credential, Hello, Mode, Welcome};
@@ -100,6 +101,20 @@ pub(super) async fn pair(listener: &mut Listener, kind: TransportKind) -> (Conne
     (client.unwrap().connection, server)
 }
 
+/// The same in native mode.
+pub(super) async fn native_pair(
+    listener: &mut Listener,
+    kind: TransportKind,
+) -> (Connection, Connection) {
+    let offers = [offer(listener, kind)];
+    let mut hello = hello();
+    hello.mode = Mode::Native;
+    let serve = async { arrival(listener).await.welcome(welcome()).unwrap() };
+    let joining = within(connect(&offers, hello, ConnectOptions::default()));
+    let (client, server) = tokio::join!(joining, serve);
+    (client.unwrap().connection, server)
+}
+
 /// Sends from one end until it arrives at the other: datagrams may be lost.
 pub(super) async fn assert_flows(from: &Connection, to: &Connection, payload: &'static [u8]) {
     let payload = Bytes::from_static(payload);
@@ -155,4 +170,13 @@ pub(super) async fn raw_websocket(listener: &Listener) -> websocket::ClientStrea
 
 pub(super) async fn raw_tcp(address: SocketAddr) -> TcpStream {
     within(TcpStream::connect(address)).await.unwrap()
+}
+
+/// How the server closed a QUIC connection.
+pub(super) async fn quic_close_code(connection: &quinn::Connection) -> CloseCode {
+    let error = within(connection.closed()).await;
+    let ConnectionError::ApplicationClosed(close) = error else {
+        panic!("{error:?}")
+    };
+    CloseCode::from_quic_code(close.error_code.into_inner())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use quinn::{ConnectionError, RecvStream};
+use quinn::RecvStream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UdpSocket;
 use tokio_tungstenite::tungstenite::Message;
@@ -66,14 +66,6 @@ async fn quic_refusal(mut receive: RecvStream) -> RefusalCode {
         panic!("{answer:?}")
     };
     refused.code
-}
-
-async fn quic_close_code(connection: &quinn::Connection) -> CloseCode {
-    let error = within(connection.closed()).await;
-    let ConnectionError::ApplicationClosed(close) = error else {
-        panic!("{error:?}")
-    };
-    CloseCode::from_quic_code(close.error_code.into_inner())
 }
 
 async fn websocket_refusal(stream: &mut ClientStream) -> RefusalCode {

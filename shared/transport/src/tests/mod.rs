@@ -5,3 +5,4 @@ mod connecting;
 mod greeting;
 mod harness;
 mod hostile;
+mod thin;
