@@ -34,6 +34,11 @@ class Field:
     def value(self, q: int) -> float:
         return self.minimum + q * self.step
 
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The lowest and the highest value."""
+        return self.value(0), self.value(self.count - 1)
+
     def whole(self, _before: int, written: int) -> int:
         if written >= self.count:
             raise ThinError(f"{self.name} has {self.count} states, {written} is none of them")
@@ -115,6 +120,10 @@ class Reader:
         self.entities = kept
         self._note(snapshot)
         return True
+
+    def values_of(self, kind: str) -> dict[int, dict[str, float]]:
+        """All entities of that kind."""
+        return {n: e.values() for n, e in self.entities.items() if e.kind.name == kind}
 
     def _note(self, snapshot: Snapshot) -> None:
         ahead = snapshot.number - self.newest

@@ -7,8 +7,9 @@ what a snapshot means (snapshots.py).
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from types import NoneType
 from typing import Any, TypeAlias, TypeVar
 
@@ -143,9 +144,9 @@ def hello(credential: str, build: str, kind: int = CREDENTIAL_TICKET) -> Frame:
     return [0, PROTOCOL_VERSION, MODE_THIN, kind, credential, build, 0]
 
 
-def player_input(tick: int, inputs: Sequence[Frame], newest: int, before: int) -> Frame:
+def player_input(tick: int, inputs: Iterable[Frame], newest: int, before: int) -> Frame:
     """The newest input comes first; the others are for the ticks before."""
-    return [16, tick, list(inputs[:INPUTS_MAX]), newest, before]
+    return [16, tick, list(islice(inputs, INPUTS_MAX)), newest, before]
 
 
 def ack(newest: int, before: int) -> Frame:
