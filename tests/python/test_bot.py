@@ -78,7 +78,8 @@ class Playing(unittest.TestCase):
         self.assertTrue(crosses((-6.0, 0.0), (6.0, 0.0), wall, 0.0))
         self.assertFalse(crosses((-6.0, 0.0), (-2.0, 0.0), wall, 0.0))
         self.assertFalse(crosses((-6.0, 5.2), (6.0, 5.2), wall, 0.0))
-        self.assertTrue(crosses((-6.0, 5.2), (6.0, 5.2), wall, 0.5))
+        for y in (-5.2, 5.2):
+            self.assertTrue(crosses((-6.0, y), (6.0, y), wall, 0.5))
 
 
 if __name__ == "__main__":

@@ -241,7 +241,7 @@ class Snapshots(unittest.TestCase):
         self.take_in(1, 10, None, [0, [1, 0, 0]])
         for groups in [
             [0], [0, 1], [[], 0], [0, [1]], [0, [1, 0]], [0, [1, 0, 1]], [0, [1, 1, 0]],
-            [0, [2, 0, 8, 1]], [0, [2, 0, 2, 4]], [0, [2, 0, 0, 0, 0, 0]], [3, [1, 1]],
+            [0, [2, 0, 8]], [0, [2, 0, 2, 4]], [0, [2, 0, 0, 0, 0, 0]], [3, [1, 1]],
             [3, [1, -1]], [3, [1, True]], [-3, [1, 0]],
         ]:  # fmt: skip
             with self.subTest(groups), self.assertRaises(ThinError):
