@@ -9,7 +9,7 @@ use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
 use gameserver_shared::protocol;
 
-use crate::simulation;
+use crate::simulation::{self, StartFrame};
 
 /// What an instance hosts: `Games::default().with::<Arena>()?`.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +24,8 @@ pub struct HostedGame {
     pub descriptor: GameDescriptor,
     /// What its clients must send and understand, as one number.
     pub fingerprint: u64,
+    /// What the first frame of a thin connection says.
+    pub start: StartFrame,
     /// Builds the App of a match.
     pub build: fn(MatchSettings) -> App,
 }
@@ -38,10 +40,11 @@ impl Games {
         let descriptor = G::descriptor();
         descriptor.check()?;
         let build = simulation::build_match::<G>;
-        let fingerprint = protocol::fingerprint(build(sample_settings(&descriptor)).world_mut());
+        let mut sample = build(sample_settings(&descriptor));
         let game = HostedGame {
             descriptor,
-            fingerprint,
+            fingerprint: protocol::fingerprint(sample.world_mut()),
+            start: sample.world().resource::<StartFrame>().clone(),
             build,
         };
         self.hosted.insert(game.descriptor.id.clone(), game);
@@ -60,7 +63,7 @@ impl Games {
     }
 }
 
-/// A match that is built once to be asked for its fingerprint, and never played.
+/// A match that is built once to be asked what it sends, and never played.
 fn sample_settings(game: &GameDescriptor) -> MatchSettings {
     let mode = game.modes.first();
     MatchSettings {

@@ -26,6 +26,18 @@ pub trait Game: Send + Sync + 'static {
     /// Adds the systems that run on the server only: spawning, hits, score, the end.
     fn add_rules(app: &mut App);
 
+    /// Declares what thin clients, spectators and replays are shown, and, when the game hides
+    /// something, who sees what. Server only. A game that declares nothing can be played by
+    /// native clients only.
+    fn add_snapshots(app: &mut App) {
+        let _ = app;
+    }
+
+    /// What every client may know before it is sent anything: the map, speeds. As JSON.
+    fn public_config() -> String {
+        "{}".to_owned()
+    }
+
     /// Registers which components are sent to clients, and how clients predict or interpolate
     /// them. Server and clients call it in the same order.
     fn add_replication(app: &mut App);

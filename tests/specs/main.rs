@@ -7,3 +7,4 @@ mod inputs;
 mod isolation;
 mod play;
 mod repo;
+mod thin;

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`patience`] (how to wait), [`counters`] (what the instance counted), [`stage`],
 //! then those who play on it: [`witness`] (honest), [`raw_player`] with [`dialect`] (says any
-//! bytes), [`cheater`] (a modified client), [`stranger`] (speaks no protocol of ours), [`cable`] (a
-//! link that can be cut), and [`fragile`], a game that breaks on purpose.
+//! bytes), [`cheater`] (a modified client), [`stranger`] (speaks no protocol of ours),
+//! [`thin_player`] (no simulation), [`cable`] (a link that can be cut), and [`fragile`], a game that
+//! breaks on purpose.
 
 pub mod cable;
 pub mod cheater;
@@ -14,4 +15,5 @@ pub mod patience;
 pub mod raw_player;
 pub mod stage;
 pub mod stranger;
+pub mod thin_player;
 pub mod witness;

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::entropy::{SharedEntropy, random_bytes};
@@ -10,12 +11,13 @@ use gameserver_contract::ids::{MatchId, PlayerId, Seat};
 use gameserver_contract::session::Role;
 use gameserver_contract::ticket::{JoinTicket, TicketError, TicketVerifier};
 use gameserver_shared::protocol::PACKET_BYTES_MAX;
+use gameserver_shared::stream::broadcast::View;
 use gameserver_transport::close::RefusalCode;
 use gameserver_transport::frame::{Credential, Hello, Mode, Welcome};
 
 use super::resume_token::ResumeToken;
 use super::tickets::{Use, UsedTickets};
-use crate::host::{Board, MatchFacts, SeatClaim, SeatHolder};
+use crate::host::{Board, MatchFacts, SeatClaim, SeatHolder, Watch};
 
 /// Decides about arrivals.
 #[derive(Debug)]
@@ -36,9 +38,18 @@ pub(super) struct Admitted {
     pub(super) match_id: MatchId,
     pub(super) player: PlayerId,
     pub(super) display_name: String,
-    pub(super) seat: Option<Seat>,
+    pub(super) place: Place,
     pub(super) role: Role,
     pub(super) welcome: Welcome,
+}
+
+/// Where somebody is to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// They play.
+    Seat(Seat),
+    /// They watch.
+    Audience(Watch),
 }
 
 impl Admission {
@@ -70,24 +81,23 @@ impl Admission {
     }
 
     pub(super) fn decide(&self, hello: &Hello) -> Result<Admitted, RefusalCode> {
-        if hello.mode != Mode::Native {
-            return Err(RefusalCode::ProtocolMismatch);
-        }
         if self.board.is_draining() {
             return Err(RefusalCode::Draining);
         }
         match &hello.credential {
-            Credential::Ticket(text) => self.admit_ticket(text, hello.fingerprint),
+            Credential::Ticket(text) => self.admit_ticket(text, hello),
             Credential::Resume(text) => self.resume(text),
         }
     }
 
-    fn admit_ticket(&self, text: &str, fingerprint: u64) -> Result<Admitted, RefusalCode> {
+    fn admit_ticket(&self, text: &str, hello: &Hello) -> Result<Admitted, RefusalCode> {
         let now_ms = self.clock.now_ms();
         let ticket = self.verify(text, now_ms)?;
         // Before the ticket is spent: a client that learns this may update and come back.
         let facts = self.board.facts(ticket.match_id);
-        if facts.is_some_and(|facts| facts.fingerprint != fingerprint) {
+        let differs = facts.is_some_and(|facts| facts.fingerprint != hello.fingerprint);
+        // Watching is for thin clients: what they are sent was encoded once for all of them.
+        if hello.mode == Mode::Native && (differs || ticket.role == Role::Spectator) {
             return Err(RefusalCode::ProtocolMismatch);
         }
         match self.used.mark(&ticket, now_ms) {
@@ -142,7 +152,7 @@ impl Admission {
             match_id,
             player,
             display_name,
-            seat: Some(seat),
+            place: Place::Seat(seat),
             role: Role::Player,
             welcome: self.welcome(&facts, player, Some(seat), Role::Player, token.encode()),
         })
@@ -161,11 +171,15 @@ impl Admission {
             ..
         } = ticket;
         let welcome = self.welcome(&facts, player, None, role, String::new());
+        let watch = Watch {
+            view: View::All,
+            delay: Duration::ZERO,
+        };
         Ok(Admitted {
             match_id,
             player,
             display_name,
-            seat: None,
+            place: Place::Audience(watch),
             role,
             welcome,
         })
@@ -188,7 +202,7 @@ impl Admission {
             match_id: token.match_id,
             player: holder.player,
             display_name: holder.display_name,
-            seat,
+            place: Place::Seat(token.seat),
             role,
             welcome,
         })
@@ -228,7 +242,7 @@ fn refusal(claim: SeatClaim) -> RefusalCode {
 pub(super) fn explain(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::ProtocolMismatch => {
-            "update the game: this instance speaks protocol 1, native mode, of another build of it"
+            "update the game: this instance speaks protocol 1 of another build of it, and only thin clients may watch"
         }
         RefusalCode::TicketMalformed
         | RefusalCode::TicketBadSignature

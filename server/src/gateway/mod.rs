@@ -19,7 +19,7 @@ use gameserver_transport::listener::{Arrival, Listener};
 use tokio_util::sync::CancellationToken;
 
 pub use admission::Admission;
-use admission::Admitted;
+use admission::{Admitted, Place};
 use door::DoorCounts;
 
 use crate::host::MatchHost;
@@ -82,10 +82,19 @@ async fn answer(arrival: Arrival, admission: Arc<Admission>, host: Arc<MatchHost
 
 fn enter(host: &MatchHost, admitted: Admitted, connection: &Connection) {
     let id = admitted.match_id;
+    let seat = match admitted.place {
+        Place::Seat(seat) => seat,
+        Place::Audience(watch) => {
+            if !host.watch(id, connection.clone(), watch) {
+                connection.close(CloseCode::MatchOver, "nobody else can watch this match now");
+            }
+            return;
+        }
+    };
     let entrant = Entrant {
         player: admitted.player,
         display_name: admitted.display_name,
-        seat: admitted.seat,
+        seat,
         connection: connection.clone(),
     };
     match host.enter(id, entrant) {

@@ -14,7 +14,7 @@ use crate::games::HostedGame;
 use crate::telemetry;
 
 /// Spectators that one match takes.
-const SPECTATORS_MAX: u32 = 64;
+const SPECTATORS_MAX: u32 = 2_000;
 
 /// The shared record of all matches.
 #[derive(Debug, Default)]

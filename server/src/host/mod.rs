@@ -1,11 +1,13 @@
 //! Hosts matches: a pool of worker threads, each stepping many matches at their own tick rates.
 
+mod audience;
 mod board;
 mod running_match;
 mod worker;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -14,8 +16,13 @@ use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
 use gameserver_contract::result::MatchResult;
 use gameserver_control::result_signature::ResultKey;
 use gameserver_shared::flow::MatchSettings;
+use gameserver_shared::stream::broadcast::View;
+use gameserver_transport::connection::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
+use audience::Entrance;
+pub use audience::{DELAY_MAX, Watch};
 pub use board::{Board, MatchFacts, SeatClaim, SeatHolder};
 use worker::{Command, Told};
 
@@ -88,6 +95,9 @@ pub struct MatchHost {
     games: Games,
     workers: Vec<Worker>,
     matches_max: usize,
+    /// Where watchers go in, by match.
+    entrances: Mutex<BTreeMap<MatchId, Entrance>>,
+    runtime: Handle,
 }
 
 #[derive(Debug)]
@@ -102,6 +112,10 @@ impl MatchHost {
     /// # Errors
     ///
     /// The operating system gave no thread.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, which serves the watchers.
     pub fn start(
         config: HostConfig,
         games: Games,
@@ -136,6 +150,8 @@ impl MatchHost {
                 games,
                 workers,
                 matches_max: config.matches_max,
+                entrances: Mutex::default(),
+                runtime: Handle::current(),
             },
             finished,
         ))
@@ -172,12 +188,40 @@ impl MatchHost {
         }
         let worker = self.board.quietest_worker(self.workers.len());
         self.board.add(&spec, game, worker);
-        let id = spec.id;
-        let sent = self.send(worker, Command::Start(Box::new(spec)));
+        let (id, start) = (spec.id, game.start.clone());
+        let (publish, entrance) = audience::open(id, start, self.board.clone(), &self.runtime);
+        let sent = self.send(worker, Command::Start(Box::new(spec), publish));
         if sent.is_err() {
             self.board.remove(id);
+            return sent;
         }
-        sent
+        let mut entrances = self.entrances();
+        entrances.retain(|id, _| self.board.facts(*id).is_some());
+        entrances.insert(id, entrance);
+        Ok(())
+    }
+
+    fn entrances(&self) -> MutexGuard<'_, BTreeMap<MatchId, Entrance>> {
+        self.entrances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets somebody watch who was counted in and welcomed. False when the match is gone, or too
+    /// many come at once; they are counted out then.
+    pub fn watch(&self, id: MatchId, connection: Connection, watch: Watch) -> bool {
+        if watch.view != View::All && self.tell(id, Told::Show(watch.view)) != Ok(true) {
+            self.board.spectator_gone(id);
+            return false;
+        }
+        let entrances = self.entrances();
+        let entered = entrances
+            .get(&id)
+            .is_some_and(|entrance| entrance.enter(connection, watch));
+        if !entered {
+            self.board.spectator_gone(id);
+        }
+        entered
     }
 
     /// Lets somebody in who holds a seat claim and was welcomed. False when the match is gone.
@@ -189,10 +233,7 @@ impl MatchHost {
         let seat = entrant.seat;
         let told = self.tell(id, Told::Enter(Box::new(entrant)));
         if told.is_err() {
-            match seat {
-                Some(seat) => self.board.free_seat(id, seat),
-                None => self.board.spectator_gone(id),
-            }
+            self.board.free_seat(id, seat);
         }
         told
     }

@@ -1,20 +1,26 @@
 //! One match on its worker: its pace, its end, and the fence that keeps its panics to itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bevy_app::App;
+use bevy_ecs::world::World;
+use bytes::Bytes;
 use gameserver_contract::ids::{MatchId, PlayerId};
 use gameserver_contract::result::{MatchOutcome, MatchResult};
 use gameserver_contract::session::SessionState;
 use gameserver_shared::flow::MatchPhase;
 use gameserver_shared::player::Roster;
+use gameserver_shared::stream::broadcast::Form;
 use gameserver_transport::close::CloseCode;
+use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::audience::Shown;
 use super::worker::{Context, Told};
 use super::{FinishedMatch, MatchSpec};
-use crate::simulation::{self, Outcome, SeatEvent, Seats};
+use crate::simulation::{self, Broadcasts, EventLog, Outcome, Published, SeatEvent, Seats};
 use crate::telemetry;
 
 /// Ticks that are made up for when a match fell behind; what is more is left out and counted, so
@@ -36,6 +42,7 @@ pub(super) enum Step {
 pub(super) struct RunningMatch {
     spec: MatchSpec,
     context: Context,
+    audience: Sender<Shown>,
     app: App,
     tick: Duration,
     tick_seconds: metrics::Histogram,
@@ -56,7 +63,11 @@ struct Ending {
 
 impl RunningMatch {
     /// Builds the match's App. `None` when the game's own code panicked; the board says so.
-    pub(super) fn start(spec: MatchSpec, context: &Context) -> Option<Self> {
+    pub(super) fn start(
+        spec: MatchSpec,
+        audience: Sender<Shown>,
+        context: &Context,
+    ) -> Option<Self> {
         let game = context.games.get(&spec.game)?;
         let tick = Duration::from_secs_f64(1.0 / f64::from(game.descriptor.tick_rate_hz));
         let build = || (game.build)(spec.settings.clone());
@@ -69,6 +80,7 @@ impl RunningMatch {
         Some(Self {
             spec,
             context: context.clone(),
+            audience,
             app,
             tick,
             tick_seconds,
@@ -95,6 +107,9 @@ impl RunningMatch {
                 self.fenced(|app| Seats::enter(app.world_mut(), *entrant));
             }
             Told::Kick(player, reason) => self.kick(player, &reason),
+            Told::Show(view) => {
+                self.fenced(|app| app.world_mut().resource_mut::<Broadcasts>().show(view));
+            }
             Told::Stop if self.ending.is_none() => self.end(MatchOutcome::Aborted),
             Told::Stop => {}
         }
@@ -118,10 +133,22 @@ impl RunningMatch {
         }
         self.tick_seconds.record(began.elapsed());
         self.ticks += 1;
+        self.publish();
         self.look_after_seats();
         self.follow_phase();
         self.set_next_due();
         self.go_on_ending()
+    }
+
+    /// Hands what watchers are shown to their audience. It is left out while the audience has no
+    /// room: what comes after the next key frame makes sense again.
+    fn publish(&mut self) {
+        let shown = self.fenced(|app| shown_now(app.world_mut()));
+        for shown in shown.unwrap_or_default() {
+            if self.audience.try_send(shown).is_err() {
+                telemetry::queue_refused("audience");
+            }
+        }
     }
 
     fn set_next_due(&mut self) {
@@ -145,7 +172,6 @@ impl RunningMatch {
                     tracing::debug!(match.id = %self.spec.id, %seat, "seat held for its player");
                 }
                 SeatEvent::Freed(seat) => self.context.board.free_seat(self.spec.id, seat),
-                SeatEvent::SpectatorGone => self.context.board.spectator_gone(self.spec.id),
             }
         }
         self.end_when_deserted();
@@ -275,6 +301,25 @@ impl Drop for RunningMatch {
             tracing::error!(match.id = %self.spec.id, "a match panicked while it was dropped");
         }
     }
+}
+
+/// What the last tick has for watchers.
+fn shown_now(world: &mut World) -> Vec<Shown> {
+    let published = std::mem::take(&mut world.resource_mut::<Broadcasts>().recent);
+    let events = std::mem::take(&mut world.resource_mut::<EventLog>().recent);
+    let is_key = |published: &Published| published.form == Form::KeyFrame;
+    let standing: Option<Arc<[Bytes]>> = published
+        .iter()
+        .any(is_key)
+        .then(|| simulation::standing(world).into());
+    let frames = published.into_iter().map(|published| Shown::Frame {
+        standing: standing.clone().filter(|_| is_key(&published)),
+        view: published.view,
+        form: published.form,
+        tick: published.tick,
+        frame: published.frame,
+    });
+    frames.chain(events.into_iter().map(Shown::Event)).collect()
 }
 
 fn report_panic(spec: &MatchSpec, context: &Context) {

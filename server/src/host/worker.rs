@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::ids::{MatchId, PlayerId};
+use gameserver_shared::stream::broadcast::View;
 use gameserver_transport::close::CloseCode;
 use tokio::sync::mpsc;
 
+use super::audience::Shown;
 use super::running_match::{RunningMatch, Step};
 use super::{Board, FinishedMatch, MatchSpec};
 use crate::games::Games;
@@ -22,7 +24,7 @@ const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 /// What a worker can be told.
 #[derive(Debug)]
 pub(super) enum Command {
-    Start(Box<MatchSpec>),
+    Start(Box<MatchSpec>, mpsc::Sender<Shown>),
     Tell(MatchId, Told),
 }
 
@@ -31,6 +33,8 @@ pub(super) enum Command {
 pub(super) enum Told {
     Enter(Box<Entrant>),
     Kick(PlayerId, String),
+    /// Somebody watches this view.
+    Show(View),
     Stop,
 }
 
@@ -100,7 +104,9 @@ pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
 
 fn obey(matches: &mut Vec<RunningMatch>, command: Command, context: &Context) {
     match command {
-        Command::Start(spec) => matches.extend(RunningMatch::start(*spec, context)),
+        Command::Start(spec, audience) => {
+            matches.extend(RunningMatch::start(*spec, audience, context));
+        }
         Command::Tell(id, told) => {
             match (matches.iter_mut().find(|running| running.id() == id), told) {
                 (Some(running), told) => running.obey(told),
@@ -110,7 +116,7 @@ fn obey(matches: &mut Vec<RunningMatch>, command: Command, context: &Context) {
                         .connection
                         .close(CloseCode::MatchOver, "the match is over");
                 }
-                (None, Told::Kick(..) | Told::Stop) => {}
+                (None, Told::Kick(..) | Told::Show(_) | Told::Stop) => {}
             }
         }
     }

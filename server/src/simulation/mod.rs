@@ -5,11 +5,15 @@
 //! plane are not known here.
 
 mod avatars;
+mod broadcasts;
+mod events;
+mod fog;
 mod guard;
 mod inputs;
 mod link;
 mod outcome;
 mod seats;
+mod thin;
 
 use std::time::Duration;
 
@@ -20,14 +24,19 @@ use bevy_time::TimeUpdateStrategy;
 use gameserver_shared::determinism::MatchRng;
 use gameserver_shared::flow::{FlowPlugin, MatchPhase, MatchSettings, MatchStatus};
 use gameserver_shared::game::Game;
+use gameserver_shared::net_id::NetIdPlugin;
 use gameserver_shared::player::{PlayerJoined, PlayerLeft, Roster};
 use gameserver_shared::protocol::{ProtocolPlugin, tick_duration};
+use gameserver_shared::snapshot::SnapshotPlugin;
 use lightyear::prelude::server::{Server, ServerPlugins, Started};
 use lightyear::prelude::{Linked, NetworkTarget, Replicate, ReplicationMetadata};
 
+pub use broadcasts::{Broadcasts, Published};
+pub use events::{EventLog, standing};
 pub use guard::{Guard, GuardRules, Violation};
 pub use outcome::Outcome;
 pub use seats::{Entrant, SeatEvent, SeatState, Seats};
+pub use thin::StartFrame;
 
 use crate::telemetry;
 
@@ -53,10 +62,16 @@ pub fn build_match<G: Game>(settings: MatchSettings) -> App {
     app.add_plugins((
         ProtocolPlugin::<G>::default(),
         FlowPlugin,
+        NetIdPlugin,
         link::LinkPlugin,
         inputs::InputGuardPlugin::<G>::default(),
         avatars::AvatarPlugin::<G>::default(),
         outcome::OutcomePlugin,
+        SnapshotPlugin::<G>::default(),
+        thin::ThinPlugin::<G>::default(),
+        events::EventPlugin,
+        broadcasts::BroadcastPlugin,
+        fog::FogPlugin,
     ));
     G::add_rules(&mut app);
     app.finish();

@@ -68,6 +68,16 @@ impl Outcome {
         players
     }
 
+    /// Seat, placement and score of everybody, best placement first; empty before the decision.
+    pub(super) fn placements(&self) -> Vec<(u16, u16, i64)> {
+        let standings = self.standings.as_deref().unwrap_or_default();
+        let places = placements(standings);
+        let row = |standing: &Standing| (standing.seat.0, places[&standing.seat], standing.score);
+        let mut rows: Vec<_> = standings.iter().map(row).collect();
+        rows.sort_by_key(|(seat, place, _)| (*place, *seat));
+        rows
+    }
+
     /// True once the rules decided the match.
     #[must_use]
     pub fn is_decided(world: &World) -> bool {

@@ -8,6 +8,7 @@ use gameserver_shared::player::{Avatar, PlayerJoined, PlayerLeft, Roster, Seated
 use gameserver_shared::protocol::PACKET_BYTES_MAX;
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connection::Connection;
+use gameserver_transport::frame::Mode;
 use lightyear::prelude::client::Disconnected;
 use lightyear::prelude::server::{ClientOf, LinkOf};
 use lightyear::prelude::{
@@ -17,21 +18,20 @@ use lightyear::prelude::{
 
 use super::avatars::{ResetInput, controlled_by};
 use super::link::PlayerLink;
+use super::thin::{ThinLink, spawn_thin_link};
 
 /// How often a connection's round trip is measured.
 const PING_INTERVAL: std::time::Duration = std::time::Duration::from_millis(100);
-/// First peer number of spectators; seats have the numbers below.
-const SPECTATOR_PEER_BASE: u64 = 1 << 32;
 
-/// Somebody who was let in and welcomed.
+/// A player who was let in and welcomed.
 #[derive(Debug)]
 pub struct Entrant {
     /// The account.
     pub player: PlayerId,
     /// Name that others see.
     pub display_name: String,
-    /// The seat; none for spectators.
-    pub seat: Option<Seat>,
+    /// The seat.
+    pub seat: Seat,
     /// The link to them.
     pub connection: Connection,
 }
@@ -43,8 +43,6 @@ pub enum SeatEvent {
     Away(Seat),
     /// The seat is free again.
     Freed(Seat),
-    /// A spectator is gone.
-    SpectatorGone,
 }
 
 /// A seat's holder.
@@ -64,8 +62,6 @@ pub enum SeatState {
 pub struct Seats {
     server: Entity,
     held: BTreeMap<Seat, SeatState>,
-    spectators: Vec<Entity>,
-    spectators_so_far: u64,
 }
 
 /// lightyear's name for whoever sits there: the same after a resume.
@@ -78,8 +74,6 @@ impl Seats {
         Self {
             server,
             held: BTreeMap::new(),
-            spectators: Vec::new(),
-            spectators_so_far: 0,
         }
     }
 
@@ -92,15 +86,17 @@ impl Seats {
         }
     }
 
-    /// Lets somebody in who was welcomed: into a free seat, or back into their own.
-    pub fn enter(world: &mut World, entrant: Entrant) {
-        match entrant.seat {
-            Some(seat) => Self::take_seat(world, seat, entrant),
-            None => Self::start_watching(world, entrant.connection),
-        }
+    /// Everybody who is connected, with the entity of their link.
+    pub(super) fn present(&self) -> impl Iterator<Item = (Seat, Entity)> + '_ {
+        self.held.iter().filter_map(|(seat, state)| match state {
+            SeatState::Present(link) => Some((*seat, *link)),
+            SeatState::Away { .. } => None,
+        })
     }
 
-    fn take_seat(world: &mut World, seat: Seat, entrant: Entrant) {
+    /// Lets somebody in who was welcomed: into a free seat, or back into their own.
+    pub fn enter(world: &mut World, entrant: Entrant) {
+        let seat = entrant.seat;
         let before = world.resource::<Self>().held.get(&seat).copied();
         if let Some(SeatState::Present(older)) = before {
             close_link(
@@ -110,7 +106,7 @@ impl Seats {
                 "connected again elsewhere",
             );
         }
-        let link = spawn_link(world, peer_of(seat), entrant.connection);
+        let link = spawn_link(world, seat, entrant.connection);
         world
             .resource_mut::<Self>()
             .held
@@ -118,6 +114,8 @@ impl Seats {
         if before.is_some() {
             if let Some(avatar) = avatar_of(world, seat) {
                 world.entity_mut(avatar).insert(controlled_by(link));
+                // It may be the other kind of client, which leaves no inputs behind.
+                world.trigger(ResetInput { entity: avatar });
             }
             return;
         }
@@ -138,14 +136,6 @@ impl Seats {
         });
     }
 
-    fn start_watching(world: &mut World, connection: Connection) {
-        let mut seats = world.resource_mut::<Self>();
-        seats.spectators_so_far += 1;
-        let peer = PeerId::Netcode(SPECTATOR_PEER_BASE + seats.spectators_so_far);
-        let link = spawn_link(world, peer, connection);
-        world.resource_mut::<Self>().spectators.push(link);
-    }
-
     /// Looks after connections that have ended and seats that were held long enough; once a tick.
     pub fn look_after(world: &mut World, away_ticks_max: u32) -> Vec<SeatEvent> {
         let held: Vec<_> = world
@@ -154,12 +144,9 @@ impl Seats {
             .iter()
             .map(|(seat, state)| (*seat, *state))
             .collect();
-        let mut events: Vec<_> = held
-            .into_iter()
+        held.into_iter()
             .filter_map(|(seat, state)| Self::look_after_seat(world, seat, state, away_ticks_max))
-            .collect();
-        events.extend(Self::drop_closed_spectators(world));
-        events
+            .collect()
     }
 
     fn look_after_seat(
@@ -194,20 +181,6 @@ impl Seats {
         }
     }
 
-    fn drop_closed_spectators(world: &mut World) -> Vec<SeatEvent> {
-        let watching = std::mem::take(&mut world.resource_mut::<Self>().spectators);
-        let (gone, staying): (Vec<_>, Vec<_>) = watching
-            .into_iter()
-            .partition(|link| is_closed(world, *link));
-        world.resource_mut::<Self>().spectators = staying;
-        gone.into_iter()
-            .map(|link| {
-                remove_link(world, link);
-                SeatEvent::SpectatorGone
-            })
-            .collect()
-    }
-
     /// Removes a player at once: the seat is free, the connection is told why.
     pub fn remove(
         world: &mut World,
@@ -233,6 +206,10 @@ impl Seats {
         for link in links.iter(world) {
             link.connection().close(code, text);
         }
+        let mut links = world.query::<&ThinLink>();
+        for link in links.iter(world) {
+            link.say_bye(code, text);
+        }
     }
 
     fn hold(world: &mut World, seat: Seat, ticks_left: u32) {
@@ -255,7 +232,14 @@ impl Seats {
     }
 }
 
-fn spawn_link(world: &mut World, peer: PeerId, connection: Connection) -> Entity {
+fn spawn_link(world: &mut World, seat: Seat, connection: Connection) -> Entity {
+    match connection.mode() {
+        Mode::Native => spawn_native_link(world, peer_of(seat), connection),
+        Mode::Thin => spawn_thin_link(world, seat, connection),
+    }
+}
+
+fn spawn_native_link(world: &mut World, peer: PeerId, connection: Connection) -> Entity {
     let server = world.resource::<Seats>().server;
     let mtu = connection.datagram_size_max().min(PACKET_BYTES_MAX);
     let link = world.spawn((
@@ -283,16 +267,18 @@ fn avatar_of(world: &mut World, seat: Seat) -> Option<Entity> {
 }
 
 fn is_closed(world: &World, link: Entity) -> bool {
-    world
-        .get::<PlayerLink>(link)
-        .is_none_or(|link| link.connection().closed().is_some())
+    connection_of(world, link).is_none_or(|connection| connection.closed().is_some())
+}
+
+/// The connection behind a link of either kind.
+fn connection_of(world: &World, link: Entity) -> Option<&Connection> {
+    let native = world.get::<PlayerLink>(link).map(PlayerLink::connection);
+    native.or_else(|| world.get::<ThinLink>(link).map(ThinLink::connection))
 }
 
 /// A player who says goodbye gives the seat up; one whose connection breaks keeps it for a while.
 fn left_on_purpose(world: &World, link: Entity) -> bool {
-    let reason = world
-        .get::<PlayerLink>(link)
-        .and_then(|link| link.connection().closed());
+    let reason = connection_of(world, link).and_then(Connection::closed);
     reason.is_some_and(|reason| match reason.code {
         CloseCode::Consented | CloseCode::Kicked | CloseCode::Banned | CloseCode::ProtocolError => {
             true
@@ -312,13 +298,17 @@ fn left_on_purpose(world: &World, link: Entity) -> bool {
 }
 
 fn close_link(world: &mut World, link: Entity, code: CloseCode, text: &str) {
-    if let Some(link) = world.get::<PlayerLink>(link) {
-        link.connection().close(code, text);
+    if let Some(native) = world.get::<PlayerLink>(link) {
+        native.connection().close(code, text);
+    }
+    if let Some(thin) = world.get::<ThinLink>(link) {
+        thin.say_bye(code, text);
     }
     remove_link(world, link);
 }
 
-/// lightyear cleans up on `Disconnected`, so that comes before the despawn.
+/// lightyear cleans up on `Disconnected`, so that comes before the despawn. A thin link has no
+/// use for it and takes no harm.
 fn remove_link(world: &mut World, link: Entity) {
     if let Ok(mut entity) = world.get_entity_mut(link) {
         entity.insert(Disconnected::default());

@@ -35,6 +35,8 @@ pub struct Weapon {
     pub ready_at_tick: u32,
     /// The tick of the last shot; 0 for none yet.
     pub fired_at_tick: u32,
+    /// Counts shots, and begins again after 255.
+    pub shots: u8,
     /// True while a reload is under way.
     pub reloading: bool,
 }

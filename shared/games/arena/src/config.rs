@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_shared::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const BUILTIN: &str = include_str!("../../../../assets/games/arena/game.toml");
 
@@ -21,6 +21,8 @@ pub struct ArenaConfig {
     pub weapon: WeaponConfig,
     /// Health and coming back.
     pub life: LifeConfig,
+    /// What a fighter sees.
+    pub sight: SightConfig,
     /// When a match ends, by mode.
     pub rules: BTreeMap<String, RulesConfig>,
     /// The place.
@@ -28,7 +30,7 @@ pub struct ArenaConfig {
 }
 
 /// How bodies move.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct MovementConfig {
     /// Top speed.
@@ -40,7 +42,7 @@ pub struct MovementConfig {
 }
 
 /// How the weapon works.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct WeaponConfig {
     /// How far a shot carries.
@@ -56,7 +58,7 @@ pub struct WeaponConfig {
 }
 
 /// Health and coming back.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct LifeConfig {
     /// Health of a fresh fighter.
@@ -65,6 +67,17 @@ pub struct LifeConfig {
     pub respawn_ticks: u32,
     /// Ticks after coming back in which nothing hurts.
     pub protection_ticks: u32,
+}
+
+/// What a fighter sees.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct SightConfig {
+    /// How far.
+    pub radius_m: f32,
+    /// Whether what is farther away, or behind a wall, is hidden. Without fog everybody is sent
+    /// everything.
+    pub fog: bool,
 }
 
 /// When a match ends.
@@ -78,7 +91,7 @@ pub struct RulesConfig {
 }
 
 /// The place: a rectangle from (0, 0) to (width, height) with solid boxes in it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct MapConfig {
     /// Extent to the right.
@@ -87,7 +100,8 @@ pub struct MapConfig {
     pub height_m: f32,
     /// Left, bottom, right, top of each solid box.
     pub walls: Vec<[f32; 4]>,
-    /// Where fighters come back.
+    /// Where fighters come back, which is not told to clients.
+    #[serde(skip_serializing)]
     pub spawns: Vec<Vec2>,
 }
 

@@ -2,7 +2,7 @@
 //! others are interpolated, shots are decided by the server.
 //!
 //! Reading order: [`config`], [`input`], [`components`], [`movement`], [`weapon`], [`combat`],
-//! [`rules`], [`replication`], [`bot`]. It knows no sockets, no accounts and no lobby.
+//! [`rules`], [`replication`], [`snapshot`], [`bot`]. It knows no sockets, no accounts and no lobby.
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
@@ -18,6 +18,7 @@ pub mod map;
 pub mod movement;
 pub mod replication;
 pub mod rules;
+pub mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod weapon;
@@ -50,6 +51,7 @@ impl Game for Arena {
 
     fn add_rules(app: &mut App) {
         app.add_message::<combat::Hit>()
+            .add_message::<MatchEvent>()
             .init_resource::<rules::Departed>();
         app.add_systems(
             FixedUpdate,
@@ -66,6 +68,14 @@ impl Game for Arena {
                     .in_set(TickSystems::ApplyRules),
             ),
         );
+    }
+
+    fn add_snapshots(app: &mut App) {
+        snapshot::register(app);
+    }
+
+    fn public_config() -> String {
+        snapshot::public_config(&ArenaConfig::builtin())
     }
 
     fn add_replication(app: &mut App) {

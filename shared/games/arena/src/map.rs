@@ -59,6 +59,27 @@ pub fn ray_length(config: &ArenaConfig, from: Vec2, direction: Vec2, range: f32)
         .fold(border.min(range), f32::min)
 }
 
+/// Whether an eye sees anything of a body: its middle or one of its sides, and a little more, so
+/// that nobody pops up around a corner. Walls are in the way, bodies are not.
+#[must_use]
+pub fn can_see(config: &ArenaConfig, eye: Vec2, body: Vec2) -> bool {
+    let aside = (body - eye).normalize_or_zero().perp() * (config.movement.body_radius_m * 1.5);
+    [body, body + aside, body - aside]
+        .into_iter()
+        .any(|point| is_clear(config, eye, point))
+}
+
+fn is_clear(config: &ArenaConfig, from: Vec2, to: Vec2) -> bool {
+    let distance = from.distance(to);
+    let along = (to - from).normalize_or_zero();
+    let mut crossings = config
+        .map
+        .walls
+        .iter()
+        .map(|wall| crossing(wall, from, along));
+    !crossings.any(|crossed| crossed.is_some_and(|(enters, _)| enters < distance))
+}
+
 /// Where a ray enters and leaves a box (the slab method); `None` when it misses the box or the
 /// box lies behind.
 fn crossing([left, bottom, right, top]: &[f32; 4], from: Vec2, along: Vec2) -> Option<(f32, f32)> {
@@ -109,6 +130,19 @@ mod tests {
         assert!((length(Vec2::new(5.0, 12.0), Vec2::X) - 5.0).abs() < 1e-5);
         assert!((length(Vec2::new(5.0, 12.0), Vec2::NEG_X) - 5.0).abs() < 1e-5);
         assert!((length(Vec2::new(5.0, 5.0), Vec2::X) - 25.0).abs() < 1e-5);
+    }
+
+    #[test]
+    fn a_wall_hides_what_is_behind_it_and_nothing_beside_it() {
+        let config = config();
+        let eye = Vec2::new(5.0, 12.0);
+        assert!(!can_see(&config, eye, Vec2::new(20.0, 12.0)));
+        assert!(can_see(&config, eye, Vec2::new(20.0, 25.0)));
+        assert!(
+            can_see(&config, eye, Vec2::new(9.0, 12.0)),
+            "in front of the wall"
+        );
+        assert!(can_see(&config, eye, eye));
     }
 
     #[test]

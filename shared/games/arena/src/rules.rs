@@ -9,6 +9,7 @@ use gameserver_shared::prelude::*;
 use crate::combat::Hit;
 use crate::components::{Body, Fighter, Weapon};
 use crate::config::ArenaConfig;
+use crate::snapshot::SeatTag;
 
 /// What those who left had achieved, so that the result names them too.
 #[derive(Resource, Debug, Default)]
@@ -46,6 +47,7 @@ pub fn seat_players(
         };
         commands.spawn((
             Avatar { seat: new.seat },
+            SeatTag(new.seat),
             body,
             full_weapon(&config),
             fighter,
@@ -86,6 +88,7 @@ pub fn apply_hits(
     tick: CurrentTick,
     mut hits: MessageReader<Hit>,
     mut fighters: Query<(&Avatar, &mut Body, &mut Fighter)>,
+    mut events: MessageWriter<MatchEvent>,
 ) {
     for hit in hits.read() {
         let target = fighters
@@ -103,6 +106,7 @@ pub fn apply_hits(
         body.life = body.life.wrapping_add(1);
         body.alive = false;
         body.velocity = Vec2::ZERO;
+        events.write(MatchEvent::new("kill", &(hit.shooter.0, hit.target.0)));
         let shooter = fighters
             .iter_mut()
             .find(|(avatar, ..)| avatar.seat == hit.shooter);
@@ -132,7 +136,10 @@ pub fn respawn_fighters(
         body.velocity = Vec2::ZERO;
         body.life = body.life.wrapping_add(1);
         body.alive = true;
-        *weapon = full_weapon(&config);
+        *weapon = Weapon {
+            shots: weapon.shots,
+            ..full_weapon(&config)
+        };
         fighter.health = config.life.health_max;
         fighter.changes_at_tick = tick.number() + config.life.protection_ticks;
     }
@@ -187,6 +194,7 @@ fn full_weapon(config: &ArenaConfig) -> Weapon {
         ammunition: config.weapon.magazine,
         ready_at_tick: 0,
         fired_at_tick: 0,
+        shots: 0,
         reloading: false,
     }
 }

@@ -50,6 +50,7 @@ pub fn step(config: &WeaponConfig, weapon: Weapon, input: ArenaInput, tick: u32)
             ammunition,
             ready_at_tick,
             fired_at_tick: tick,
+            shots: weapon.shots.wrapping_add(1),
             ..weapon
         };
     }
@@ -71,6 +72,7 @@ mod tests {
             ammunition: 2,
             ready_at_tick: 0,
             fired_at_tick: 0,
+            shots: 0,
             reloading: false,
         };
         let mut shots = Vec::new();

@@ -1,0 +1,142 @@
+//! Encodes what watchers are shown, and what the match log keeps: each view once a snapshot,
+//! however many look at it.
+
+use std::collections::BTreeMap;
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use bytes::Bytes;
+use gameserver_shared::sight::Sight;
+use gameserver_shared::snapshot::{Shown, SnapshotSystems};
+use gameserver_shared::stream::broadcast::{Broadcast, Form, View};
+use gameserver_shared::stream::stage::{Slot, Stage};
+use gameserver_shared::stream::viewer::Seen;
+
+/// Seconds between two key frames.
+const KEY_FRAME_S: u32 = 2;
+/// Views of one match, beside the one of everything.
+const VIEWS_MAX: usize = 64;
+
+/// A frame that watchers are sent.
+#[derive(Debug, Clone)]
+pub struct Published {
+    /// What it shows.
+    pub view: View,
+    /// The snapshot's tick.
+    pub tick: u32,
+    /// Whether a watcher may begin here.
+    pub form: Form,
+    /// The frame.
+    pub frame: Bytes,
+}
+
+/// The views that are encoded.
+#[derive(Resource, Debug)]
+pub struct Broadcasts {
+    views: BTreeMap<View, Broadcast>,
+    next_key_tick: u32,
+    seen: Vec<(u32, Slot)>,
+    /// The frames of the last tick.
+    pub recent: Vec<Published>,
+}
+
+impl Default for Broadcasts {
+    fn default() -> Self {
+        Self {
+            views: BTreeMap::from([(View::All, Broadcast::new(View::All))]),
+            next_key_tick: 0,
+            seen: Vec::new(),
+            recent: Vec::new(),
+        }
+    }
+}
+
+impl Broadcasts {
+    /// Encodes this view from the next snapshot on. With too many views it is not shown.
+    pub fn show(&mut self, view: View) {
+        if self.views.len() <= VIEWS_MAX {
+            self.views
+                .entry(view)
+                .or_insert_with(|| Broadcast::new(view));
+        }
+    }
+
+    /// Stops encoding a view that nobody looks at any more.
+    pub fn hide(&mut self, view: View) {
+        if view != View::All {
+            self.views.remove(&view);
+        }
+    }
+}
+
+/// Adds the encoding.
+#[derive(Debug)]
+pub(super) struct BroadcastPlugin;
+
+impl Plugin for BroadcastPlugin {
+    fn build(&self, app: &mut App) {
+        app.init_resource::<Broadcasts>().add_systems(
+            FixedPostUpdate,
+            (
+                forget_last_tick.before(SnapshotSystems::Enter),
+                encode_views.in_set(SnapshotSystems::Send),
+            ),
+        );
+    }
+}
+
+fn forget_last_tick(mut broadcasts: ResMut<Broadcasts>) {
+    broadcasts.recent.clear();
+}
+
+fn encode_views(
+    mut broadcasts: ResMut<Broadcasts>,
+    mut shown: ResMut<Shown>,
+    sight: Option<Res<Sight>>,
+    settings: Res<gameserver_shared::flow::MatchSettings>,
+) {
+    let Shown { stage, records, .. } = &mut *shown;
+    let Broadcasts {
+        views,
+        next_key_tick,
+        seen,
+        recent,
+    } = &mut *broadcasts;
+    let Some(tick) = stage.tick() else { return };
+    let form = if tick >= *next_key_tick {
+        *next_key_tick = tick + KEY_FRAME_S * u32::from(settings.tick_rate_hz);
+        Form::KeyFrame
+    } else {
+        Form::Delta
+    };
+    for (view, broadcast) in views {
+        let visible = match (view, &sight) {
+            (View::Team(team), Some(sight)) => {
+                collect_team(seen, stage, sight, *team);
+                Seen::Only(seen)
+            }
+            (View::All, _) | (View::Team(_), None) => Seen::All,
+        };
+        broadcast.write(stage, records, visible, form, |frame, form| {
+            recent.push(Published {
+                view: *view,
+                tick,
+                form,
+                frame: Bytes::copy_from_slice(frame),
+            });
+        });
+    }
+}
+
+/// What the players of a team see together.
+fn collect_team(seen: &mut Vec<(u32, Slot)>, stage: &Stage, sight: &Sight, team: u16) {
+    seen.clear();
+    for (_, slot) in stage.present() {
+        let actor = stage.actor(*slot);
+        if let Some(seat) = actor.owner.filter(|_| actor.team == Some(team)) {
+            seen.extend_from_slice(sight.of(seat));
+        }
+    }
+    seen.sort_unstable();
+    seen.dedup();
+}

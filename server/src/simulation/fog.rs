@@ -1,0 +1,112 @@
+//! What a game hides, native clients are not sent either: an avatar is hidden from everybody but
+//! its own player until somebody's sight finds it.
+//!
+//! Without [`Sight`] nothing is hidden.
+
+use std::collections::BTreeMap;
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use gameserver_contract::ids::Seat;
+use gameserver_shared::net_id::NetId;
+use gameserver_shared::player::Avatar;
+use gameserver_shared::sight::Sight;
+use gameserver_shared::snapshot::{Shown, SnapshotSystems};
+use gameserver_shared::stream::stage::Slot;
+use lightyear::prelude::{RemoteId, VisibilityExt};
+
+use super::link::PlayerLink;
+use super::seats::{Seats, peer_of};
+
+/// What each native client was shown last, by link.
+#[derive(Resource, Debug, Default)]
+struct Lifted {
+    by_link: BTreeMap<Entity, Vec<(u32, Slot)>>,
+}
+
+/// Adds the hiding, when the game hides something.
+#[derive(Debug)]
+pub(super) struct FogPlugin;
+
+impl Plugin for FogPlugin {
+    fn build(&self, app: &mut App) {
+        if !app.world().contains_resource::<Sight>() {
+            return;
+        }
+        app.init_resource::<Lifted>()
+            .add_observer(hide_new_avatar)
+            .add_observer(hide_all_from_new_link)
+            .add_observer(forget_link)
+            .add_systems(FixedPostUpdate, lift_fog.in_set(SnapshotSystems::Send));
+    }
+}
+
+fn hide_new_avatar(
+    added: On<Add, Avatar>,
+    avatars: Query<&Avatar>,
+    links: Query<(Entity, &RemoteId), With<PlayerLink>>,
+    mut commands: Commands,
+) {
+    let owner = avatars.get(added.entity).map(|avatar| peer_of(avatar.seat));
+    for (link, remote) in &links {
+        if owner != Ok(remote.0) {
+            commands.lose_visibility(added.entity, link);
+        }
+    }
+}
+
+fn hide_all_from_new_link(
+    added: On<Add, RemoteId>,
+    remotes: Query<&RemoteId, With<PlayerLink>>,
+    avatars: Query<(Entity, &Avatar)>,
+    mut commands: Commands,
+) {
+    let Ok(remote) = remotes.get(added.entity) else {
+        return;
+    };
+    for (entity, avatar) in &avatars {
+        if peer_of(avatar.seat) != remote.0 {
+            commands.lose_visibility(entity, added.entity);
+        }
+    }
+}
+
+fn forget_link(removed: On<Remove, PlayerLink>, mut lifted: ResMut<Lifted>) {
+    lifted.by_link.remove(&removed.entity);
+}
+
+/// Shows what has come into sight, and hides what has gone out of it.
+fn lift_fog(
+    sight: Res<Sight>,
+    shown: Res<Shown>,
+    seats: Res<Seats>,
+    natives: Query<(), With<PlayerLink>>,
+    mut lifted: ResMut<Lifted>,
+    mut commands: Commands,
+) {
+    for (seat, link) in seats.present() {
+        if !natives.contains(link) {
+            continue;
+        }
+        let before = lifted.by_link.entry(link).or_default();
+        let now = sight.of(seat);
+        let is_own = |row: &(u32, Slot)| owner(&shown, row) == Some(seat);
+        for row in now.iter().filter(|row| before.binary_search(row).is_err()) {
+            if let Some(entity) = shown.entities.get(&NetId(row.0)) {
+                commands.gain_visibility(*entity, link);
+            }
+        }
+        for row in before.iter().filter(|row| now.binary_search(row).is_err()) {
+            let entity = shown.entities.get(&NetId(row.0)).filter(|_| !is_own(row));
+            if let Some(entity) = entity {
+                commands.lose_visibility(*entity, link);
+            }
+        }
+        before.clear();
+        before.extend_from_slice(now);
+    }
+}
+
+fn owner(shown: &Shown, row: &(u32, Slot)) -> Option<Seat> {
+    shown.stage.actor(row.1).owner
+}

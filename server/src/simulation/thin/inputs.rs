@@ -1,0 +1,137 @@
+//! Inputs of thin players: kept by tick until it is their turn.
+
+use std::marker::PhantomData;
+
+use bevy_ecs::prelude::*;
+use gameserver_shared::game::Game;
+use gameserver_shared::input::{INPUT_AHEAD_TICKS_MAX, InputRefusal, PlayerAction, PlayerInput};
+use gameserver_shared::player::{Avatar, InputLateness};
+use gameserver_shared::stream::frame::RawInputs;
+use gameserver_shared::tick::CurrentTick;
+
+use super::link::ThinLink;
+use crate::simulation::seats::Seats;
+use crate::telemetry;
+
+/// Inputs that are kept: as many ticks as one may be ahead, and the present one.
+const KEPT: usize = INPUT_AHEAD_TICKS_MAX as usize + 1;
+/// Ticks for which the last input counts again when none came: a quarter of a second at 60 Hz.
+const REPEAT_TICKS_MAX: u32 = 15;
+
+/// How early a thin player's inputs come, on the entity of the link.
+#[derive(Component, Debug, Clone, Copy, Default)]
+pub(super) struct Lead {
+    /// The newest tick that an input came for, late or not.
+    newest: Option<u32>,
+}
+
+impl Lead {
+    /// Ticks that the newest input is ahead of this one; none before the first.
+    pub(super) fn at(self, tick: u32) -> Option<i32> {
+        let ahead = i64::from(self.newest?) - i64::from(tick);
+        i32::try_from(ahead).ok()
+    }
+}
+
+/// One thin player's inputs, on the entity of the link.
+#[derive(Component, Debug)]
+pub(super) struct ThinInputs<G: Game> {
+    /// By tick modulo its length.
+    kept: Vec<Option<(u32, G::Input)>>,
+    last: G::Input,
+    missing: u32,
+    game: PhantomData<G>,
+}
+
+impl<G: Game> Default for ThinInputs<G> {
+    fn default() -> Self {
+        Self {
+            kept: vec![None; KEPT],
+            last: G::Input::default(),
+            missing: 0,
+            game: PhantomData,
+        }
+    }
+}
+
+impl<G: Game> ThinInputs<G> {
+    /// Keeps the inputs of a frame. `now` is the tick that was simulated last, `at` the tick that
+    /// the first input is for; 0 is the next one. Late ones are left out.
+    pub(super) fn take_in(
+        &mut self,
+        lead: &mut Lead,
+        now: u32,
+        at: u32,
+        raw: RawInputs<'_>,
+    ) -> Result<(), InputRefusal> {
+        if at > now.saturating_add(INPUT_AHEAD_TICKS_MAX) {
+            return Err(InputRefusal { rule: "tick_ahead" });
+        }
+        let first = if at == 0 { now + 1 } else { at };
+        // Without a tick of its own, what was sent before was for ticks that are over.
+        let count = if at == 0 { 1 } else { raw.as_slices().len() };
+        let ticks = (0..=first).rev();
+        for (tick, bytes) in ticks.zip(&raw.as_slices()[..count]) {
+            // All of them are read, so that no frame with an impossible one is taken for honest.
+            let input = decode::<G>(bytes)?;
+            // Late ones too: how late they come is what the client has to know.
+            lead.newest = lead.newest.max(Some(tick));
+            let place = &mut self.kept[tick as usize % KEPT];
+            let is_known = place.as_ref().is_some_and(|kept| kept.0 == tick);
+            if tick > now && (at == 0 || !is_known) {
+                *place = Some((tick, input));
+            }
+        }
+        Ok(())
+    }
+
+    /// The input for this tick: its own, else the last one again, else none.
+    fn input_for(&mut self, tick: u32) -> G::Input {
+        let place = &mut self.kept[tick as usize % KEPT];
+        if let Some((_, input)) = place.take_if(|kept| kept.0 == tick) {
+            self.last = input;
+            self.missing = 0;
+        } else {
+            self.missing = self.missing.saturating_add(1);
+            if self.missing > REPEAT_TICKS_MAX {
+                self.last = G::Input::default();
+            }
+        }
+        self.last.clone()
+    }
+}
+
+fn decode<G: Game>(bytes: &[u8]) -> Result<G::Input, InputRefusal> {
+    let unreadable = InputRefusal { rule: "unreadable" };
+    let input: G::Input = rmp_serde::from_slice(bytes).map_err(|_| unreadable)?;
+    input.check()?;
+    Ok(input)
+}
+
+/// A new thin player has pressed nothing yet.
+pub(super) fn expect_inputs<G: Game>(added: On<Add, ThinLink>, mut commands: Commands) {
+    commands
+        .entity(added.entity)
+        .insert(ThinInputs::<G>::default());
+}
+
+/// Gives each thin player's avatar its input of this tick.
+pub(super) fn apply_inputs<G: Game>(
+    tick: CurrentTick,
+    seats: Res<Seats>,
+    mut links: Query<(&mut ThinInputs<G>, &Lead), With<ThinLink>>,
+    mut avatars: Query<(&Avatar, &mut PlayerAction<G::Input>, &mut InputLateness)>,
+) {
+    for (avatar, mut action, mut lateness) in &mut avatars {
+        let link = seats.link_of(avatar.seat);
+        let Some((mut inputs, lead)) = link.and_then(|link| links.get_mut(link).ok()) else {
+            continue;
+        };
+        let input = inputs.input_for(tick.number());
+        if inputs.missing > 0 && lead.newest.is_some() {
+            lateness.ticks += 1;
+            telemetry::input_late();
+        }
+        action.set_if_neq(PlayerAction(input));
+    }
+}

@@ -1,0 +1,187 @@
+//! A thin player's connection: reads its frames, within limits.
+
+use bevy_ecs::prelude::*;
+use bytes::Bytes;
+use gameserver_contract::ids::Seat;
+use gameserver_shared::event::MatchEvent;
+use gameserver_shared::flow::MatchSettings;
+use gameserver_shared::game::Game;
+use gameserver_shared::stream::frame::{ClientFrame, put_bye, put_pong};
+use gameserver_shared::stream::viewer::{Budget, Viewer};
+use gameserver_shared::tick::CurrentTick;
+use gameserver_transport::close::CloseCode;
+use gameserver_transport::connection::Connection;
+
+use super::inputs::{Lead, ThinInputs};
+use crate::telemetry;
+
+/// Frames taken from one connection in one tick; what is more waits in its bounded queue.
+const FRAMES_PER_TICK_MAX: usize = 16;
+/// Frames that a client may send at once after a pause.
+const FRAMES_BURST: u32 = 64;
+/// Frames that a client may send in a tick on average.
+const FRAMES_PER_TICK: u32 = 2;
+/// Lines of chat at once after a pause.
+const CHAT_BURST: u32 = 5;
+/// Unacceptable frames after which a connection is closed: an honest client sends none.
+const VIOLATIONS_MAX: u32 = 16;
+/// What a client is sent on average: the budget of a shooter.
+const BYTES_PER_S: usize = 24 * 1024;
+
+/// A thin player's connection, on the entity that stands for it.
+#[derive(Component, Debug)]
+#[require(Lead)]
+pub(in crate::simulation) struct ThinLink {
+    pub(super) connection: Connection,
+    pub(super) seat: Seat,
+    pub(super) viewer: Viewer,
+    frames_left: u32,
+    chat_left: u32,
+    ticks_to_chat: u32,
+    violations: u32,
+}
+
+impl ThinLink {
+    /// Wraps a welcomed connection. `team` is the seat's.
+    #[must_use]
+    pub(in crate::simulation) fn new(
+        connection: Connection,
+        seat: Seat,
+        team: Option<u16>,
+        snapshots_per_s: usize,
+    ) -> Self {
+        let budget = Budget {
+            bytes_per_snapshot: BYTES_PER_S / snapshots_per_s.max(1),
+            frame_bytes_max: connection.datagram_size_max(),
+        };
+        Self {
+            connection,
+            seat,
+            viewer: Viewer::new(seat, team, budget),
+            frames_left: FRAMES_BURST,
+            chat_left: CHAT_BURST,
+            ticks_to_chat: 0,
+            violations: 0,
+        }
+    }
+
+    /// The connection.
+    #[must_use]
+    pub(in crate::simulation) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Ends the connection, with a last word.
+    pub(in crate::simulation) fn say_bye(&self, code: CloseCode, text: &str) {
+        let mut bye = Vec::new();
+        put_bye(&mut bye, code.number().into(), text);
+        // It fails when the connection has ended already.
+        let _ = self.connection.send_reliable(bye.into());
+        self.connection.finish(code, text);
+    }
+
+    /// Once a tick: what the client may do again.
+    fn refill(&mut self, ticks_per_s: u32) {
+        self.frames_left = (self.frames_left + FRAMES_PER_TICK).min(FRAMES_BURST);
+        self.ticks_to_chat = self.ticks_to_chat.saturating_sub(1);
+        if self.ticks_to_chat == 0 && self.chat_left < CHAT_BURST {
+            self.chat_left += 1;
+            self.ticks_to_chat = ticks_per_s;
+        }
+    }
+
+    fn next_frame(&self) -> Option<Bytes> {
+        let reliable = self.connection.try_recv_reliable();
+        reliable.or_else(|| self.connection.try_recv())
+    }
+
+    fn may_speak(&mut self) -> bool {
+        let may = self.frames_left > 0;
+        self.frames_left = self.frames_left.saturating_sub(1);
+        if !may {
+            telemetry::packet_dropped("rate");
+        }
+        may
+    }
+
+    fn violate(&mut self, reason: &'static str) {
+        telemetry::packet_dropped(reason);
+        self.violations += 1;
+        if self.violations == VIOLATIONS_MAX {
+            let text = "too many unacceptable frames";
+            self.connection.close(CloseCode::ProtocolError, text);
+        }
+    }
+
+    fn chat(&mut self, line: &str) -> Option<MatchEvent> {
+        if line.is_empty() || line.chars().any(char::is_control) {
+            self.violate("chat_text");
+            return None;
+        }
+        if self.chat_left == 0 {
+            telemetry::packet_dropped("chat_rate");
+            return None;
+        }
+        self.chat_left -= 1;
+        Some(MatchEvent::new("chat", &(self.seat.0, line)))
+    }
+
+    /// The tick that just ended is the newest there is; the next one is about to begin.
+    fn pong(&self, stamp: u64, tick: u32, tick_us: u32) {
+        let mut pong = Vec::with_capacity(24);
+        put_pong(&mut pong, stamp, tick, tick_us);
+        // A connection that is closed needs no answer.
+        let _ = self.connection.send(pong.into());
+    }
+}
+
+/// Reads what came since the last tick.
+pub(super) fn receive_frames<G: Game>(
+    tick: CurrentTick,
+    settings: Res<MatchSettings>,
+    mut links: Query<(&mut ThinLink, &mut ThinInputs<G>, &mut Lead)>,
+    mut events: MessageWriter<MatchEvent>,
+) {
+    let ticks_per_s = u32::from(settings.tick_rate_hz);
+    for (mut link, mut inputs, mut lead) in &mut links {
+        link.refill(ticks_per_s);
+        for _ in 0..FRAMES_PER_TICK_MAX {
+            let Some(frame) = link.next_frame() else {
+                break;
+            };
+            if link.may_speak() {
+                let now = (tick.number(), 1_000_000 / ticks_per_s);
+                let player = (&mut *link, &mut *inputs, &mut *lead);
+                events.write_batch(obey(&frame, player, now));
+            }
+        }
+    }
+}
+
+fn obey<G: Game>(
+    frame: &[u8],
+    (link, inputs, lead): (&mut ThinLink, &mut ThinInputs<G>, &mut Lead),
+    (tick, tick_us): (u32, u32),
+) -> Option<MatchEvent> {
+    match ClientFrame::decode(frame) {
+        Ok(ClientFrame::Input {
+            tick: at,
+            inputs: raw,
+            acks,
+        }) => {
+            link.viewer.acknowledge(acks.newest, acks.before);
+            if let Err(refusal) = inputs.take_in(lead, tick, at, raw) {
+                telemetry::input_rejected(refusal.rule);
+            }
+        }
+        Ok(ClientFrame::Ack(acks)) => link.viewer.acknowledge(acks.newest, acks.before),
+        Ok(ClientFrame::Ping { stamp }) => link.pong(stamp, tick, tick_us),
+        Ok(ClientFrame::Chat(line)) => return link.chat(line),
+        Ok(ClientFrame::Leave) => link.say_bye(CloseCode::Consented, "left"),
+        Err(error) => {
+            tracing::debug!(%error, "unacceptable frame");
+            link.violate("frame_malformed");
+        }
+    }
+    None
+}

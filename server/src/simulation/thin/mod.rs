@@ -1,0 +1,67 @@
+//! Players who do not carry the simulation: their inputs come as frames, and they are sent the
+//! snapshot stream. `docs/protocol.md` calls it thin mode.
+//!
+//! Once welcomed, a thin player is a player like any other: the game sees a seat and an avatar.
+
+mod inputs;
+mod link;
+mod snapshots;
+
+use std::marker::PhantomData;
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use gameserver_contract::ids::Seat;
+use gameserver_shared::flow::MatchSettings;
+use gameserver_shared::game::Game;
+use gameserver_shared::snapshot::{Shown, SnapshotSystems};
+use gameserver_transport::connection::Connection;
+use lightyear::input::server::InputSystems;
+use lightyear::prelude::LocalTimeline;
+
+use super::events;
+pub(super) use link::ThinLink;
+pub use snapshots::StartFrame;
+
+/// Adds thin mode.
+#[derive(Debug)]
+pub(super) struct ThinPlugin<G: Game>(PhantomData<G>);
+
+impl<G: Game> Default for ThinPlugin<G> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<G: Game> Plugin for ThinPlugin<G> {
+    fn build(&self, app: &mut App) {
+        let start = StartFrame::of::<G>(&app.world().resource::<Shown>().stage);
+        app.insert_resource(start)
+            .init_resource::<snapshots::Arena>()
+            .add_observer(inputs::expect_inputs::<G>)
+            .add_systems(PreUpdate, link::receive_frames::<G>)
+            .add_systems(
+                FixedPreUpdate,
+                inputs::apply_inputs::<G>.after(InputSystems::UpdateActionState),
+            )
+            .add_systems(
+                FixedPostUpdate,
+                snapshots::send_snapshots.in_set(SnapshotSystems::Send),
+            );
+    }
+}
+
+/// Takes a welcomed thin client in: tells it what the numbers mean and how things stand.
+pub(super) fn spawn_thin_link(world: &mut World, seat: Seat, connection: Connection) -> Entity {
+    let tick = world.resource::<LocalTimeline>().tick().0;
+    let start = world.resource::<StartFrame>().frame(tick);
+    let stage = &world.resource::<Shown>().stage;
+    let tick_rate = usize::from(world.resource::<MatchSettings>().tick_rate_hz);
+    let snapshots_per_s = tick_rate / stage.interval().max(1) as usize;
+    for frame in std::iter::once(start).chain(events::standing(world)) {
+        // A connection that has ended is noticed after the tick.
+        let _ = connection.send_reliable(frame);
+    }
+    let link = ThinLink::new(connection, seat, Some(seat.0), snapshots_per_s);
+    world.spawn(link).id()
+}

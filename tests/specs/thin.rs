@@ -1,0 +1,113 @@
+//! Thin mode over real sockets: whoever speaks it plays like everybody else.
+
+use game_arena::{Arena, ArenaInput};
+use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
+use gameserver_server::Games;
+use gameserver_shared::stream::frame;
+use gameserver_tests::counters::Counter;
+use gameserver_tests::patience::eventually;
+use gameserver_tests::stage::Stage;
+use gameserver_tests::thin_player::ThinPlayer;
+use gameserver_transport::close::CloseCode;
+
+fn arena() -> Games {
+    let games = Games::default().with::<Arena>();
+    games.expect("arena is consistent")
+}
+
+const RIGHT: ArenaInput = ArenaInput {
+    stick_x: 100,
+    stick_y: 0,
+    aim: 0,
+    buttons: 0,
+};
+
+async fn walks(kind: TransportKind) {
+    let stage = Stage::open(arena(), 1);
+    let match_id = stage.start_match("arena", 1, 4);
+    let mut player = ThinPlayer::join(&stage.join(match_id, 2), kind).await;
+    let place = |player: &ThinPlayer| player.field_of_seat(2, "x");
+    player
+        .press_until("the player sees their fighter", &ArenaInput::default(), |player| {
+            place(player).is_some()
+        })
+        .await;
+    let before = place(&player).unwrap();
+    // A spawn may be at a wall: left or right, one of them is free for two metres.
+    let left = ArenaInput { stick_x: -100, ..RIGHT };
+    let way = if before > 20.0 { left } else { RIGHT };
+    player
+        .press_until("the fighter walks", &way, |player| {
+            place(player).is_some_and(|x| (x - before).abs() > 2.0)
+        })
+        .await;
+    assert!(player.lead().is_some());
+    let told = player.events.iter().map(|event| event.name.as_str());
+    let told: Vec<_> = told.collect();
+    assert_eq!(told[..2], ["phase", "joined"]);
+    assert_eq!(player.field_of_seat(2, "ammunition"), Some(12.0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thin_player_walks_over_quic() {
+    walks(Quic).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thin_player_walks_over_websocket() {
+    walks(WebSocket).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thin_player_chats_leaves_and_the_others_are_told() {
+    let stage = Stage::open(arena(), 1);
+    let match_id = stage.start_match("arena", 1, 4);
+    let mut stays = ThinPlayer::join(&stage.join(match_id, 0), Quic).await;
+    let mut leaves = ThinPlayer::join(&stage.join(match_id, 1), WebSocket).await;
+    let mut line = Vec::new();
+    frame::put_chat(&mut line, "good game");
+    leaves.say(line);
+    let mut goodbye = Vec::new();
+    frame::put_leave(&mut goodbye);
+    let heard = |player: &ThinPlayer, name: &str| {
+        player.events.iter().find(|event| event.name == name).cloned()
+    };
+    eventually("the chat is heard by both", || {
+        stays.look();
+        leaves.look();
+        heard(&stays, "chat").is_some() && heard(&leaves, "chat").is_some()
+    })
+    .await;
+    let chat: (u16, String) = rmp_serde::from_slice(&heard(&stays, "chat").unwrap().payload).unwrap();
+    assert_eq!(chat, (1, "good game".to_owned()));
+    leaves.say(goodbye);
+    assert_eq!(leaves.raw.closed().await.code, CloseCode::Consented);
+    eventually("the other is told", || {
+        stays.look();
+        heard(&stays, "left").is_some()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_that_the_protocol_does_not_have_close_the_connection() {
+    let stage = Stage::alone(arena()).await;
+    let match_id = stage.start_match("arena", 1, 4);
+    let player = ThinPlayer::join(&stage.join(match_id, 0), Quic).await;
+    let counter = Counter::watch_labelled("gs_net_dropped_total", "reason", "frame_malformed");
+    let reason = player.raw.send_until_closed(&[vec![0x91, 99], vec![0xc1]]).await;
+    assert_eq!(reason.code, CloseCode::ProtocolError);
+    assert!(counter.increase() >= 16);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_input_out_of_range_is_dropped_and_counted() {
+    let stage = Stage::alone(arena()).await;
+    let match_id = stage.start_match("arena", 1, 4);
+    let mut player = ThinPlayer::join(&stage.join(match_id, 0), Quic).await;
+    let counter = Counter::watch_labelled("gs_inputs_rejected_total", "rule", "stick_range");
+    let beyond = ArenaInput { stick_x: 127, ..RIGHT };
+    let looks = |_: &ThinPlayer| counter.increase() > 3;
+    player.press_until("the inputs are refused", &beyond, looks).await;
+    assert_eq!(player.raw.connection.closed(), None);
+}
