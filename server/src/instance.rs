@@ -341,21 +341,14 @@ fn transports(config: &InstanceConfig, listener: &Listener) -> Vec<Transport> {
         WebSocketTls::Plain => "ws",
         WebSocketTls::ByProxy => "wss",
     };
-    let transport = |kind: TransportKind, url, certificate_sha256| Transport {
+    let transport = |kind: TransportKind, scheme, certificate_sha256| Transport {
         kind: kind.as_str().to_owned(),
-        url,
+        url: format!("{scheme}://{host}:{port}"),
         certificate_sha256,
     };
     vec![
-        transport(
-            TransportKind::Quic,
-            format!("quic://{host}:{port}"),
-            certificate_sha256,
-        ),
-        transport(
-            TransportKind::WebSocket,
-            format!("{scheme}://{host}:{port}"),
-            String::new(),
-        ),
+        transport(TransportKind::Quic, "quic", certificate_sha256.clone()),
+        transport(TransportKind::WebTransport, "https", certificate_sha256),
+        transport(TransportKind::WebSocket, scheme, String::new()),
     ]
 }

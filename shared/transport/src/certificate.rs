@@ -127,12 +127,12 @@ impl ServerCertificate {
     }
 
     /// TLS 1.3 for QUIC, without 0-RTT: a replayed Hello would be a second use of a ticket.
-    pub(crate) fn tls_config(&self, alpn: &[u8]) -> Result<ServerConfig, IdentityError> {
+    pub(crate) fn tls_config(&self, alpn: &[&[u8]]) -> Result<ServerConfig, IdentityError> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(self.chain.clone(), self.key.clone_key())?;
-        config.alpn_protocols = vec![alpn.to_vec()];
+        config.alpn_protocols = alpn.iter().map(|each| each.to_vec()).collect();
         config.max_early_data_size = 0;
         Ok(config)
     }
@@ -330,7 +330,7 @@ mod tests {
         fs::write(&key_file, key.serialize_pem()).unwrap();
         let loaded = ServerCertificate::from_pem_files(&chain_file, &key_file).unwrap();
         assert_eq!(loaded.sha256(), hex(&hash_of(made.der())));
-        assert!(loaded.tls_config(b"gs/1").is_ok());
+        assert!(loaded.tls_config(&[b"gs/1"]).is_ok());
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// ALPN protocol of native QUIC.
 pub const ALPN: &[u8] = b"gs/1";
+/// ALPN protocol of WebTransport: HTTP/3.
+pub const ALPN_WEB: &[u8] = b"h3";
 /// WebSocket sub-protocol, echoed to clients that ask for it.
 pub const WEBSOCKET_SUBPROTOCOL: &str = "gs.v1.msgpack";
 

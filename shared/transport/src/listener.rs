@@ -1,4 +1,4 @@
-//! The server's door: QUIC and WebSocket on one port number, and only clients with a readable
+//! The server's door: QUIC, WebTransport and WebSocket on one port number, and only clients with a readable
 //! Hello come through.
 //!
 //! Each handshake runs in a task of its own with a deadline, and there are only so many at once.
@@ -29,15 +29,16 @@ use crate::limits::{
     ACCEPT_BACKOFF, ARRIVALS_QUEUED_MAX, CLOSE_DEADLINE, HANDSHAKE_DEADLINE, HELLO_DEADLINE,
     IDLE_TIMEOUT, PENDING_MAX, SLOW_CONSUMER_AFTER, UNVALIDATED_MAX, UNVALIDATED_PER_SECOND_MAX,
 };
+use crate::origins::Origins;
 use crate::quic::QuicSession;
-use crate::{quic, sockets, websocket};
+use crate::{quic, sockets, websocket, webtransport};
 
 /// Where and how to listen. The numbers are those of [`crate::limits`] unless changed.
 #[derive(Debug)]
 pub struct ListenerConfig {
     /// Address for UDP and TCP. Port 0 means any port that is free for both.
     pub address: SocketAddr,
-    /// Who the server is, on QUIC.
+    /// Who the server is, on QUIC and WebTransport.
     pub certificate: ServerCertificate,
     /// Time for the TLS or HTTP handshake.
     pub handshake_deadline: Duration,
@@ -51,6 +52,8 @@ pub struct ListenerConfig {
     pub pending_max: usize,
     /// QUIC handshakes of unproven addresses at once; with more, addresses have to be proven.
     pub unvalidated_max: usize,
+    /// Web pages that may connect. Any unless changed.
+    pub origins: Origins,
     /// Arrivals that wait to be taken by [`Listener::accept`].
     pub arrivals_queued_max: usize,
 }
@@ -68,6 +71,7 @@ impl ListenerConfig {
             slow_consumer_after: SLOW_CONSUMER_AFTER,
             pending_max: PENDING_MAX,
             unvalidated_max: UNVALIDATED_MAX,
+            origins: Origins::Any,
             arrivals_queued_max: ARRIVALS_QUEUED_MAX,
         }
     }
@@ -188,6 +192,7 @@ struct Door {
     unvalidated: Arc<Semaphore>,
     handshake_deadline: Duration,
     hello_deadline: Duration,
+    origins: Origins,
 }
 
 impl Door {
@@ -206,6 +211,7 @@ impl Door {
             unvalidated: Arc::new(Semaphore::new(config.unvalidated_max)),
             handshake_deadline: config.handshake_deadline,
             hello_deadline: config.hello_deadline,
+            origins: config.origins.clone(),
         }
     }
 
@@ -300,12 +306,19 @@ async fn greet_quic(
     unproven: Option<OwnedSemaphorePermit>,
 ) {
     let peer = incoming.remote_address();
-    let handshake = async { incoming.accept()?.await };
-    let Ok(Ok(connection)) = timeout(door.handshake_deadline, handshake).await else {
+    let handshake = async {
+        let connection = incoming.accept().ok()?.await.ok()?;
+        drop(unproven);
+        if webtransport::is_chosen(&connection) {
+            webtransport::accept(connection, &door.origins).await
+        } else {
+            Some(QuicSession::bare(connection))
+        }
+    };
+    let Ok(Some(session)) = timeout(door.handshake_deadline, handshake).await else {
         return door.count(Incident::HandshakeFailed);
     };
-    drop(unproven);
-    let end = quic::ServerEnd::new(QuicSession::bare(connection));
+    let end = quic::ServerEnd::new(session);
     let carrier = Carrier::Quic(Box::new(end));
     door.receive(carrier, peer, pending).await;
 }
@@ -343,7 +356,7 @@ async fn greet_websocket(
     door: Arc<Door>,
     pending: OwnedSemaphorePermit,
 ) {
-    let handshake = websocket::ServerEnd::accept(stream);
+    let handshake = websocket::ServerEnd::accept(stream, &door.origins);
     let Ok(Ok(end)) = timeout(door.handshake_deadline, handshake).await else {
         return door.count(Incident::HandshakeFailed);
     };

@@ -15,9 +15,11 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::handshake::server::{
+    Callback, ErrorResponse, Request, Response,
+};
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,7 @@ use crate::limits::{
     WEBSOCKET_MESSAGE_MAX, WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
 };
 use crate::link::Link;
+use crate::origins::Origins;
 use crate::sockets;
 
 /// A client's stream, with or without TLS.
@@ -55,11 +58,11 @@ pub(crate) struct ServerEnd {
 
 impl ServerEnd {
     /// Does the server's half of the HTTP handshake.
-    pub(crate) async fn accept(stream: TcpStream) -> Result<Self, WsError> {
+    pub(crate) async fn accept(stream: TcpStream, origins: &Origins) -> Result<Self, WsError> {
         sockets::tune(&stream)?;
         let config = config(WEBSOCKET_MESSAGE_MAX);
         let handshake =
-            tokio_tungstenite::accept_hdr_async_with_config(stream, admit, Some(config));
+            tokio_tungstenite::accept_hdr_async_with_config(stream, Gate { origins }, Some(config));
         // Boxed because it is large, and pending handshakes are many.
         Ok(Self {
             stream: Box::pin(handshake).await?,
@@ -102,21 +105,32 @@ impl ServerEnd {
     }
 }
 
-/// Decides on the HTTP request of a handshake. Any `Origin` may connect: a connection means
-/// nothing until its ticket was verified, and no cookie is ever read. A list of allowed origins
-/// would be checked here.
-#[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
-#[expect(clippy::unnecessary_wraps, reason = "the signature is tungstenite's")]
-fn admit(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
-    let asked = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-    let mut asked = asked
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','));
-    if asked.any(|name| name.trim() == WEBSOCKET_SUBPROTOCOL) {
-        let ours = HeaderValue::from_static(WEBSOCKET_SUBPROTOCOL);
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, ours);
+/// Decides on the HTTP request of a handshake.
+struct Gate<'a> {
+    origins: &'a Origins,
+}
+
+impl Callback for Gate<'_> {
+    fn on_request(
+        self,
+        request: &Request,
+        mut response: Response,
+    ) -> Result<Response, ErrorResponse> {
+        if !self.origins.admit(request.headers()) {
+            let mut refusal = ErrorResponse::new(None);
+            *refusal.status_mut() = StatusCode::FORBIDDEN;
+            return Err(refusal);
+        }
+        let asked = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+        let mut asked = asked
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|list| list.split(','));
+        if asked.any(|name| name.trim() == WEBSOCKET_SUBPROTOCOL) {
+            let ours = HeaderValue::from_static(WEBSOCKET_SUBPROTOCOL);
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, ours);
+        }
+        Ok(response)
     }
-    Ok(response)
 }
 
 /// Connects and does the client's half of the handshakes.

@@ -6,3 +6,4 @@ mod greeting;
 mod harness;
 mod hostile;
 mod thin;
+mod web;
