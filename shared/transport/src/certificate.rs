@@ -33,6 +33,16 @@ pub struct ServerCertificate {
     sha256: String,
 }
 
+impl Clone for ServerCertificate {
+    fn clone(&self) -> Self {
+        Self {
+            chain: self.chain.clone(),
+            key: self.key.clone_key(),
+            sha256: self.sha256.clone(),
+        }
+    }
+}
+
 /// The key stays out of logs.
 impl std::fmt::Debug for ServerCertificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -27,6 +27,8 @@ mod link;
 
 pub mod certificate;
 
+pub mod rotation;
+
 mod stream;
 
 mod quic;

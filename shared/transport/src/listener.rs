@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime};
+use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -101,6 +101,7 @@ pub struct Listener {
     certificate_sha256: String,
     arrivals: mpsc::Receiver<Arrival>,
     endpoint: Endpoint,
+    certificate_switch: CertificateSwitch,
     hall: Arc<Hall>,
     _stop_when_dropped: DropGuard,
 }
@@ -122,7 +123,8 @@ impl Listener {
         let (udp, tcp) = sockets::bind_pair(address).map_err(cannot_bind)?;
         let local_address = udp.local_addr().map_err(cannot_bind)?;
         let runtime = Arc::new(TokioRuntime);
-        let endpoint = Endpoint::new(EndpointConfig::default(), Some(quic_config), udp, runtime)
+        let server_config = Some(quic_config.clone());
+        let endpoint = Endpoint::new(EndpointConfig::default(), server_config, udp, runtime)
             .map_err(cannot_bind)?;
         let (queue, arrivals) = mpsc::channel(config.arrivals_queued_max);
         let door = Arc::new(Door::new(&config, queue));
@@ -134,6 +136,10 @@ impl Listener {
             local_address,
             certificate_sha256: config.certificate.sha256().to_owned(),
             arrivals,
+            certificate_switch: CertificateSwitch {
+                endpoint: endpoint.clone(),
+                config: quic_config,
+            },
             endpoint,
             _stop_when_dropped: hall.stop.clone().drop_guard(),
             hall,
@@ -146,10 +152,16 @@ impl Listener {
         self.local_address
     }
 
-    /// SHA-256 of the certificate in lower-case hex, for transport offers.
+    /// SHA-256 of the certificate that it was opened with, in lower-case hex, for transport offers.
     #[must_use]
     pub fn certificate_sha256(&self) -> &str {
         &self.certificate_sha256
+    }
+
+    /// What serves another certificate from now on, from wherever.
+    #[must_use]
+    pub fn certificate_switch(&self) -> CertificateSwitch {
+        self.certificate_switch.clone()
     }
 
     /// The counters of this listener and of its connections.
@@ -180,6 +192,28 @@ impl Listener {
         if told.is_err() || idle.is_err() {
             debug!("some peers did not hear that the listener closed");
         }
+    }
+}
+
+/// Changes the certificate of a listener that is open.
+#[derive(Debug, Clone)]
+pub struct CertificateSwitch {
+    endpoint: Endpoint,
+    config: ServerConfig,
+}
+
+impl CertificateSwitch {
+    /// Serves this certificate to everybody who connects from now on. Connections live on.
+    ///
+    /// # Errors
+    ///
+    /// The certificate cannot be used; the old one stays.
+    pub fn serve(&self, certificate: &ServerCertificate) -> Result<(), IdentityError> {
+        // All else stays, the key of the Retry tokens too, so that those under way are taken.
+        let mut config = self.config.clone();
+        config.crypto = quic::server_crypto(certificate)?;
+        self.endpoint.set_server_config(Some(config));
+        Ok(())
     }
 }
 

@@ -38,21 +38,29 @@ pub(crate) fn server_config(
     certificate: &ServerCertificate,
     idle_timeout: Duration,
 ) -> Result<ServerConfig, IdentityError> {
-    let tls = QuicServerConfig::try_from(certificate.tls_config(&[ALPN, ALPN_WEB])?);
-    let tls = tls.map_err(|error| rustls::Error::General(error.to_string()))?;
+    let crypto = server_crypto(certificate)?;
     let mut transport = transport_config(idle_timeout);
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(QUIC_STREAMS_MAX))
         .max_concurrent_uni_streams(VarInt::from_u32(QUIC_STREAMS_MAX))
         // Pages cannot ask their browser to keep a quiet connection alive.
         .keep_alive_interval(Some(KEEP_ALIVE));
-    let mut config = ServerConfig::with_crypto(Arc::new(tls));
+    let mut config = ServerConfig::with_crypto(crypto);
     config
         .transport_config(Arc::new(transport))
         .max_incoming(QUIC_INCOMING_MAX)
         .incoming_buffer_size(QUIC_INCOMING_BUFFER)
         .incoming_buffer_size_total(QUIC_INCOMING_BUFFER_TOTAL);
     Ok(config)
+}
+
+/// The part of it that depends on the certificate.
+pub(crate) fn server_crypto(
+    certificate: &ServerCertificate,
+) -> Result<Arc<QuicServerConfig>, IdentityError> {
+    let tls = QuicServerConfig::try_from(certificate.tls_config(&[ALPN, ALPN_WEB])?);
+    let tls = tls.map_err(|error| rustls::Error::General(error.to_string()))?;
+    Ok(Arc::new(tls))
 }
 
 /// The client's side: the server may open no stream but those of HTTP/3, and the client keeps the

@@ -5,5 +5,6 @@ mod connecting;
 mod greeting;
 mod harness;
 mod hostile;
+mod rotation;
 mod thin;
 mod web;
