@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::certificate::{IdentityError, ServerIdentity};
 use crate::close::{CloseCode, CloseReason};
 use crate::connection::Connection;
+use crate::encoding::Encoding;
 use crate::frame::{Answer, FrameError, Hello, Mode, Refused, Welcome};
 use crate::limits::{
     ALPN, ALPN_WEB, CONNECT_TIMEOUT, DATAGRAM_SIZE_MAX, IDLE_TIMEOUT, SLOW_CONSUMER_AFTER, STAGGER,
@@ -335,6 +336,7 @@ async fn greet_websocket(
     });
     let pump = websocket::pump(
         stream,
+        Encoding::MessagePack,
         None,
         Arc::clone(&link),
         greeting.idle_timeout,

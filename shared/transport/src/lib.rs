@@ -37,6 +37,12 @@ pub mod origins;
 
 mod webtransport;
 
+mod json;
+
+mod encoding;
+
+mod pulse;
+
 mod websocket;
 
 pub mod listener;
