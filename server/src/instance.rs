@@ -2,16 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::entropy::SharedEntropy;
 use gameserver_contract::ids::InstanceEpoch;
-use gameserver_contract::session::TransportKind;
 use gameserver_control::instance_control_server::InstanceControlServer;
 use gameserver_control::secret::ControlSecret;
 use gameserver_control::{RegisterRequest, Transport};
-use gameserver_transport::certificate::{IdentityError, ServerCertificate};
+use gameserver_transport::certificate::IdentityError;
 use gameserver_transport::listener::{BindError, Listener, ListenerConfig};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,11 +19,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
-use crate::config::{InstanceConfig, WebSocketTls};
+use crate::config::InstanceConfig;
 use crate::control::{self, Announcement, ControlService};
 use crate::games::Games;
 use crate::gateway::{self, Admission};
 use crate::host::{HostConfig, MatchHost};
+use crate::offers::{Identity, Offers};
 use crate::telemetry;
 
 /// A running instance.
@@ -90,7 +90,10 @@ impl Instance {
         deps: Deps,
     ) -> Result<Self, StartError> {
         telemetry::describe();
-        let listener = open_game_port(&config, &deps)?;
+        let identity = Identity::of(&config, &deps.clock)?;
+        let listener_config = ListenerConfig::new(config.game_address, identity.served().clone());
+        let listener = Listener::bind(listener_config)?;
+        let offers = Offers::new(&config, identity, &listener);
         let control_listener = open_control_port(config.control_address).await?;
         let game_address = listener.local_address();
         let control_address = control_listener
@@ -106,16 +109,17 @@ impl Instance {
         let host = Arc::new(host);
         let registry = control::registry(&config.registry_url, &config.control_secret)
             .map_err(StartError::RegistryUrl)?;
-        let announcement = announce(&config, &deps, &host, &listener, control_address)?;
+        let announcement = announce(&config, &deps, &host, offers.subscribe(), control_address)?;
         let (stop, board) = (CancellationToken::new(), host.board().clone());
         let admission = Arc::new(Admission::new(
             board.clone(),
-            deps.clock,
+            deps.clock.clone(),
             deps.entropy,
             config.players_max,
         ));
         let (told, registered) = watch::channel(false);
         let (depth, results_waiting) = watch::channel(0);
+        let keep_offers = offers.keep(deps.clock.clone(), stop.clone());
         let service = ControlService::new(host.clone());
         let keep_registered = control::keep_registered(
             announcement,
@@ -133,6 +137,7 @@ impl Instance {
                 stop.clone(),
             )),
             tokio::spawn(keep_registered),
+            tokio::spawn(keep_offers),
             tokio::spawn(serve_control(
                 service,
                 config.control_secret,
@@ -250,19 +255,6 @@ impl Instance {
     }
 }
 
-fn open_game_port(config: &InstanceConfig, deps: &Deps) -> Result<Listener, StartError> {
-    let certificate = if let Some(files) = &config.certificate {
-        ServerCertificate::from_pem_files(&files.chain, &files.key)?
-    } else {
-        let now = SystemTime::from(deps.clock.now());
-        ServerCertificate::self_signed(std::slice::from_ref(&config.public_host), now)?
-    };
-    Ok(Listener::bind(ListenerConfig::new(
-        config.game_address,
-        certificate,
-    ))?)
-}
-
 async fn open_control_port(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address)
         .await
@@ -289,7 +281,7 @@ fn announce(
     config: &InstanceConfig,
     deps: &Deps,
     host: &MatchHost,
-    listener: &Listener,
+    transports: watch::Receiver<Vec<Transport>>,
     control_address: SocketAddr,
 ) -> Result<Announcement, StartError> {
     let epoch = InstanceEpoch(deps.entropy.next_u64());
@@ -309,7 +301,7 @@ fn announce(
         region: config.region.clone(),
         build: env!("CARGO_PKG_VERSION").to_owned(),
         control_url,
-        transports: transports(config, listener),
+        transports: transports.borrow().clone(),
         matches_max: count(config.matches_max),
         players_max: count(config.players_max),
         games_json: games_json.map_err(StartError::Descriptor)?,
@@ -318,44 +310,6 @@ fn announce(
         id: config.id,
         epoch,
         request,
+        transports,
     })
-}
-
-fn transports(config: &InstanceConfig, listener: &Listener) -> Vec<Transport> {
-    let port = config
-        .public_port
-        .unwrap_or_else(|| listener.local_address().port());
-    let host = &config.public_host;
-    let host = if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.clone()
-    };
-    let pinned = config.certificate.is_none();
-    let certificate_sha256 = if pinned {
-        listener.certificate_sha256().to_owned()
-    } else {
-        String::new()
-    };
-    let scheme = match config.websocket_tls {
-        WebSocketTls::Plain => "ws",
-        WebSocketTls::ByProxy => "wss",
-    };
-    let transport = |kind: TransportKind, url, certificate_sha256| Transport {
-        kind: kind.as_str().to_owned(),
-        url,
-        certificate_sha256,
-    };
-    vec![
-        transport(
-            TransportKind::Quic,
-            format!("quic://{host}:{port}"),
-            certificate_sha256,
-        ),
-        transport(
-            TransportKind::WebSocket,
-            format!("{scheme}://{host}:{port}"),
-            String::new(),
-        ),
-    ]
 }

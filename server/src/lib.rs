@@ -13,6 +13,7 @@ pub mod games;
 pub mod gateway;
 pub mod host;
 pub mod instance;
+mod offers;
 pub mod simulation;
 pub mod telemetry;
 

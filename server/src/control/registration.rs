@@ -8,7 +8,7 @@ use gameserver_contract::ids::{InstanceEpoch, InstanceId, MatchId};
 use gameserver_contract::session::SessionState;
 use gameserver_contract::ticket::TicketVerifier;
 use gameserver_control::{
-    HeartbeatAnswer, HeartbeatRequest, MatchStatus, RegisterRequest, SeatStatus,
+    HeartbeatAnswer, HeartbeatRequest, MatchStatus, RegisterRequest, SeatStatus, Transport,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -34,6 +34,8 @@ pub struct Announcement {
     pub epoch: InstanceEpoch,
     /// What is sent to register.
     pub request: RegisterRequest,
+    /// The transports that count, instead of those in the request; a change is told at once.
+    pub transports: watch::Receiver<Vec<Transport>>,
 }
 
 struct Registrar {
@@ -75,9 +77,7 @@ impl Registrar {
                     tracing::info!("registered with web-api");
                     registered.send_replace(true);
                     retry = RETRY_FIRST;
-                    self.heartbeat_until_unknown().await;
-                    registered.send_replace(false);
-                    tracing::warn!("web-api does not know this instance any more");
+                    self.heartbeat_until_stale(registered).await;
                 }
                 Err(status) => {
                     tracing::warn!(%status, retry_in_ms = retry.as_millis(), "not registered");
@@ -89,7 +89,11 @@ impl Registrar {
     }
 
     async fn register(&mut self) -> Result<(), tonic::Status> {
-        let request = self.announcement.request.clone();
+        let transports = self.announcement.transports.borrow_and_update().clone();
+        let request = RegisterRequest {
+            transports,
+            ..self.announcement.request.clone()
+        };
         let answer = self.registry.register(request).await?.into_inner();
         let keys: Result<Vec<[u8; 32]>, _> = answer
             .ticket_public_keys
@@ -97,25 +101,32 @@ impl Registrar {
             .map(TryInto::try_into)
             .collect();
         let keys = keys.map_err(|_| tonic::Status::internal("a ticket key has no 32 bytes"))?;
-        let Announcement { id, epoch, .. } = self.announcement;
+        let (id, epoch) = (self.announcement.id, self.announcement.epoch);
         let verifier = TicketVerifier::new(&keys, id, epoch)
             .map_err(|error| tonic::Status::internal(error.to_string()))?;
         self.admission.set_verifier(verifier);
         Ok(())
     }
 
-    async fn heartbeat_until_unknown(&mut self) {
+    /// Returns when web-api does not know this instance, or not its transports.
+    async fn heartbeat_until_stale(&mut self, registered: &watch::Sender<bool>) {
         let mut next = Instant::now();
         let board = self.host.board().clone();
+        let mut transports = self.announcement.transports.clone();
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
+                Ok(()) = transports.changed() => return,
                 () = board.changed() => tokio::time::sleep(HEARTBEAT_SPACING).await,
             }
             next = Instant::now() + HEARTBEAT_INTERVAL;
             match self.heartbeat().await {
                 Ok(answer) if answer.known => self.obey(answer),
-                Ok(_) => return,
+                Ok(_) => {
+                    registered.send_replace(false);
+                    tracing::warn!("web-api does not know this instance any more");
+                    return;
+                }
                 // The lease may survive a short silence; only web-api can say that it did not.
                 Err(status) => tracing::warn!(%status, "heartbeat not delivered"),
             }

@@ -33,6 +33,16 @@ pub struct ServerCertificate {
     sha256: String,
 }
 
+impl Clone for ServerCertificate {
+    fn clone(&self) -> Self {
+        Self {
+            chain: self.chain.clone(),
+            key: self.key.clone_key(),
+            sha256: self.sha256.clone(),
+        }
+    }
+}
+
 /// The key stays out of logs.
 impl std::fmt::Debug for ServerCertificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -127,12 +137,12 @@ impl ServerCertificate {
     }
 
     /// TLS 1.3 for QUIC, without 0-RTT: a replayed Hello would be a second use of a ticket.
-    pub(crate) fn tls_config(&self, alpn: &[u8]) -> Result<ServerConfig, IdentityError> {
+    pub(crate) fn tls_config(&self, alpn: &[&[u8]]) -> Result<ServerConfig, IdentityError> {
         let mut config = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_no_client_auth()
             .with_single_cert(self.chain.clone(), self.key.clone_key())?;
-        config.alpn_protocols = vec![alpn.to_vec()];
+        config.alpn_protocols = alpn.iter().map(|each| each.to_vec()).collect();
         config.max_early_data_size = 0;
         Ok(config)
     }
@@ -330,7 +340,7 @@ mod tests {
         fs::write(&key_file, key.serialize_pem()).unwrap();
         let loaded = ServerCertificate::from_pem_files(&chain_file, &key_file).unwrap();
         assert_eq!(loaded.sha256(), hex(&hash_of(made.der())));
-        assert!(loaded.tls_config(b"gs/1").is_ok());
+        assert!(loaded.tls_config(&[b"gs/1"]).is_ok());
     }
 
     #[test]

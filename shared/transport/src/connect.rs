@@ -20,14 +20,15 @@ use tokio_util::sync::CancellationToken;
 use crate::certificate::{IdentityError, ServerIdentity};
 use crate::close::{CloseCode, CloseReason};
 use crate::connection::Connection;
+use crate::encoding::Encoding;
 use crate::frame::{Answer, FrameError, Hello, Mode, Refused, Welcome};
 use crate::limits::{
-    CONNECT_TIMEOUT, DATAGRAM_SIZE_MAX, IDLE_TIMEOUT, SLOW_CONSUMER_AFTER, STAGGER,
+    ALPN, ALPN_WEB, CONNECT_TIMEOUT, DATAGRAM_SIZE_MAX, IDLE_TIMEOUT, SLOW_CONSUMER_AFTER, STAGGER,
 };
 use crate::link::{End, Link, LinkConfig, RoundTrip};
 use crate::quic::QuicSession;
 use crate::race::race;
-use crate::{quic, sockets, websocket};
+use crate::{quic, sockets, websocket, webtransport};
 
 /// How to connect. [`Default`] has the numbers of [`crate::limits`].
 #[derive(Debug, Clone)]
@@ -136,6 +137,9 @@ pub enum AttemptError {
     /// The QUIC handshake failed; a certificate that is not the offered one is among the reasons.
     #[error("QUIC: {0}")]
     Quic(String),
+    /// The handshake of WebTransport failed after QUIC's.
+    #[error("WebTransport: {0}")]
+    WebTransport(String),
     /// The WebSocket handshake failed.
     #[error("WebSocket: {0}")]
     WebSocket(Box<WsError>),
@@ -179,8 +183,8 @@ impl From<GreetError> for ConnectError {
     }
 }
 
-/// Connects over the best transport that comes up. WebTransport offers are skipped: they are for
-/// browsers.
+/// Connects over the best transport that comes up. WebTransport is for browsers: it needs the same
+/// port as QUIC and can do no more, so it is tried only when [`ConnectOptions::only`] asks for it.
 ///
 /// # Errors
 ///
@@ -215,9 +219,9 @@ async fn connect_untimed(
     greeting: Greeting,
     options: &ConnectOptions,
 ) -> Result<Connected, ConnectError> {
-    let usable = |offer: &&TransportOffer| {
-        offer.kind != TransportKind::WebTransport
-            && options.only.is_none_or(|only| only == offer.kind)
+    let usable = |offer: &&TransportOffer| match options.only {
+        Some(only) => offer.kind == only,
+        None => offer.kind != TransportKind::WebTransport,
     };
     let mut usable = offers.iter().filter(usable).peekable();
     if usable.peek().is_none() {
@@ -233,7 +237,7 @@ async fn connect_untimed(
 
 /// A transport that came up.
 enum Carrier {
-    Quic(quinn::Connection),
+    Quic(Box<QuicSession>),
     WebSocket {
         stream: Box<websocket::ClientStream>,
         peer: SocketAddr,
@@ -244,28 +248,30 @@ impl Carrier {
     async fn dial(offer: &TransportOffer, options: &ConnectOptions) -> Result<Self, AttemptError> {
         let target = Target::parse(offer)?;
         let identity = ServerIdentity::from_offer(offer.certificate_sha256.as_deref())?;
-        if offer.kind == TransportKind::Quic {
-            let addresses = tokio::net::lookup_host((target.host.as_str(), target.port)).await?;
-            let endpoint = match &options.endpoint {
-                Some(shared) => shared.clone(),
-                None => ClientEndpoint::bind()?,
-            };
-            let (endpoint, host) = (&endpoint.endpoint, &target.host);
-            let idle_timeout = options.idle_timeout;
-            let dial = quic::dial(endpoint, addresses.collect(), host, identity, idle_timeout);
-            return Ok(Self::Quic(dial.await?));
+        match offer.kind {
+            TransportKind::Quic => {
+                let connection = target.dial(ALPN, identity, options).await?;
+                Ok(Self::Quic(Box::new(QuicSession::bare(connection))))
+            }
+            TransportKind::WebTransport => {
+                let connection = target.dial(ALPN_WEB, identity, options).await?;
+                let session = webtransport::connect(connection, &offer.url).await?;
+                Ok(Self::Quic(Box::new(session)))
+            }
+            TransportKind::WebSocket => {
+                let dial = websocket::dial(&offer.url, &target.host, target.port, identity);
+                let stream = dial.await?;
+                Ok(Self::WebSocket {
+                    peer: websocket::peer_address(&stream)?,
+                    stream: Box::new(stream),
+                })
+            }
         }
-        let stream = websocket::dial(&offer.url, &target.host, target.port, identity).await?;
-        let peer = websocket::peer_address(&stream)?;
-        Ok(Self::WebSocket {
-            stream: Box::new(stream),
-            peer,
-        })
     }
 
     async fn greet(self, greeting: Greeting) -> Result<Connected, ConnectError> {
         match self {
-            Self::Quic(connection) => greet_quic(QuicSession::bare(connection), greeting).await,
+            Self::Quic(session) => greet_quic(*session, greeting).await,
             Self::WebSocket { stream, peer } => {
                 Box::pin(greet_websocket(*stream, peer, greeting)).await
             }
@@ -330,6 +336,7 @@ async fn greet_websocket(
     });
     let pump = websocket::pump(
         stream,
+        Encoding::MessagePack,
         None,
         Arc::clone(&link),
         greeting.idle_timeout,
@@ -355,7 +362,8 @@ impl Target {
         let default_port = match (offer.kind, uri.scheme_str()) {
             (TransportKind::Quic, Some("quic")) => None,
             (TransportKind::WebSocket, Some("ws")) => Some(80),
-            (TransportKind::WebSocket, Some("wss")) => Some(443),
+            (TransportKind::WebTransport, Some("https"))
+            | (TransportKind::WebSocket, Some("wss")) => Some(443),
             _ => return Err(bad()),
         };
         let port = uri.port_u16().or(default_port).ok_or_else(bad)?;
@@ -365,6 +373,22 @@ impl Target {
             host: host.to_owned(),
             port,
         })
+    }
+
+    /// Connects over QUIC to the first of the host's addresses that answers.
+    async fn dial(
+        &self,
+        alpn: &[u8],
+        identity: ServerIdentity,
+        options: &ConnectOptions,
+    ) -> Result<quinn::Connection, AttemptError> {
+        let addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
+        let endpoint = match &options.endpoint {
+            Some(shared) => shared.clone(),
+            None => ClientEndpoint::bind()?,
+        };
+        let config = quic::client_config(identity, alpn, options.idle_timeout)?;
+        quic::dial(&endpoint.endpoint, addresses.collect(), &self.host, &config).await
     }
 }
 
@@ -389,6 +413,8 @@ mod tests {
         assert_eq!(quic, Some(("::1".to_owned(), 7777)));
         let websocket = parse(TransportKind::WebSocket, "wss://play.example/gs");
         assert_eq!(websocket, Some(("play.example".to_owned(), 443)));
+        let web = parse(TransportKind::WebTransport, "https://127.0.0.1:7777/any");
+        assert_eq!(web, Some(("127.0.0.1".to_owned(), 7777)));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Hello and Welcome, framing, and the QUIC and WebSocket ends of a game connection, with a bound
-//! on every queue.
+//! Hello and Welcome, framing, and the QUIC, WebTransport and WebSocket ends of a game connection,
+//! with a bound on every queue.
 //!
 //! Both sides use it: the instance's gateway through [`listener::Listener`], clients and bots
 //! through [`connect::connect`]. What both get is a [`connection::Connection`]: datagrams in and
@@ -27,9 +27,21 @@ mod link;
 
 pub mod certificate;
 
+pub mod rotation;
+
 mod stream;
 
 mod quic;
+
+pub mod origins;
+
+mod webtransport;
+
+mod json;
+
+mod encoding;
+
+mod pulse;
 
 mod websocket;
 

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 /// ALPN protocol of native QUIC.
 pub const ALPN: &[u8] = b"gs/1";
+/// ALPN protocol of WebTransport: HTTP/3.
+pub const ALPN_WEB: &[u8] = b"h3";
 /// WebSocket sub-protocol, echoed to clients that ask for it.
 pub const WEBSOCKET_SUBPROTOCOL: &str = "gs.v1.msgpack";
+/// The same with JSON in text messages.
+pub const WEBSOCKET_SUBPROTOCOL_JSON: &str = "gs.v1.json";
 
 // --- Before the Welcome
 
@@ -119,8 +123,8 @@ pub const UDP_SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
 /// Largest message in bytes that a server takes.
 pub const WEBSOCKET_MESSAGE_MAX: usize = 16 * 1024;
-/// Largest write buffer in bytes.
-pub const WEBSOCKET_WRITE_BUFFER_MAX: usize = 256 * 1024;
+/// Largest write buffer in bytes: as JSON the largest reliable frame grows sixfold at most.
+pub const WEBSOCKET_WRITE_BUFFER_MAX: usize = 512 * 1024;
 /// Bytes collected before a write, and read at once.
 pub const WEBSOCKET_BUFFER: usize = 8 * 1024;
 /// Send buffer asked from the operating system. Small, so that a slow reader finds fresh state

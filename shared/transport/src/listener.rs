@@ -1,4 +1,4 @@
-//! The server's door: QUIC and WebSocket on one port number, and only clients with a readable
+//! The server's door: QUIC, WebTransport and WebSocket on one port number, and only clients with a readable
 //! Hello come through.
 //!
 //! Each handshake runs in a task of its own with a deadline, and there are only so many at once.
@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{Endpoint, EndpointConfig, Incoming, TokioRuntime};
+use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -29,15 +29,16 @@ use crate::limits::{
     ACCEPT_BACKOFF, ARRIVALS_QUEUED_MAX, CLOSE_DEADLINE, HANDSHAKE_DEADLINE, HELLO_DEADLINE,
     IDLE_TIMEOUT, PENDING_MAX, SLOW_CONSUMER_AFTER, UNVALIDATED_MAX, UNVALIDATED_PER_SECOND_MAX,
 };
+use crate::origins::Origins;
 use crate::quic::QuicSession;
-use crate::{quic, sockets, websocket};
+use crate::{quic, sockets, websocket, webtransport};
 
 /// Where and how to listen. The numbers are those of [`crate::limits`] unless changed.
 #[derive(Debug)]
 pub struct ListenerConfig {
     /// Address for UDP and TCP. Port 0 means any port that is free for both.
     pub address: SocketAddr,
-    /// Who the server is, on QUIC.
+    /// Who the server is, on QUIC and WebTransport.
     pub certificate: ServerCertificate,
     /// Time for the TLS or HTTP handshake.
     pub handshake_deadline: Duration,
@@ -51,6 +52,8 @@ pub struct ListenerConfig {
     pub pending_max: usize,
     /// QUIC handshakes of unproven addresses at once; with more, addresses have to be proven.
     pub unvalidated_max: usize,
+    /// Web pages that may connect. Any unless changed.
+    pub origins: Origins,
     /// Arrivals that wait to be taken by [`Listener::accept`].
     pub arrivals_queued_max: usize,
 }
@@ -68,6 +71,7 @@ impl ListenerConfig {
             slow_consumer_after: SLOW_CONSUMER_AFTER,
             pending_max: PENDING_MAX,
             unvalidated_max: UNVALIDATED_MAX,
+            origins: Origins::Any,
             arrivals_queued_max: ARRIVALS_QUEUED_MAX,
         }
     }
@@ -97,6 +101,7 @@ pub struct Listener {
     certificate_sha256: String,
     arrivals: mpsc::Receiver<Arrival>,
     endpoint: Endpoint,
+    certificate_switch: CertificateSwitch,
     hall: Arc<Hall>,
     _stop_when_dropped: DropGuard,
 }
@@ -118,7 +123,8 @@ impl Listener {
         let (udp, tcp) = sockets::bind_pair(address).map_err(cannot_bind)?;
         let local_address = udp.local_addr().map_err(cannot_bind)?;
         let runtime = Arc::new(TokioRuntime);
-        let endpoint = Endpoint::new(EndpointConfig::default(), Some(quic_config), udp, runtime)
+        let server_config = Some(quic_config.clone());
+        let endpoint = Endpoint::new(EndpointConfig::default(), server_config, udp, runtime)
             .map_err(cannot_bind)?;
         let (queue, arrivals) = mpsc::channel(config.arrivals_queued_max);
         let door = Arc::new(Door::new(&config, queue));
@@ -130,6 +136,10 @@ impl Listener {
             local_address,
             certificate_sha256: config.certificate.sha256().to_owned(),
             arrivals,
+            certificate_switch: CertificateSwitch {
+                endpoint: endpoint.clone(),
+                config: quic_config,
+            },
             endpoint,
             _stop_when_dropped: hall.stop.clone().drop_guard(),
             hall,
@@ -142,10 +152,16 @@ impl Listener {
         self.local_address
     }
 
-    /// SHA-256 of the certificate in lower-case hex, for transport offers.
+    /// SHA-256 of the certificate that it was opened with, in lower-case hex, for transport offers.
     #[must_use]
     pub fn certificate_sha256(&self) -> &str {
         &self.certificate_sha256
+    }
+
+    /// What serves another certificate from now on, from wherever.
+    #[must_use]
+    pub fn certificate_switch(&self) -> CertificateSwitch {
+        self.certificate_switch.clone()
     }
 
     /// The counters of this listener and of its connections.
@@ -179,6 +195,28 @@ impl Listener {
     }
 }
 
+/// Changes the certificate of a listener that is open.
+#[derive(Debug, Clone)]
+pub struct CertificateSwitch {
+    endpoint: Endpoint,
+    config: ServerConfig,
+}
+
+impl CertificateSwitch {
+    /// Serves this certificate to everybody who connects from now on. Connections live on.
+    ///
+    /// # Errors
+    ///
+    /// The certificate cannot be used; the old one stays.
+    pub fn serve(&self, certificate: &ServerCertificate) -> Result<(), IdentityError> {
+        // All else stays, the key of the Retry tokens too, so that those under way are taken.
+        let mut config = self.config.clone();
+        config.crypto = quic::server_crypto(certificate)?;
+        self.endpoint.set_server_config(Some(config));
+        Ok(())
+    }
+}
+
 /// What the accept loops and the handshakes share.
 #[derive(Debug)]
 struct Door {
@@ -188,6 +226,7 @@ struct Door {
     unvalidated: Arc<Semaphore>,
     handshake_deadline: Duration,
     hello_deadline: Duration,
+    origins: Origins,
 }
 
 impl Door {
@@ -206,6 +245,7 @@ impl Door {
             unvalidated: Arc::new(Semaphore::new(config.unvalidated_max)),
             handshake_deadline: config.handshake_deadline,
             hello_deadline: config.hello_deadline,
+            origins: config.origins.clone(),
         }
     }
 
@@ -300,12 +340,19 @@ async fn greet_quic(
     unproven: Option<OwnedSemaphorePermit>,
 ) {
     let peer = incoming.remote_address();
-    let handshake = async { incoming.accept()?.await };
-    let Ok(Ok(connection)) = timeout(door.handshake_deadline, handshake).await else {
+    let handshake = async {
+        let connection = incoming.accept().ok()?.await.ok()?;
+        drop(unproven);
+        if webtransport::is_chosen(&connection) {
+            webtransport::accept(connection, &door.origins).await
+        } else {
+            Some(QuicSession::bare(connection))
+        }
+    };
+    let Ok(Some(session)) = timeout(door.handshake_deadline, handshake).await else {
         return door.count(Incident::HandshakeFailed);
     };
-    drop(unproven);
-    let end = quic::ServerEnd::new(QuicSession::bare(connection));
+    let end = quic::ServerEnd::new(session);
     let carrier = Carrier::Quic(Box::new(end));
     door.receive(carrier, peer, pending).await;
 }
@@ -343,7 +390,7 @@ async fn greet_websocket(
     door: Arc<Door>,
     pending: OwnedSemaphorePermit,
 ) {
-    let handshake = websocket::ServerEnd::accept(stream);
+    let handshake = websocket::ServerEnd::accept(stream, &door.origins);
     let Ok(Ok(end)) = timeout(door.handshake_deadline, handshake).await else {
         return door.count(Incident::HandshakeFailed);
     };

@@ -24,7 +24,7 @@ use crate::connect::{AttemptError, GreetError};
 use crate::events::DropReason;
 use crate::frame::{Answer, Hello, Mode, Refused};
 use crate::limits::{
-    ALPN, ANSWER_DEADLINE, DATAGRAM_SIZE_MAX, KEEP_ALIVE, QUIC_CONNECTION_WINDOW,
+    ALPN, ALPN_WEB, ANSWER_DEADLINE, DATAGRAM_SIZE_MAX, KEEP_ALIVE, QUIC_CONNECTION_WINDOW,
     QUIC_CRYPTO_BUFFER, QUIC_DATAGRAM_RECEIVE_BUFFER, QUIC_DATAGRAM_SEND_BUFFER,
     QUIC_INCOMING_BUFFER, QUIC_INCOMING_BUFFER_TOTAL, QUIC_INCOMING_MAX, QUIC_SEND_WINDOW,
     QUIC_STREAM_WINDOW, QUIC_STREAMS_MAX, STAGGER,
@@ -38,13 +38,14 @@ pub(crate) fn server_config(
     certificate: &ServerCertificate,
     idle_timeout: Duration,
 ) -> Result<ServerConfig, IdentityError> {
-    let tls = QuicServerConfig::try_from(certificate.tls_config(ALPN)?);
-    let tls = tls.map_err(|error| rustls::Error::General(error.to_string()))?;
+    let crypto = server_crypto(certificate)?;
     let mut transport = transport_config(idle_timeout);
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(QUIC_STREAMS_MAX))
-        .max_concurrent_uni_streams(VarInt::from_u32(QUIC_STREAMS_MAX));
-    let mut config = ServerConfig::with_crypto(Arc::new(tls));
+        .max_concurrent_uni_streams(VarInt::from_u32(QUIC_STREAMS_MAX))
+        // Pages cannot ask their browser to keep a quiet connection alive.
+        .keep_alive_interval(Some(KEEP_ALIVE));
+    let mut config = ServerConfig::with_crypto(crypto);
     config
         .transport_config(Arc::new(transport))
         .max_incoming(QUIC_INCOMING_MAX)
@@ -53,17 +54,33 @@ pub(crate) fn server_config(
     Ok(config)
 }
 
-/// The client's side: the server may open no stream, and the client keeps the link alive.
+/// The part of it that depends on the certificate.
+pub(crate) fn server_crypto(
+    certificate: &ServerCertificate,
+) -> Result<Arc<QuicServerConfig>, IdentityError> {
+    let tls = QuicServerConfig::try_from(certificate.tls_config(&[ALPN, ALPN_WEB])?);
+    let tls = tls.map_err(|error| rustls::Error::General(error.to_string()))?;
+    Ok(Arc::new(tls))
+}
+
+/// The client's side: the server may open no stream but those of HTTP/3, and the client keeps the
+/// link alive.
 pub(crate) fn client_config(
     identity: ServerIdentity,
+    alpn: &[u8],
     idle_timeout: Duration,
 ) -> Result<ClientConfig, IdentityError> {
-    let tls = QuicClientConfig::try_from(identity.tls_config(Some(ALPN))?);
+    let tls = QuicClientConfig::try_from(identity.tls_config(Some(alpn))?);
     let tls = tls.map_err(|error| rustls::Error::General(error.to_string()))?;
     let mut transport = transport_config(idle_timeout);
+    let streams_max = if alpn == ALPN_WEB {
+        QUIC_STREAMS_MAX
+    } else {
+        0
+    };
     transport
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
-        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .max_concurrent_uni_streams(VarInt::from_u32(streams_max))
         .keep_alive_interval(Some(KEEP_ALIVE));
     let mut config = ClientConfig::new(Arc::new(tls));
     config.transport_config(Arc::new(transport));
@@ -89,14 +106,36 @@ fn transport_config(idle_timeout: Duration) -> TransportConfig {
 pub(crate) struct QuicSession {
     session: Session,
     kind: TransportKind,
+    datagram_size_max: usize,
+}
+
+/// Largest datagram that this connection takes on any path; 0 when the peer has none. It is read
+/// once, early: before the path is explored it is the size that every path takes.
+pub(crate) fn datagram_size_max(connection: &quinn::Connection) -> usize {
+    let size = connection.max_datagram_size().unwrap_or(0);
+    size.min(DATAGRAM_SIZE_MAX)
 }
 
 impl QuicSession {
     /// A connection that speaks `gs/1`.
     pub(crate) fn bare(connection: quinn::Connection) -> Self {
         Self {
-            session: Session::raw(connection),
             kind: TransportKind::Quic,
+            datagram_size_max: datagram_size_max(&connection),
+            session: Session::raw(connection),
+        }
+    }
+
+    /// A session over HTTP/3, on a connection that takes datagrams of this size.
+    pub(crate) fn web(session: Session, datagram_size_max: usize) -> Self {
+        let connection: &quinn::Connection = &session;
+        let now = connection.max_datagram_size().unwrap_or(0);
+        // Each datagram begins with the number of the session.
+        let prefix = now.saturating_sub(session.max_datagram_size());
+        Self {
+            kind: TransportKind::WebTransport,
+            datagram_size_max: datagram_size_max.saturating_sub(prefix),
+            session,
         }
     }
 
@@ -108,10 +147,9 @@ impl QuicSession {
         &self.session
     }
 
-    /// Largest payload that this connection takes on any path; 0 when the peer has no datagrams.
-    /// It is read once, early: before the path is explored it is the size that every path takes.
+    /// Largest payload in bytes; 0 when the peer takes no datagrams.
     pub(crate) fn datagram_size_max(&self) -> usize {
-        self.session.max_datagram_size().min(DATAGRAM_SIZE_MAX)
+        self.datagram_size_max
     }
 
     /// Closes and waits until the peer can know it.
@@ -143,12 +181,8 @@ impl QuicSession {
     }
 
     fn close_reason(&self, error: &SessionError) -> CloseReason {
-        match error {
-            SessionError::ConnectionError(error)
-            | SessionError::SendDatagramError(SendDatagramError::ConnectionLost(error)) => {
-                connection_close_reason(error)
-            }
-            SessionError::WebTransportError(WebTransportError::Closed(number, text)) => {
+        match (error, self.connection().close_reason()) {
+            (SessionError::WebTransportError(WebTransportError::Closed(number, text)), _) => {
                 let code = match self.kind {
                     TransportKind::WebTransport => CloseCode::from_session_code(*number),
                     TransportKind::Quic | TransportKind::WebSocket => {
@@ -157,10 +191,24 @@ impl QuicSession {
                 };
                 CloseReason::new(code, text, Side::Peer)
             }
-            SessionError::SendDatagramError(_) | SessionError::WebTransportError(_) => {
-                CloseReason::new(CloseCode::Lost, &error.to_string(), Side::Network)
-            }
+            (_, Some(ended)) if self.kind == TransportKind::WebTransport => self.cut_off(&ended),
+            (_, Some(ended)) => connection_end(&ended),
+            (_, None) => CloseReason::new(CloseCode::Lost, &error.to_string(), Side::Network),
         }
+    }
+
+    /// How a session ended that nobody closed. The library may have closed the connection after
+    /// it ended, which hides why it did; but not whether the peer said so.
+    fn cut_off(&self, ended: &ConnectionError) -> CloseReason {
+        if self.connection().stats().frame_rx.connection_close > 0 {
+            let text = "the browser closed the connection";
+            return CloseReason::new(CloseCode::Consented, text, Side::Peer);
+        }
+        if *ended == ConnectionError::LocallyClosed {
+            let text = "the session broke off";
+            return CloseReason::new(CloseCode::Lost, text, Side::Network);
+        }
+        connection_end(ended)
     }
 }
 
@@ -275,10 +323,8 @@ pub(crate) async fn dial(
     endpoint: &Endpoint,
     addresses: Vec<SocketAddr>,
     host: &str,
-    identity: ServerIdentity,
-    idle_timeout: Duration,
+    config: &ClientConfig,
 ) -> Result<quinn::Connection, AttemptError> {
-    let config = client_config(identity, idle_timeout)?;
     let attempts = addresses.into_iter().map(|address| {
         let config = config.clone();
         async move {
@@ -322,7 +368,7 @@ pub(crate) async fn greet(
     }
 }
 
-fn connection_close_reason(error: &ConnectionError) -> CloseReason {
+fn connection_end(error: &ConnectionError) -> CloseReason {
     match error {
         ConnectionError::ApplicationClosed(close) => {
             let code = CloseCode::from_quic_code(close.error_code.into_inner());

@@ -1,10 +1,10 @@
-//! The WebSocket carrier, both ends, for networks where UDP is blocked: one payload is one binary
-//! message. TLS of the server ends at a proxy; clients speak `ws://` and `wss://`.
+//! The WebSocket carrier, both ends, for networks where UDP is blocked: one payload is one message,
+//! binary, or text for clients that asked for JSON. TLS of the server ends at a proxy; clients
+//! speak `ws://` and `wss://`.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,12 +12,14 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, MissedTickBehavior, timeout};
+use tokio::time::{MissedTickBehavior, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
-use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::handshake::server::{
+    Callback, ErrorResponse, Request, Response,
+};
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
@@ -26,12 +28,15 @@ use crate::arrival::HelloError;
 use crate::certificate::ServerIdentity;
 use crate::close::{CloseCode, CloseReason, Side, cut};
 use crate::connect::{AttemptError, GreetError};
-use crate::frame::{Answer, FrameError, Hello, Refused};
+use crate::encoding::Encoding;
+use crate::frame::{Answer, FrameError, Hello, Mode, Refused};
 use crate::limits::{
     CLOSE_DEADLINE, CLOSE_TEXT_LENGTH_MAX, KEEP_ALIVE, RELIABLE_FRAME_BYTES_MAX, WEBSOCKET_BUFFER,
     WEBSOCKET_MESSAGE_MAX, WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
 };
 use crate::link::Link;
+use crate::origins::Origins;
+use crate::pulse::Pulse;
 use crate::sockets;
 
 /// A client's stream, with or without TLS.
@@ -51,29 +56,37 @@ fn config(message_max: usize) -> WebSocketConfig {
 #[derive(Debug)]
 pub(crate) struct ServerEnd {
     stream: WebSocketStream<TcpStream>,
+    encoding: Encoding,
 }
 
 impl ServerEnd {
     /// Does the server's half of the HTTP handshake.
-    pub(crate) async fn accept(stream: TcpStream) -> Result<Self, WsError> {
+    pub(crate) async fn accept(stream: TcpStream, origins: &Origins) -> Result<Self, WsError> {
         sockets::tune(&stream)?;
         let config = config(WEBSOCKET_MESSAGE_MAX);
-        let handshake =
-            tokio_tungstenite::accept_hdr_async_with_config(stream, admit, Some(config));
+        let mut encoding = Encoding::default();
+        let gate = Gate {
+            origins,
+            encoding: &mut encoding,
+        };
+        let handshake = tokio_tungstenite::accept_hdr_async_with_config(stream, gate, Some(config));
         // Boxed because it is large, and pending handshakes are many.
-        Ok(Self {
-            stream: Box::pin(handshake).await?,
-        })
+        let stream = Box::pin(handshake).await?;
+        Ok(Self { stream, encoding })
     }
 
     pub(crate) async fn read_hello(&mut self) -> Result<Hello, HelloError> {
-        match read_message(&mut self.stream).await {
-            Ok(bytes) => Hello::decode(&bytes).map_err(HelloError::Malformed),
-            Err(reason) if reason.by == Side::Us => {
-                Err(HelloError::Malformed(FrameError::Malformed {
-                    field: "message",
-                }))
+        let malformed = |field| HelloError::Malformed(FrameError::Malformed { field });
+        match read_message(&mut self.stream, self.encoding).await {
+            Ok(bytes) => {
+                let hello = Hello::decode(&bytes).map_err(HelloError::Malformed)?;
+                // What native mode sends is no frame and has no equal in JSON.
+                if self.encoding == Encoding::Json && hello.mode == Mode::Native {
+                    return Err(malformed("mode"));
+                }
+                Ok(hello)
             }
+            Err(reason) if reason.by == Side::Us => Err(malformed("message")),
             Err(_) => Err(HelloError::Gone),
         }
     }
@@ -81,8 +94,11 @@ impl ServerEnd {
     /// Delivers a refusal, then closes.
     pub(crate) async fn refuse(mut self, refused: &Refused, answer: Vec<u8>) {
         let code = refused.code.close_code();
+        let Ok(answer) = self.encoding.message(answer.into()) else {
+            return;
+        };
         let delivery = async {
-            self.stream.send(Message::Binary(answer.into())).await?;
+            self.stream.send(answer).await?;
             say_goodbye(&mut self.stream, code, &refused.text).await
         };
         // A client that is gone needs no answer.
@@ -97,26 +113,40 @@ impl ServerEnd {
         idle_timeout: Duration,
         stop: CancellationToken,
     ) {
-        let answer = Some(Message::Binary(answer.into()));
-        pump(self.stream, answer, link, idle_timeout, stop).await;
+        let answer = Some(answer.into());
+        pump(self.stream, self.encoding, answer, link, idle_timeout, stop).await;
     }
 }
 
-/// Decides on the HTTP request of a handshake. Any `Origin` may connect: a connection means
-/// nothing until its ticket was verified, and no cookie is ever read. A list of allowed origins
-/// would be checked here.
-#[expect(clippy::result_large_err, reason = "the signature is tungstenite's")]
-#[expect(clippy::unnecessary_wraps, reason = "the signature is tungstenite's")]
-fn admit(request: &Request, mut response: Response) -> Result<Response, ErrorResponse> {
-    let asked = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-    let mut asked = asked
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|list| list.split(','));
-    if asked.any(|name| name.trim() == WEBSOCKET_SUBPROTOCOL) {
-        let ours = HeaderValue::from_static(WEBSOCKET_SUBPROTOCOL);
-        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, ours);
+/// Decides on the HTTP request of a handshake.
+struct Gate<'a> {
+    origins: &'a Origins,
+    encoding: &'a mut Encoding,
+}
+
+impl Callback for Gate<'_> {
+    fn on_request(
+        self,
+        request: &Request,
+        mut response: Response,
+    ) -> Result<Response, ErrorResponse> {
+        if !self.origins.admit(request.headers()) {
+            let mut refusal = ErrorResponse::new(None);
+            *refusal.status_mut() = StatusCode::FORBIDDEN;
+            return Err(refusal);
+        }
+        let asked = request.headers().get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+        let mut asked = asked
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|list| list.split(','));
+        // The first that we speak; who asks for none gets MessagePack.
+        if let Some(encoding) = asked.find_map(|name| Encoding::of(name.trim())) {
+            *self.encoding = encoding;
+            let ours = HeaderValue::from_static(encoding.subprotocol());
+            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, ours);
+        }
+        Ok(response)
     }
-    Ok(response)
 }
 
 /// Connects and does the client's half of the handshakes.
@@ -161,7 +191,8 @@ pub(crate) fn peer_address(stream: &ClientStream) -> io::Result<SocketAddr> {
 pub(crate) async fn greet(stream: &mut ClientStream, hello: Vec<u8>) -> Result<Answer, GreetError> {
     let sent = stream.send(Message::Binary(hello.into())).await;
     sent.map_err(|error| GreetError::Lost(close_reason(&error)))?;
-    let answer = read_message(stream).await.map_err(GreetError::Lost)?;
+    let answer = read_message(stream, Encoding::MessagePack).await;
+    let answer = answer.map_err(GreetError::Lost)?;
     Answer::decode(&answer).map_err(GreetError::Malformed)
 }
 
@@ -169,7 +200,8 @@ pub(crate) async fn greet(stream: &mut ClientStream, hello: Vec<u8>) -> Result<A
 /// goes ahead of all payloads.
 pub(crate) async fn pump<S>(
     stream: WebSocketStream<S>,
-    first: Option<Message>,
+    encoding: Encoding,
+    first: Option<Bytes>,
     link: Arc<Link>,
     idle_timeout: Duration,
     stop: CancellationToken,
@@ -180,8 +212,8 @@ pub(crate) async fn pump<S>(
     let (mut sink, mut stream) = stream.split();
     let reason = tokio::select! {
         reason = link.wait_closed() => reason,
-        reason = receive(&mut stream, &link, &pulse, idle_timeout) => link.finish(reason),
-        reason = transmit(&mut sink, first, &link, &pulse) => link.finish(reason),
+        reason = receive(&mut stream, encoding, &link, &pulse, idle_timeout) => link.finish(reason),
+        reason = transmit(&mut sink, encoding, first, &link, &pulse) => link.finish(reason),
         reason = link.last_words_overdue() => link.finish(reason),
         () = stop.cancelled() => link.finish(CloseReason::stopping()),
     };
@@ -211,6 +243,7 @@ where
 
 async fn receive<S>(
     stream: &mut SplitStream<WebSocketStream<S>>,
+    encoding: Encoding,
     link: &Link,
     pulse: &Pulse,
     idle_timeout: Duration,
@@ -223,7 +256,7 @@ where
             let text = "nothing was heard for too long";
             return CloseReason::new(CloseCode::Timeout, text, Side::Network);
         };
-        match judge(message) {
+        match judge(message, encoding) {
             Received::Payload(payload) => link.deliver(payload).await,
             Received::Pong(stamp) => {
                 if let Some(round_trip) = pulse.round_trip(&stamp) {
@@ -238,7 +271,8 @@ where
 
 async fn transmit<S>(
     sink: &mut SplitSink<WebSocketStream<S>, Message>,
-    first: Option<Message>,
+    encoding: Encoding,
+    first: Option<Bytes>,
     link: &Link,
     pulse: &Pulse,
 ) -> CloseReason
@@ -246,9 +280,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     if let Some(first) = first
-        && let Err(error) = sink.send(first).await
+        && let Err(reason) = write_first(sink, encoding, first).await
     {
-        return close_reason(&error);
+        return reason;
     }
     let mut pings = tokio::time::interval(KEEP_ALIVE);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -256,62 +290,98 @@ where
         let written = tokio::select! {
             // In this order, so that a frame which has to come first does.
             biased;
-            _ = pings.tick() => sink.send(Message::Ping(pulse.stamp())).await,
+            _ = pings.tick() => {
+                let sent = sink.send(Message::Ping(pulse.stamp())).await;
+                sent.map_err(|error| close_reason(&error))
+            }
             frames = link.next_reliable() => match frames {
-                Ok(frames) => write_reliable(sink, link, frames).await,
+                Ok(frames) => write_reliable(sink, encoding, link, frames).await,
                 Err(end) => return end,
             },
-            payload = link.next_outgoing() => write_all(sink, link, payload).await,
+            payload = link.next_outgoing() => write_all(sink, encoding, link, payload).await,
         };
-        if let Err(error) = written {
-            return close_reason(&error);
+        if let Err(reason) = written {
+            return reason;
         }
     }
+}
+
+async fn write_first<S>(
+    sink: &mut SplitSink<WebSocketStream<S>, Message>,
+    encoding: Encoding,
+    frame: Bytes,
+) -> Result<(), CloseReason>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    feed(sink, encoding, frame).await?;
+    flush(sink).await
 }
 
 /// Writes reliable frames, then flushes once.
 async fn write_reliable<S>(
     sink: &mut SplitSink<WebSocketStream<S>, Message>,
+    encoding: Encoding,
     link: &Link,
     frames: Vec<Bytes>,
-) -> Result<(), WsError>
+) -> Result<(), CloseReason>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     for frame in frames {
         let size = frame.len();
-        sink.feed(Message::Binary(frame)).await?;
+        feed(sink, encoding, frame).await?;
         link.note_sent_reliable(size);
     }
-    sink.flush().await
+    flush(sink).await
 }
 
 /// Writes this payload and all that wait behind it, then flushes once.
 async fn write_all<S>(
     sink: &mut SplitSink<WebSocketStream<S>, Message>,
+    encoding: Encoding,
     link: &Link,
     first: Bytes,
-) -> Result<(), WsError>
+) -> Result<(), CloseReason>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut next = Some(first);
     while let Some(payload) = next {
         let size = payload.len();
-        sink.feed(Message::Binary(payload)).await?;
+        feed(sink, encoding, payload).await?;
         link.note_sent(size);
         next = link.try_outgoing();
     }
-    sink.flush().await
+    flush(sink).await
 }
 
-/// The next binary message; anything else is the reason for the end.
-async fn read_message<S>(stream: &mut S) -> Result<Bytes, CloseReason>
+async fn feed<S>(
+    sink: &mut SplitSink<WebSocketStream<S>, Message>,
+    encoding: Encoding,
+    frame: Bytes,
+) -> Result<(), CloseReason>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let fed = sink.feed(encoding.message(frame)?).await;
+    fed.map_err(|error| close_reason(&error))
+}
+
+async fn flush<S>(sink: &mut SplitSink<WebSocketStream<S>, Message>) -> Result<(), CloseReason>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    sink.flush().await.map_err(|error| close_reason(&error))
+}
+
+/// The frame in the next message; anything else is the reason for the end.
+async fn read_message<S>(stream: &mut S, encoding: Encoding) -> Result<Bytes, CloseReason>
 where
     S: Stream<Item = Result<Message, WsError>> + Unpin,
 {
     loop {
-        match judge(stream.next().await) {
+        match judge(stream.next().await, encoding) {
             Received::Payload(payload) => return Ok(payload),
             Received::Pong(_) | Received::Nothing => {}
             Received::End(reason) => return Err(reason),
@@ -356,17 +426,16 @@ enum Received {
     End(CloseReason),
 }
 
-fn judge(message: Option<Result<Message, WsError>>) -> Received {
+fn judge(message: Option<Result<Message, WsError>>, encoding: Encoding) -> Received {
     match message {
-        Some(Ok(Message::Binary(payload))) => Received::Payload(payload),
         Some(Ok(Message::Pong(stamp))) => Received::Pong(stamp),
         // tungstenite answers pings by itself.
         Some(Ok(Message::Ping(_))) => Received::Nothing,
         Some(Ok(Message::Close(frame))) => Received::End(peer_close(frame)),
-        Some(Ok(Message::Text(_) | Message::Frame(_))) => {
-            let text = "only binary messages are understood";
-            Received::End(CloseReason::new(CloseCode::ProtocolError, text, Side::Us))
-        }
+        Some(Ok(message)) => match encoding.frame(message) {
+            Ok(frame) => Received::Payload(frame),
+            Err(reason) => Received::End(reason),
+        },
         Some(Err(error)) => Received::End(close_reason(&error)),
         None => Received::End(CloseReason::new(CloseCode::Lost, "", Side::Network)),
     }
@@ -394,38 +463,5 @@ fn close_reason(error: &WsError) -> CloseReason {
         CloseReason::new(CloseCode::Lost, &error.to_string(), Side::Network)
     } else {
         CloseReason::new(CloseCode::ProtocolError, &error.to_string(), Side::Us)
-    }
-}
-
-/// Measures the round trip by pings that carry the time they were sent.
-struct Pulse {
-    began: Instant,
-    last_ping_us: AtomicU64,
-}
-
-impl Pulse {
-    fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            last_ping_us: AtomicU64::new(u64::MAX),
-        }
-    }
-
-    fn now_us(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
-    fn stamp(&self) -> Bytes {
-        let now_us = self.now_us();
-        self.last_ping_us.store(now_us, Relaxed);
-        Bytes::copy_from_slice(&now_us.to_be_bytes())
-    }
-
-    /// The time since the last ping, if this is its answer. Pongs that nobody asked for, which
-    /// the peer may send at will, say nothing.
-    fn round_trip(&self, stamp: &[u8]) -> Option<Duration> {
-        let sent_us = u64::from_be_bytes(stamp.try_into().ok()?);
-        let expected = sent_us == self.last_ping_us.swap(u64::MAX, Relaxed);
-        expected.then(|| Duration::from_micros(self.now_us().saturating_sub(sent_us)))
     }
 }

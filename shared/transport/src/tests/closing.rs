@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
+use gameserver_contract::session::TransportKind;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::harness::*;
@@ -11,9 +12,9 @@ use crate::close::{CloseCode, CloseReason, Side};
 use crate::listener::Listener;
 
 #[tokio::test]
-async fn every_close_code_and_its_text_arrive_on_both_transports() {
+async fn every_close_code_and_its_text_arrive_on_every_transport() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         for &code in CloseCode::ALL {
             let (client, server) = pair(&mut listener, kind).await;
             server.close(code, "why");
@@ -28,9 +29,9 @@ async fn every_close_code_and_its_text_arrive_on_both_transports() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_is_heard_on_both_transports() {
+async fn a_client_that_leaves_is_heard_on_every_transport() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let (client, server) = pair(&mut listener, kind).await;
         client.close(CloseCode::Consented, "bye");
         let heard = within(server.wait_closed()).await;
@@ -44,7 +45,7 @@ async fn a_client_that_leaves_is_heard_on_both_transports() {
 #[tokio::test]
 async fn dropping_the_last_handle_is_a_consented_end() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let (client, server) = pair(&mut listener, kind).await;
         let clone = client.clone();
         drop(client);
@@ -86,11 +87,10 @@ fn impatient() -> Listener {
     Listener::bind(config).unwrap()
 }
 
-#[tokio::test]
-async fn a_quic_peer_that_vanishes_times_out() {
+/// How the server hears of a client that nobody drives any more: as good as unplugged.
+async fn end_of_unplugged(kind: TransportKind) -> CloseReason {
     let mut listener = impatient();
-    let offers = [offer(&listener, Quic)];
-    // Whatever runs in a runtime that nobody drives is as good as unplugged.
+    let offers = [offer(&listener, kind)];
     let unplugged = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -101,12 +101,25 @@ async fn a_quic_peer_that_vanishes_times_out() {
     });
     let server = arrival(&mut listener).await.welcome(welcome()).unwrap();
     let reason = within(server.wait_closed()).await;
+    let (runtime, _client) = unplugged.join().unwrap();
+    runtime.shutdown_background();
+    reason
+}
+
+#[tokio::test]
+async fn a_quic_peer_that_vanishes_times_out() {
+    let reason = end_of_unplugged(Quic).await;
     assert_eq!(
         (reason.code, reason.by),
         (CloseCode::Timeout, Side::Network)
     );
-    let (runtime, _client) = unplugged.join().unwrap();
-    runtime.shutdown_background();
+}
+
+#[tokio::test]
+async fn a_browser_that_vanishes_did_not_leave_of_its_own_will() {
+    let reason = end_of_unplugged(WebTransport).await;
+    assert!(matches!(reason.code, CloseCode::Timeout | CloseCode::Lost));
+    assert_eq!(reason.by, Side::Network);
 }
 
 #[tokio::test]

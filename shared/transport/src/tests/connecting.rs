@@ -27,10 +27,10 @@ async fn blocked_udp(listener: &Listener) -> (UdpSocket, TransportOffer) {
 }
 
 #[tokio::test]
-async fn both_transports_have_the_same_port_number() {
+async fn all_transports_have_the_same_port_number() {
     let mut listener = listener();
     assert_ne!(listener.local_address().port(), 0);
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let (client, _server) = pair(&mut listener, kind).await;
         assert_eq!(client.peer().port(), listener.local_address().port());
     }
@@ -89,7 +89,7 @@ async fn a_server_with_another_certificate_hears_no_hello() {
 /// A proxy that ends TLS before the listener, as in production.
 async fn tls_proxy(listener: &Listener) -> TransportOffer {
     let certificate = certificate();
-    let tls = TlsAcceptor::from(Arc::new(certificate.tls_config(b"http/1.1").unwrap()));
+    let tls = TlsAcceptor::from(Arc::new(certificate.tls_config(&[b"http/1.1"]).unwrap()));
     let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("wss://{}/gs", door.local_addr().unwrap());
     let behind = listener.local_address();
@@ -146,7 +146,7 @@ async fn a_self_signed_server_is_refused_without_its_hash() {
 #[tokio::test]
 async fn a_link_that_ends_before_the_answer_is_an_error_and_no_reason_to_try_another() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let offers = [offer(&listener, kind), offer(&listener, WebSocket)];
         let serve = async { drop(arrival(&mut listener).await) };
         let (client, ()) = tokio::join!(join(&offers), serve);
@@ -155,7 +155,7 @@ async fn a_link_that_ends_before_the_answer_is_an_error_and_no_reason_to_try_ano
         };
         assert_ne!(reason.by, Side::Us);
     }
-    assert_eq!(listener.events().arrivals(), 2);
+    assert_eq!(listener.events().arrivals(), 3);
 }
 
 #[tokio::test]

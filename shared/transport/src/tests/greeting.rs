@@ -43,7 +43,7 @@ async fn datagrams_flow_both_ways_on_websocket() {
 #[tokio::test]
 async fn the_server_reads_the_hello_and_the_client_the_welcome() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let offers = [offer(&listener, kind)];
         let serve = async {
             let arrival = arrival(&mut listener).await;
@@ -64,9 +64,9 @@ async fn the_server_reads_the_hello_and_the_client_the_welcome() {
 }
 
 #[tokio::test]
-async fn a_refusal_arrives_typed_on_both_transports() {
+async fn a_refusal_arrives_typed_on_every_transport() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let offers = [offer(&listener, kind)];
         let said = Refused::new(RefusalCode::TicketUsed, "this ticket was used");
         let serve = async { arrival(&mut listener).await.refuse(said.clone()).await };
@@ -76,13 +76,13 @@ async fn a_refusal_arrives_typed_on_both_transports() {
         };
         assert_eq!(heard, said);
     }
-    assert_eq!(listener.events().refused(RefusalCode::TicketUsed), 2);
+    assert_eq!(listener.events().refused(RefusalCode::TicketUsed), 3);
 }
 
 #[tokio::test]
 async fn the_largest_payload_passes_and_a_larger_one_is_an_error() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let (client, server) = pair(&mut listener, kind).await;
         let size_max = client.datagram_size_max();
         assert!(
@@ -102,7 +102,7 @@ async fn the_largest_payload_passes_and_a_larger_one_is_an_error() {
 #[tokio::test]
 async fn both_ends_learn_the_round_trip_time() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let (client, server) = pair(&mut listener, kind).await;
         eventually(|| client.rtt().is_some() && server.rtt().is_some()).await;
     }

@@ -16,11 +16,14 @@ use crate::close::CloseCode;
 use crate::connect::{ClientEndpoint, ConnectError, ConnectOptions, Connected, connect};
 use crate::connection::Connection;
 use crate::frame::{Credential, Hello, Mode, Welcome};
-use crate::limits::IDLE_TIMEOUT;
+use crate::limits::{ALPN, IDLE_TIMEOUT};
 use crate::listener::{Arrival, Listener, ListenerConfig};
 use crate::{quic, websocket};
 
-pub(super) use TransportKind::{Quic, WebSocket};
+pub(super) use TransportKind::{Quic, WebSocket, WebTransport};
+
+/// Every transport, in the order that offers have.
+pub(super) const ALL: [TransportKind; 3] = [Quic, WebTransport, WebSocket];
 
 /// Longer than anything here takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,7 +62,11 @@ pub(super) fn listener() -> Listener {
 }
 
 pub(super) fn offer(listener: &Listener, kind: TransportKind) -> TransportOffer {
-    let scheme = if kind == Quic { "quic" } else { "ws" };
+    let scheme = match kind {
+        Quic => "quic",
+        WebTransport => "https",
+        WebSocket => "ws",
+    };
     TransportOffer {
         kind,
         url: format!("{scheme}://{}", listener.local_address()),
@@ -90,7 +97,16 @@ pub(super) async fn arrival(listener: &mut Listener) -> Arrival {
 }
 
 pub(super) async fn join(offers: &[TransportOffer]) -> Result<Connected, ConnectError> {
-    within(connect(offers, hello(), ConnectOptions::default())).await
+    within(connect(offers, hello(), options_for(offers))).await
+}
+
+/// WebTransport is tried only by who asks for it.
+fn options_for(offers: &[TransportOffer]) -> ConnectOptions {
+    let web = offers.iter().all(|offer| offer.kind == WebTransport);
+    ConnectOptions {
+        only: web.then_some(WebTransport),
+        ..ConnectOptions::default()
+    }
 }
 
 /// Connects a client; its connection and the server's.
@@ -110,7 +126,7 @@ pub(super) async fn native_pair(
     let mut hello = hello();
     hello.mode = Mode::Native;
     let serve = async { arrival(listener).await.welcome(welcome()).unwrap() };
-    let joining = within(connect(&offers, hello, ConnectOptions::default()));
+    let joining = within(connect(&offers, hello, options_for(&offers)));
     let (client, server) = tokio::join!(joining, serve);
     (client.unwrap().connection, server)
 }
@@ -130,16 +146,16 @@ pub(super) async fn assert_flows(from: &Connection, to: &Connection, payload: &'
 
 /// A QUIC client that finished its handshake and says nothing.
 pub(super) async fn raw_quic(listener: &Listener) -> quinn::Connection {
+    raw_connection(listener, ALPN).await
+}
+
+/// The same with this protocol.
+pub(super) async fn raw_connection(listener: &Listener, alpn: &[u8]) -> quinn::Connection {
     let identity = ServerIdentity::from_offer(Some(listener.certificate_sha256())).unwrap();
     let endpoint = ClientEndpoint::bind().unwrap();
     let address = vec![listener.local_address()];
-    let dial = quic::dial(
-        &endpoint.endpoint,
-        address,
-        "localhost",
-        identity,
-        IDLE_TIMEOUT,
-    );
+    let config = quic::client_config(identity, alpn, IDLE_TIMEOUT).unwrap();
+    let dial = quic::dial(&endpoint.endpoint, address, "localhost", &config);
     within(dial).await.unwrap()
 }
 

@@ -16,7 +16,7 @@ use crate::close::{CloseCode, RefusalCode};
 use crate::connect::{ClientEndpoint, ConnectError};
 use crate::events::Incident;
 use crate::frame::Answer;
-use crate::limits::{IDLE_TIMEOUT, WEBSOCKET_MESSAGE_MAX};
+use crate::limits::{ALPN, IDLE_TIMEOUT, WEBSOCKET_MESSAGE_MAX};
 use crate::listener::{Listener, ListenerConfig};
 use crate::quic;
 use crate::websocket::ClientStream;
@@ -34,7 +34,7 @@ async fn tight_lipped(listener: &Listener) -> quinn::Connection {
     let identity = ServerIdentity::from_offer(Some(listener.certificate_sha256())).unwrap();
     let mut transport = quinn::TransportConfig::default();
     transport.stream_receive_window(0u32.into());
-    let mut config = quic::client_config(identity, IDLE_TIMEOUT).unwrap();
+    let mut config = quic::client_config(identity, ALPN, IDLE_TIMEOUT).unwrap();
     config.transport_config(Arc::new(transport));
     let endpoint = ClientEndpoint::bind().unwrap().endpoint;
     let connecting = endpoint.connect_with(config, listener.local_address(), "localhost");

@@ -5,4 +5,7 @@ mod connecting;
 mod greeting;
 mod harness;
 mod hostile;
+mod json;
+mod rotation;
 mod thin;
+mod web;

@@ -61,7 +61,7 @@ async fn raw_player(
 #[tokio::test]
 async fn reliable_frames_arrive_once_and_in_order() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let (client, server) = pair(&mut listener, kind).await;
         assert_in_order(&server, &client, &[4; 300]).await;
         assert_in_order(&client, &server, &[4; 200]).await;
@@ -90,7 +90,7 @@ async fn a_frame_that_the_peer_would_not_take_is_not_sent() {
 #[tokio::test]
 async fn a_peer_that_takes_no_frames_has_its_sender_wait() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let (client, server) = pair(&mut listener, kind).await;
         let count = u32::try_from(INCOMING_DATAGRAMS_MAX).unwrap() + 100;
         for number in 0..count {
@@ -122,7 +122,7 @@ async fn a_peer_that_leaves_too_many_frames_is_a_slow_consumer() {
 #[tokio::test]
 async fn last_words_arrive_before_the_end() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let (client, server) = pair(&mut listener, kind).await;
         for number in 0..100 {
             server.send_reliable(frame(number, 2000)).unwrap();
@@ -208,7 +208,7 @@ async fn a_client_that_stops_the_stream_is_closed() {
 #[tokio::test]
 async fn native_mode_has_datagrams_only() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let (client, server) = native_pair(&mut listener, kind).await;
         for end in [&client, &server] {
             assert_eq!(end.mode(), Mode::Native);
@@ -249,7 +249,7 @@ async fn snapshots_that_nobody_takes_are_replaced_and_then_the_peer_is_closed() 
 #[tokio::test]
 async fn the_newest_snapshot_arrives() {
     let mut listener = listener();
-    for kind in [Quic, WebSocket] {
+    for kind in ALL {
         let (client, server) = pair(&mut listener, kind).await;
         // Without a pause in between the pump takes some of them at most.
         for number in 0..1000 {

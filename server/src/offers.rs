@@ -1,0 +1,250 @@
+//! How players reach the game port: the offers that web-api hands out, and the certificate behind
+//! them, which gives way to the next one as time passes. It knows no connection.
+
+use std::time::{Duration, SystemTime};
+
+use gameserver_contract::clock::SharedClock;
+use gameserver_contract::session::TransportKind;
+use gameserver_control::Transport;
+use gameserver_transport::certificate::{IdentityError, ServerCertificate};
+use gameserver_transport::listener::{CertificateSwitch, Listener};
+use gameserver_transport::rotation::{Rotation, Turn};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{InstanceConfig, WebSocketTls};
+
+/// How often the certificate is looked after.
+const LOOK_AFTER_EVERY: Duration = Duration::from_mins(1);
+
+/// The certificate of the game port.
+#[derive(Debug)]
+pub(crate) enum Identity {
+    /// Made here, recognised by its hash, rotated.
+    SelfSigned(Rotation),
+    /// Signed by an authority; whoever put it there replaces it.
+    Given(ServerCertificate),
+}
+
+impl Identity {
+    /// The configured certificate, or one for the public host.
+    pub(crate) fn of(config: &InstanceConfig, clock: &SharedClock) -> Result<Self, IdentityError> {
+        if let Some(files) = &config.certificate {
+            let given = ServerCertificate::from_pem_files(&files.chain, &files.key)?;
+            return Ok(Self::Given(given));
+        }
+        let now = SystemTime::from(clock.now());
+        Rotation::begin(vec![config.public_host.clone()], now).map(Self::SelfSigned)
+    }
+
+    /// The certificate to open the port with.
+    pub(crate) fn served(&self) -> &ServerCertificate {
+        match self {
+            Self::SelfSigned(rotation) => rotation.served(),
+            Self::Given(certificate) => certificate,
+        }
+    }
+}
+
+/// Where players reach the game port.
+#[derive(Debug)]
+struct Addresses {
+    host: String,
+    port: u16,
+    websocket_tls: WebSocketTls,
+}
+
+impl Addresses {
+    fn of(config: &InstanceConfig, listener: &Listener) -> Self {
+        let host = &config.public_host;
+        let bound = listener.local_address().port();
+        Self {
+            host: if host.contains(':') {
+                format!("[{host}]")
+            } else {
+                host.clone()
+            },
+            port: config.public_port.unwrap_or(bound),
+            websocket_tls: config.websocket_tls,
+        }
+    }
+
+    fn offer(&self, kind: TransportKind, certificate_sha256: &str) -> Transport {
+        let scheme = match (kind, self.websocket_tls) {
+            (TransportKind::Quic, _) => "quic",
+            (TransportKind::WebTransport, _) => "https",
+            (TransportKind::WebSocket, WebSocketTls::Plain) => "ws",
+            (TransportKind::WebSocket, WebSocketTls::ByProxy) => "wss",
+        };
+        Transport {
+            kind: kind.as_str().to_owned(),
+            url: format!("{scheme}://{}:{}", self.host, self.port),
+            certificate_sha256: certificate_sha256.to_owned(),
+        }
+    }
+
+    /// What web-api is told, in the order to try. During the time before a rotation there are two
+    /// offers of a kind; whoever fails with the first certificate goes on to the second.
+    fn offers(&self, identity: &Identity) -> Vec<Transport> {
+        let hashes: Vec<&str> = match identity {
+            Identity::SelfSigned(rotation) => rotation.hashes().collect(),
+            Identity::Given(_) => vec![""],
+        };
+        let mut offers = Vec::new();
+        for kind in [TransportKind::Quic, TransportKind::WebTransport] {
+            offers.extend(hashes.iter().map(|hash| self.offer(kind, hash)));
+        }
+        offers.push(self.offer(TransportKind::WebSocket, ""));
+        offers
+    }
+}
+
+/// Keeps the certificate young and the offers true.
+#[derive(Debug)]
+pub(crate) struct Offers {
+    addresses: Addresses,
+    identity: Identity,
+    switch: CertificateSwitch,
+    told: watch::Sender<Vec<Transport>>,
+}
+
+impl Offers {
+    pub(crate) fn new(config: &InstanceConfig, identity: Identity, listener: &Listener) -> Self {
+        let addresses = Addresses::of(config, listener);
+        Self {
+            told: watch::Sender::new(addresses.offers(&identity)),
+            addresses,
+            identity,
+            switch: listener.certificate_switch(),
+        }
+    }
+
+    /// The offers that count, now and later.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Vec<Transport>> {
+        self.told.subscribe()
+    }
+
+    /// Looks after the certificate until it is told to stop.
+    pub(crate) async fn keep(mut self, clock: SharedClock, stop: CancellationToken) {
+        let look_after = async {
+            loop {
+                tokio::time::sleep(LOOK_AFTER_EVERY).await;
+                self.look_after(clock.now().into());
+            }
+        };
+        stop.run_until_cancelled(look_after).await;
+    }
+
+    fn look_after(&mut self, now: SystemTime) {
+        if let Err(error) = self.advance(now) {
+            tracing::error!(%error, "the certificate was not replaced");
+        }
+    }
+
+    fn advance(&mut self, now: SystemTime) -> Result<(), IdentityError> {
+        let Identity::SelfSigned(rotation) = &mut self.identity else {
+            return Ok(());
+        };
+        match rotation.advance(now)? {
+            Turn::Unchanged => return Ok(()),
+            Turn::Announced => tracing::info!("the next certificate is announced"),
+            Turn::Switched => {
+                self.switch.serve(rotation.served())?;
+                tracing::info!("the next certificate is served");
+            }
+        }
+        self.told
+            .send_replace(self.addresses.offers(&self.identity));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use gameserver_contract::clock::{Clock as _, ManualClock};
+    use gameserver_transport::listener::ListenerConfig;
+
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn offers(clock: &SharedClock) -> (Offers, Listener) {
+        let now = SystemTime::from(clock.now());
+        let rotation = Rotation::begin(vec!["localhost".to_owned()], now).unwrap();
+        let identity = Identity::SelfSigned(rotation);
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let config = ListenerConfig::new(address, identity.served().clone());
+        let listener = Listener::bind(config).unwrap();
+        let addresses = Addresses {
+            host: "localhost".to_owned(),
+            port: 7777,
+            websocket_tls: WebSocketTls::ByProxy,
+        };
+        let offers = Offers {
+            told: watch::Sender::new(addresses.offers(&identity)),
+            addresses,
+            identity,
+            switch: listener.certificate_switch(),
+        };
+        (offers, listener)
+    }
+
+    fn kinds(told: &watch::Receiver<Vec<Transport>>) -> Vec<String> {
+        let told = told.borrow();
+        told.iter().map(|offer| offer.kind.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn offers_stand_in_the_order_to_try() {
+        let clock: SharedClock = ManualClock::at_ms(1_700_000_000_000);
+        let (offers, listener) = offers(&clock);
+        let told = offers.subscribe().borrow().clone();
+        let pinned = listener.certificate_sha256();
+        let expected = [
+            ("quic", "quic://localhost:7777", pinned),
+            ("webtransport", "https://localhost:7777", pinned),
+            ("websocket", "wss://localhost:7777", ""),
+        ];
+        let told: Vec<_> = told
+            .iter()
+            .map(|offer| {
+                let hash = offer.certificate_sha256.as_str();
+                (offer.kind.as_str(), offer.url.as_str(), hash)
+            })
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    #[tokio::test]
+    async fn both_hashes_are_offered_before_the_switch_and_the_new_one_after_it() {
+        let clock = ManualClock::at_ms(1_700_000_000_000);
+        let (mut offers, _listener) = offers(&(clock.clone() as SharedClock));
+        let told = offers.subscribe();
+        let before = told.borrow().clone();
+        clock.advance(DAY * 7);
+        offers.advance(clock.now().into()).unwrap();
+        let twice = ["quic", "quic", "webtransport", "webtransport", "websocket"];
+        assert_eq!(kinds(&told), twice);
+        clock.advance(DAY);
+        offers.advance(clock.now().into()).unwrap();
+        assert_eq!(kinds(&told), ["quic", "webtransport", "websocket"]);
+        assert_ne!(*told.borrow(), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_certificate_is_looked_after_until_the_stop() {
+        let clock = ManualClock::at_ms(1_700_000_000_000);
+        let (offers, _listener) = offers(&(clock.clone() as SharedClock));
+        let mut told = offers.subscribe();
+        told.mark_unchanged();
+        let stop = CancellationToken::new();
+        let keeper = tokio::spawn(offers.keep(clock.clone(), stop.clone()));
+        clock.advance(DAY * 20);
+        told.changed().await.unwrap();
+        assert_eq!(kinds(&told), ["quic", "webtransport", "websocket"]);
+        stop.cancel();
+        keeper.await.unwrap();
+    }
+}

@@ -1,0 +1,60 @@
+//! What WebSocket messages are made of: binary ones of MessagePack, or text ones of JSON.
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::Message;
+
+use crate::close::{CloseCode, CloseReason, Side};
+use crate::json;
+use crate::limits::{WEBSOCKET_SUBPROTOCOL, WEBSOCKET_SUBPROTOCOL_JSON};
+
+/// What messages are made of. Clients of this crate speak `MessagePack`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Encoding {
+    #[default]
+    MessagePack,
+    Json,
+}
+
+impl Encoding {
+    pub(crate) fn of(subprotocol: &str) -> Option<Self> {
+        match subprotocol {
+            WEBSOCKET_SUBPROTOCOL => Some(Self::MessagePack),
+            WEBSOCKET_SUBPROTOCOL_JSON => Some(Self::Json),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn subprotocol(self) -> &'static str {
+        match self {
+            Self::MessagePack => WEBSOCKET_SUBPROTOCOL,
+            Self::Json => WEBSOCKET_SUBPROTOCOL_JSON,
+        }
+    }
+
+    pub(crate) fn message(self, frame: Bytes) -> Result<Message, CloseReason> {
+        match self {
+            Self::MessagePack => Ok(Message::Binary(frame)),
+            Self::Json => match json::from_message_pack(&frame) {
+                Ok(text) => Ok(Message::text(text)),
+                Err(error) => {
+                    let text = format!("a frame cannot be told as JSON: {error}");
+                    Err(CloseReason::new(CloseCode::Internal, &text, Side::Us))
+                }
+            },
+        }
+    }
+
+    /// The frame in a message; for a message of the other kind the reason for the end.
+    pub(crate) fn frame(self, message: Message) -> Result<Bytes, CloseReason> {
+        let wrong = |text: &str| Err(CloseReason::new(CloseCode::ProtocolError, text, Side::Us));
+        match (self, message) {
+            (Self::MessagePack, Message::Binary(frame)) => Ok(frame),
+            (Self::MessagePack, _) => wrong("only binary messages are understood"),
+            (Self::Json, Message::Text(text)) => match json::to_message_pack(&text) {
+                Ok(frame) => Ok(frame.into()),
+                Err(error) => wrong(&error.to_string()),
+            },
+            (Self::Json, _) => wrong("only text messages are understood"),
+        }
+    }
+}
