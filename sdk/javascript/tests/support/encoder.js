@@ -12,6 +12,8 @@ export class ReferenceEncoder {
     /** Snapshots by number: tick and the state of every entity. */
     this.sent = new Map();
     this.acknowledged = new Set();
+    /** Number of the snapshot that last said so, by entity: it comes back whole. */
+    this.goneAt = new Map();
   }
 
   /**
@@ -26,7 +28,9 @@ export class ReferenceEncoder {
     const acknowledged = [...this.acknowledged].sort((a, b) => b - a);
     const byAge = new Map();
     for (const id of [...state.keys()].sort((a, b) => a - b)) {
-      const usable = acknowledged.filter((number) => this.sent.get(number)?.state.has(id));
+      const since = this.goneAt.get(id) ?? 0;
+      const usable = acknowledged.filter((number) =>
+        number > since && this.sent.get(number)?.state.has(id));
       const base = usable[choice.age?.(id) ?? 0];
       const age = base === undefined ? 0 : tick - this.sent.get(base).tick;
       const record = this.record(id, state, base);
@@ -37,6 +41,7 @@ export class ReferenceEncoder {
     const known = new Set();
     for (const { state: old } of this.sent.values()) old.forEach((_, id) => known.add(id));
     const gone = isFirst ? null : [...known].filter((id) => !state.has(id));
+    gone?.forEach((id) => this.goneAt.set(id, this.number));
     this.sent.set(this.number, { tick, state });
     const groups = [...byAge].flatMap(([age, records]) => [age, flat(records)]);
     return [4, this.number, tick, null, gone, groups];

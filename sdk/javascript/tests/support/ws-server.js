@@ -61,11 +61,13 @@ export class ServerSocket {
 
   write(opcode, body) {
     if (this.socket.destroyed) return;
-    const isLong = body.length > 125;
-    const head = Buffer.alloc(isLong ? 10 : 2);
+    // Browsers insist on the shortest form of the length.
+    const size = body.length <= 125 ? 0 : body.length <= 0xffff ? 2 : 8;
+    const head = Buffer.alloc(2 + size);
     head[0] = 0x80 | opcode;
-    head[1] = isLong ? 127 : body.length;
-    if (isLong) head.writeBigUInt64BE(BigInt(body.length), 2);
+    head[1] = { 0: body.length, 2: 126, 8: 127 }[size];
+    if (size === 2) head.writeUInt16BE(body.length, 2);
+    if (size === 8) head.writeBigUInt64BE(BigInt(body.length), 2);
     this.socket.write(Buffer.concat([head, body]));
   }
 
