@@ -7,8 +7,8 @@ const TRACER_MS = 130;
 const HIT_MS = 180;
 const TRACERS_MAX = 256;
 const SHOTS_COUNT = 256;
-/** Metres seen across when one fighter is followed, at least. */
-const FOLLOW_M = 22;
+/** Metres that are seen at least when one fighter is followed: across, and upwards. */
+const FOLLOW_M = [22, 20];
 const GRID_M = 5;
 const COLOURS = [
   '--ink', '--floor', '--grid', '--wall', '--wall-edge', '--own', '--foe', '--shot', '--dead',
@@ -98,7 +98,7 @@ export class ArenaRenderer {
     const map = this.config?.map;
     if (map === undefined) return;
     const whole = Math.min(width / (map.width_m + 1), height / (map.height_m + 1));
-    const near = Math.max(whole, Math.min(width, height * 1.4) / FOLLOW_M);
+    const near = Math.max(whole, Math.min(width / FOLLOW_M[0], height / FOLLOW_M[1]));
     const scale = follow === null ? whole : near;
     const target = {
       x: centred(follow?.x ?? map.width_m / 2, map.width_m, width / scale),

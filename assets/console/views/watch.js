@@ -5,7 +5,7 @@ import { h, select } from '../dom.js';
 import { sentenceFor, sentenceForEnd } from '../messages.js';
 import { expose, MatchPage, resultTable } from './match-page.js';
 
-const DELAYS = [['0', 'now'], ['5', '5 s later'], ['15', '15 s later'], ['30', '30 s later']];
+const DELAYS = [['0', 'live'], ['5', '5 s late'], ['15', '15 s late'], ['30', '30 s late']];
 const TEAM_MAX = 255;
 
 export async function watchView(place, sessionId, isCurrent) {

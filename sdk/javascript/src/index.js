@@ -6,6 +6,7 @@
  */
 export { Api } from './api.js';
 export { connect, Match } from './match.js';
+export { Replay } from './replay.js';
 export { SessionList } from './session-list.js';
 export { MemoryStorage } from './storage.js';
 export { ApiError, ConnectError, ProtocolError, RefusedError, ReplayError } from './errors.js';

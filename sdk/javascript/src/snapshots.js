@@ -30,6 +30,8 @@ export class Entity {
     this.states = new Uint32Array(HISTORY * kind.fields.length);
     this.head = 0;
     this.length = 0;
+    /** States before this tick are for showing only: a key frame has made them forgotten. */
+    this.sinceTick = 0;
   }
 
   /** @param {number} age 0 is the newest state. @returns {number} Its slot, or −1. */
@@ -96,6 +98,8 @@ export class Snapshots {
     this.lead = null;
     this.taken = new TickRing(HISTORY);
     this.pending = new Pending();
+    /** What the latest key frame made forgotten and its parts may bring again. */
+    this.former = new Map();
   }
 
   /**
@@ -122,7 +126,7 @@ export class Snapshots {
       else if (gone === null) throw new ProtocolError('a difference in a key frame');
       else if (!this.readDifferences(records, tick - age)) return 'unknown_baseline';
     }
-    this.forget(gone);
+    this.forget(gone, tick);
     this.commit(tick);
     this.acknowledge(number);
     this.tick = tick;
@@ -186,17 +190,20 @@ export class Snapshots {
   /** Slot of the state that the entity had in the snapshot of a tick; −1 when it is not known. */
   baseline(entity, tick) {
     const slot = entity.slotAt(tick);
-    if (slot < 0) return -1;
+    if (slot < 0 || entity.ticks[slot] < entity.sinceTick) return -1;
     // Without a record in that snapshot the entity was as before: sure only if it was taken in.
     return entity.ticks[slot] === tick || this.taken.has(tick) ? slot : -1;
   }
 
-  forget(gone) {
+  forget(gone, tick) {
     if (gone === null) {
-      this.entities.clear();
+      this.former = this.entities;
+      this.entities = new Map();
       this.taken.clear();
       return;
     }
+    // The other parts of a key frame have its tick.
+    if (this.former.size > 0 && tick !== this.tick) this.former = new Map();
     for (let index = 0; index < gone.length; index += 1) this.entities.delete(uint(gone, index));
   }
 
@@ -207,12 +214,21 @@ export class Snapshots {
       const kindIndex = pending.kinds[index];
       let entity = this.entities.get(id);
       if (entity === undefined || entity.kindIndex !== kindIndex) {
-        if (this.entities.size >= ENTITIES_MAX) throw new ProtocolError('too many entities');
-        entity = new Entity(id, kindIndex, this.kinds[kindIndex]);
-        this.entities.set(id, entity);
+        entity = this.appeared(id, kindIndex, tick);
       }
       entity.push(tick, pending.states, pending.offsets[index]);
     }
+  }
+
+  /** An entity that was forgotten a moment ago keeps its past, so that its motion is not cut. */
+  appeared(id, kindIndex, tick) {
+    if (this.entities.size >= ENTITIES_MAX) throw new ProtocolError('too many entities');
+    const former = this.former.get(id);
+    const isSame = former !== undefined && former.kindIndex === kindIndex;
+    const entity = isSame ? former : new Entity(id, kindIndex, this.kinds[kindIndex]);
+    entity.sinceTick = tick;
+    this.entities.set(id, entity);
+    return entity;
   }
 
   acknowledge(number) {

@@ -102,6 +102,18 @@ test('a key frame makes everything else forgotten, and its other parts add to it
   assert.deepEqual([...client.entities.keys()], [5, 6]);
 });
 
+test('a key frame cuts nobody\'s motion, but what was before is no baseline any more', () => {
+  const client = new Snapshots(readKinds(KINDS));
+  client.apply([4, 1, 3, null, null, [0, [4, 1, 1, 9, 1, 1, 1, 5]]]);
+  client.apply([4, 2, 6, null, null, [0, [4, 1, 1, 12]]]);
+  client.apply([4, 3, 6, null, [], [0, [5, 1, 1, 6]]]);
+  const crates = [4, 5].map((id) => client.entities.get(id));
+  assert.deepEqual(crates.map((crate) => crate.value(crate.slotAt(3), 0)), [9, 5]);
+  assert.equal(client.apply([4, 4, 9, null, [], [6, [4, 1, 2]]]), 'unknown_baseline');
+  assert.equal(client.apply([4, 5, 9, null, [], [3, [4, 1, 2]]]), 'taken');
+  assert.equal(client.entities.get(4).get('x'), 13);
+});
+
 test('values are minimum and steps, and differences go the shorter way round', () => {
   assert.equal(shortest(1023 - 1, 1024), -2);
   const client = new Snapshots(readKinds(KINDS));
