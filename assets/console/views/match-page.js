@@ -2,7 +2,7 @@
  * What playing, watching and replaying have in common: the canvas, who is there, the feed, the
  * network panel. Knows neither inputs nor seeking.
  */
-import { clock, h, setText } from '../dom.js';
+import { clock, h, select, setText } from '../dom.js';
 import { ArenaRenderer } from '../arena/render.js';
 import { Roster } from '../arena/roster.js';
 import { networkPanel } from '../network-panel.js';
@@ -121,6 +121,38 @@ export class MatchPage {
     this.lastFed = feed.at(-1);
     const { children } = this.feed;
     while (children.length > FEED_SHOWN || children[0]?.untilMs < nowMs) children[0].remove();
+  }
+}
+
+/** The list of fighters that the camera may follow. */
+export class FollowList {
+  constructor() {
+    const { element, list } = select('Camera', [['', 'whole map']], { 'data-testid': 'follow' });
+    this.element = element;
+    this.list = list;
+    this.changes = -1;
+  }
+
+  /** The fighter to follow; null for the whole map. */
+  pick(fighters) {
+    const { value } = this.list;
+    return value === '' ? null : fighters.find(({ seat }) => seat === Number(value)) ?? null;
+  }
+
+  /** Keeps the list true. @param {Roster} roster */
+  update(roster) {
+    if (this.changes === roster.changes && this.roster === roster) return;
+    this.changes = roster.changes;
+    this.roster = roster;
+    const wanted = roster.standings().map(({ seat, name }) => [String(seat), name])
+      .sort(([, a], [, b]) => a.localeCompare(b));
+    const key = JSON.stringify(wanted);
+    if (key === this.key) return;
+    this.key = key;
+    const { value } = this.list;
+    this.list.replaceChildren(h('option', { value: '' }, 'whole map'),
+      ...wanted.map(([seat, name]) => h('option', { value: seat }, name)));
+    this.list.value = wanted.some(([seat]) => seat === value) ? value : '';
   }
 }
 

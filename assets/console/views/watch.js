@@ -3,7 +3,7 @@ import { connect } from '/sdk/src/index.js';
 import { api } from '../context.js';
 import { h, select } from '../dom.js';
 import { sentenceFor, sentenceForEnd } from '../messages.js';
-import { expose, MatchPage, resultTable } from './match-page.js';
+import { expose, FollowList, MatchPage, resultTable } from './match-page.js';
 
 const DELAYS = [['0', 'live'], ['5', '5 s late'], ['15', '15 s late'], ['30', '30 s late']];
 const TEAM_MAX = 255;
@@ -32,7 +32,7 @@ class Watching {
 
   makeTools() {
     const again = () => this.reconnect();
-    this.follow = select('Camera', [['', 'whole map']], { 'data-testid': 'follow' });
+    this.follow = new FollowList();
     this.view = select('See', [['all', 'everything'], ['team', 'as one team']], {
       onchange: () => {
         this.team.hidden = this.view.list.value === 'all';
@@ -103,27 +103,11 @@ class Watching {
     this.shown = this.match.entities().filter(({ kind }) => kind === 'fighter');
     const { roster } = this.page;
     roster.onFighters(this.shown);
-    this.showFollowed();
-    const seat = this.follow.list.value;
-    const follow = seat === '' ? null : this.shown.find((fighter) => fighter.seat === Number(seat));
-    const nameOf = (which) => roster.nameOf(which);
-    this.page.renderer.draw({ fighters: this.shown, follow: follow ?? null, nameOf }, nowMs);
+    this.follow.update(roster);
+    const follow = this.follow.pick(this.shown);
+    const nameOf = (seat) => roster.nameOf(seat);
+    this.page.renderer.draw({ fighters: this.shown, follow, nameOf }, nowMs);
     this.page.showPhase(this.match.tick);
-  }
-
-  /** Keeps the list of fighters to follow true. */
-  showFollowed() {
-    if (this.followChanges === this.page.roster.changes) return;
-    this.followChanges = this.page.roster.changes;
-    const { list } = this.follow;
-    const wanted = [['', 'whole map'], ...this.page.roster.standings()
-      .map(({ seat, name }) => [String(seat), name]).sort(([, a], [, b]) => a.localeCompare(b))];
-    const key = JSON.stringify(wanted);
-    if (list.dataset.key === key) return;
-    list.dataset.key = key;
-    const { value } = list;
-    list.replaceChildren(...wanted.map(([seat, name]) => h('option', { value: seat }, name)));
-    list.value = wanted.some(([seat]) => seat === value) ? value : '';
   }
 
   state() {
