@@ -69,7 +69,7 @@ export class Chromium {
     const url = 'about:blank';
     const { targetId } = await this.send('Target.createTarget', { url, browserContextId });
     const { sessionId } = await this.send('Target.attachToTarget', { targetId, flatten: true });
-    const page = new Page(this, sessionId);
+    const page = new Page(this, sessionId, browserContextId);
     this.#listeners.set(sessionId, page);
     await page.send('Page.enable');
     await page.send('Runtime.enable');
@@ -120,9 +120,10 @@ export class Chromium {
 
 /** One tab. */
 class Page {
-  constructor(browser, sessionId) {
+  constructor(browser, sessionId, contextId) {
     this.browser = browser;
     this.sessionId = sessionId;
+    this.contextId = contextId;
     /** Errors and warnings of the page, as texts. */
     this.complaints = [];
   }
@@ -140,6 +141,11 @@ class Page {
     } else if (method === 'Log.entryAdded' && ['error', 'warning'].includes(params.entry.level)) {
       this.complaints.push(`${params.entry.text} ${params.entry.url ?? ''}`);
     }
+  }
+
+  /** Closes the tab and forgets its profile. */
+  async close() {
+    await this.browser.send('Target.disposeBrowserContext', { browserContextId: this.contextId });
   }
 
   async open(url) {

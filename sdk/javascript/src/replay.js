@@ -107,7 +107,6 @@ export class Replay {
     const unpacker = new Unpacker(this.#bytes);
     let first = Infinity;
     for (const [index, block] of this.#blocks.entries()) {
-      block.hasKey = false;
       const payload = unpacker.unpack(block);
       for (const record of payload === null ? [] : readRecords(payload)) {
         if (record.kind === 'snapshot') {

@@ -30,6 +30,7 @@ const ZSTD_MAGIC = 0x28b5_2ffd;
  * @property {number} lastTick
  * @property {number} number
  * @property {boolean} standsAlone
+ * @property {boolean} hasKey Has a snapshot that can be read alone; known after a survey.
  */
 
 /**
@@ -69,7 +70,8 @@ function readHeader(view, at) {
   if (!isSound) return null;
   const number = view.getUint32(at + 20);
   const standsAlone = (view.getUint8(at + 24) & STANDS_ALONE) !== 0;
-  return { offset, packedBytes, rawBytes, firstTick, lastTick, number, standsAlone };
+  const hasKey = false;
+  return { offset, packedBytes, rawBytes, firstTick, lastTick, number, standsAlone, hasKey };
 }
 
 function nextMark(view, from) {
