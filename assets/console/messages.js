@@ -8,6 +8,8 @@ const SENTENCES = {
   'session.instance_lost': 'The game server of this match is gone. Open a new match.',
   'session.not_host': 'Only the one who opened this match may do that.',
   'session.join_code_invalid': 'This match is private and needs its join code.',
+  'session.spectators_not_allowed': 'Nobody may watch this match. Pick another one.',
+  'session.view_not_allowed': 'This match shows spectators one team only: choose whose eyes.',
   'fleet.no_capacity': 'No game server has room now. Try again in a minute, or join a match.',
   'fleet.unavailable': 'The game server did not answer. Try again.',
   'rate.limited': 'That was too often. Wait a moment and try again.',

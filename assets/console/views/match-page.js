@@ -124,19 +124,29 @@ export class MatchPage {
   }
 }
 
-/** The list of fighters that the camera may follow. */
-export class FollowList {
-  constructor() {
-    const { element, list } = select('Camera', [['', 'whole map']], { 'data-testid': 'follow' });
+/** A list with one entry for all, and one for each player. */
+export class PlayerList {
+  /**
+   * @param {string} label
+   * @param {string} all Text of the first entry.
+   * @param {Record<string, any>} [attributes]
+   */
+  constructor(label, all, attributes = {}) {
+    const { element, list } = select(label, [['', all]], attributes);
     this.element = element;
     this.list = list;
+    this.all = all;
     this.changes = -1;
   }
 
-  /** The fighter to follow; null for the whole map. */
+  /** The seat that is chosen; null for all. */
+  get seat() {
+    return this.list.value === '' ? null : Number(this.list.value);
+  }
+
+  /** The fighter that is chosen; null for all, and for one who is not seen. */
   pick(fighters) {
-    const { value } = this.list;
-    return value === '' ? null : fighters.find(({ seat }) => seat === Number(value)) ?? null;
+    return fighters.find(({ seat }) => seat === this.seat) ?? null;
   }
 
   /** Keeps the list true. @param {Roster} roster */
@@ -150,7 +160,7 @@ export class FollowList {
     if (key === this.key) return;
     this.key = key;
     const { value } = this.list;
-    this.list.replaceChildren(h('option', { value: '' }, 'whole map'),
+    this.list.replaceChildren(h('option', { value: '' }, this.all),
       ...wanted.map(([seat, name]) => h('option', { value: seat }, name)));
     this.list.value = wanted.some(([seat]) => seat === value) ? value : '';
   }

@@ -3,7 +3,7 @@ import { Replay } from '/sdk/src/index.js';
 import { api } from '../context.js';
 import { clock, h, select, setText } from '../dom.js';
 import { sentenceFor } from '../messages.js';
-import { expose, FollowList, MatchPage } from './match-page.js';
+import { expose, MatchPage, PlayerList } from './match-page.js';
 import { Roster } from '../arena/roster.js';
 
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
@@ -108,7 +108,7 @@ class Player {
   }
 
   makeTools() {
-    this.follow = new FollowList();
+    this.follow = new PlayerList('Camera', 'whole map', { 'data-testid': 'follow' });
     this.button = h('button', {
       type: 'button', 'data-testid': 'replay-play', onclick: () => this.toggle(),
     }, 'Pause');
@@ -152,9 +152,14 @@ class Player {
   }
 
   toggle() {
-    if (this.tick >= this.replay.lastTick) this.seek(this.replay.firstTick);
-    this.isPlaying = !this.isPlaying || this.tick === this.replay.firstTick;
-    setText(this.button, this.isPlaying ? 'Pause' : 'Play');
+    const isAtEnd = this.tick >= this.replay.lastTick;
+    if (!this.isPlaying && isAtEnd) this.seek(this.replay.firstTick);
+    this.play(!this.isPlaying);
+  }
+
+  play(isPlaying) {
+    this.isPlaying = isPlaying;
+    setText(this.button, isPlaying ? 'Pause' : 'Play');
   }
 
   skip(seconds) {
@@ -176,7 +181,7 @@ class Player {
     this.lastMs = nowMs;
     if (this.isPlaying) {
       this.seek(this.tick + passedS * this.speed * this.replay.header.tickRate);
-      if (this.tick >= this.replay.lastTick) this.toggle();
+      if (this.tick >= this.replay.lastTick) this.play(false);
     }
     this.tell();
     this.shown = this.replay.entitiesAt(this.tick).filter(({ kind }) => kind === 'fighter');

@@ -186,9 +186,10 @@ function actions(session) {
   if (OVER.includes(session.state)) return [link('replay', 'Replay', 'replay')];
   if (!JOINABLE.includes(session.state)) return [];
   const play = hasSeat(session) ? [link('play', 'Play', 'play')] : [];
-  const watch = link('watch', 'Watch', 'watch');
+  const mayWatch = session.spectators_policy?.allowed !== false;
+  const watch = mayWatch ? [link('watch', 'Watch', 'watch')] : [];
   const isOwn = session.host_player_id === api.login.player?.id;
-  return [...play, watch, ...(isOwn ? [endButton(session)] : [])];
+  return [...play, ...watch, ...(isOwn ? [endButton(session)] : [])];
 }
 
 function endButton(session) {

@@ -3,14 +3,18 @@ import { connect } from '/sdk/src/index.js';
 import { api } from '../context.js';
 import { h, select } from '../dom.js';
 import { sentenceFor, sentenceForEnd } from '../messages.js';
-import { expose, FollowList, MatchPage, resultTable } from './match-page.js';
+import { expose, MatchPage, PlayerList, resultTable } from './match-page.js';
 
 const DELAYS = [['0', 'live'], ['5', '5 s late'], ['15', '15 s late'], ['30', '30 s late']];
-const TEAM_MAX = 255;
 
 export async function watchView(place, sessionId, isCurrent) {
   const watching = new Watching(place, sessionId);
-  await watching.connect();
+  try {
+    await watching.connect();
+  } catch (error) {
+    watching.close();
+    throw error;
+  }
   if (isCurrent()) expose(() => watching.state());
   return () => watching.close();
 }
@@ -22,42 +26,49 @@ class Watching {
     this.shown = [];
     this.isClosed = false;
     this.attempt = 0;
+    /** Team to look through the eyes of when the match shows no more than that. */
+    this.fallbackTeam = null;
     this.makeTools();
     this.page = new MatchPage(place, {
       label: 'The match from above',
-      tools: [this.follow.element, this.view.element, this.team, this.delay.element, this.play],
+      tools: [this.follow.element, this.eyes.element, this.delay.element, this.play],
     });
     this.page.animate((nowMs) => this.draw(nowMs));
   }
 
   makeTools() {
     const again = () => this.reconnect();
-    this.follow = new FollowList();
-    this.view = select('See', [['all', 'everything'], ['team', 'as one team']], {
-      onchange: () => {
-        this.team.hidden = this.view.list.value === 'all';
-        again();
-      },
-    });
-    this.teamInput = h('input', {
-      type: 'number', min: 0, max: TEAM_MAX, value: 0, onchange: again,
-    });
-    this.team = h('label', { class: 'field', hidden: true }, h('span', {}, 'Team'), this.teamInput);
+    this.follow = new PlayerList('Camera', 'whole map', { 'data-testid': 'follow' });
+    // In modes without teams a seat is a team.
+    this.eyes = new PlayerList('Eyes', 'everybody’s', { onchange: again, 'data-testid': 'eyes' });
     this.delay = select('Delay', DELAYS, { onchange: again, 'data-testid': 'delay' });
     this.play = h('a', { class: 'button', href: `#/play/${this.sessionId}` }, 'Play');
   }
 
   joinBody() {
-    const view = this.view.list.value;
-    const body = { role: 'spectator', view, delay_s: Number(this.delay.list.value) };
-    return view === 'team' ? { ...body, team: Number(this.teamInput.value) } : body;
+    const body = { role: 'spectator', delay_s: Number(this.delay.list.value) };
+    const team = this.eyes.seat ?? this.fallbackTeam;
+    return team === null ? { ...body, view: 'all' } : { ...body, view: 'team', team };
+  }
+
+  async join() {
+    let answer;
+    try {
+      answer = await api.join(this.sessionId, this.joinBody());
+    } catch (error) {
+      if (error.code !== 'session.view_not_allowed' || this.fallbackTeam !== null) throw error;
+      this.fallbackTeam = 0;
+      answer = await api.join(this.sessionId, this.joinBody());
+    }
+    this.showDelay(answer.delay_s);
+    return answer;
   }
 
   async connect() {
     this.attempt += 1;
     const { attempt } = this;
     const isOld = () => this.isClosed || attempt !== this.attempt;
-    const join = () => api.join(this.sessionId, this.joinBody());
+    const join = () => this.join();
     const match = await connect(await join(), { rejoin: join, build: 'console' });
     if (isOld()) {
       match.leave();
@@ -79,6 +90,16 @@ class Watching {
     match.on('close', (end) => {
       if (!isOld()) this.over(end);
     });
+  }
+
+  /** A match may be shown later than was asked for. */
+  showDelay(seconds) {
+    const { list } = this.delay;
+    if (!Number.isInteger(seconds)) return;
+    if (![...list.options].some(({ value }) => value === String(seconds))) {
+      list.append(h('option', { value: seconds }, `${seconds} s late`));
+    }
+    list.value = String(seconds);
   }
 
   async reconnect() {
@@ -104,6 +125,7 @@ class Watching {
     const { roster } = this.page;
     roster.onFighters(this.shown);
     this.follow.update(roster);
+    this.eyes.update(roster);
     const follow = this.follow.pick(this.shown);
     const nameOf = (seat) => roster.nameOf(seat);
     this.page.renderer.draw({ fighters: this.shown, follow, nameOf }, nowMs);

@@ -20,6 +20,8 @@ import { RateMeter } from './stats.js';
 const PUMP_MS = 5;
 /** Without inputs a player acknowledges so often. */
 const PING_MS = 500;
+/** Events that wait for their first listeners; a server tells some dozens at the start. */
+const HELD_MAX = 4096;
 /** As long as the server holds a seat. */
 const RECONNECT_MS = 30_000;
 const PINGS_MAX = 16;
@@ -43,7 +45,8 @@ const PINGS_MAX = 16;
  */
 
 /**
- * Connects with the answer to a join.
+ * Connects with the answer to a join. Listeners that are added at once, before anything else is
+ * awaited, miss nothing.
  *
  * @param {JoinAnswer} answer
  * @param {MatchOptions} [options]
@@ -53,6 +56,7 @@ const PINGS_MAX = 16;
 export async function connect(answer, options = {}) {
   const match = new Match(answer, options);
   await match.open({ kind: 'ticket', text: answer.ticket });
+  setTimeout(() => match.release());
   return match;
 }
 
@@ -77,6 +81,7 @@ export class Match extends Emitter {
   #bye = null;
   #end = null;
   #giveUp = new AbortController();
+  #held = [];
 
   /** @param {JoinAnswer} answer @param {MatchOptions} options */
   constructor(answer, options) {
@@ -85,6 +90,19 @@ export class Match extends Emitter {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#input = options.neutralInput;
+  }
+
+  /** Tells what was said before there could be listeners. Called by `connect`. */
+  release() {
+    const held = this.#held ?? [];
+    this.#held = null;
+    for (const [name, payload] of held) super.emit(name, payload);
+  }
+
+  /** @param {string} name @param {any} payload */
+  emit(name, payload) {
+    if (this.#held === null || name === 'start') super.emit(name, payload);
+    else if (this.#held.length < HELD_MAX) this.#held.push([name, payload]);
   }
 
   /** The server's Welcome. */

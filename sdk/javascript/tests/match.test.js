@@ -86,6 +86,18 @@ test('events and chat arrive, and a listener that throws harms nobody', () => wi
   match.leave();
 }));
 
+test('what is said right behind the Welcome is not missed', () => withServer(async (server) => {
+  server.onConnection = (connection) => {
+    for (const seat of [0, 1, 2]) connection.event('joined', [seat, `player ${seat}`]);
+  };
+  const match = await connect(server.joinAnswer());
+  const seats = [];
+  match.on('event', ({ payload }) => seats.push(payload[0]));
+  await next(match, 'event', ({ payload }) => payload[0] === 2);
+  assert.deepEqual(seats, [0, 1, 2]);
+  match.leave();
+}));
+
 test('a broken connection is taken up again with the resume token', () => withServer(async (server) => {
   const match = await connect(server.joinAnswer());
   const again = next(match, 'start');

@@ -8,7 +8,7 @@ import { ConnectError, ProtocolError } from '../errors.js';
 import { closeName, closeNumber } from '../frames.js';
 import { Carrier } from './carrier.js';
 
-const CODE_BASE = 0x100;
+const CODE_BASE = 4000;
 const LENGTH_BYTES = 2;
 const FRAME_BYTES_MAX = 0xffff;
 
@@ -154,8 +154,7 @@ function datagramWriter(datagrams) {
 }
 
 function nameOf(code) {
-  if (code === 0 || code === undefined) return 'consented';
-  return closeName(code >= CODE_BASE ? code - CODE_BASE : code);
+  return code === 0 || code === undefined ? 'consented' : closeName(code - CODE_BASE);
 }
 
 function quietly(action) {

@@ -56,8 +56,11 @@ export class ThinServer {
       }
       const connection = new ThinConnection(socket);
       this.connections.push(connection);
+      // In one piece, so that everything arrives at once.
+      socket.socket.cork();
       connection.welcome(this.connections.length);
       this.onConnection(connection);
+      socket.socket.uncork();
     };
   }
 
