@@ -241,8 +241,7 @@ export class PlaybackClock {
 export class InputClock {
   constructor(tickRate: number);
   readonly isRunning: boolean;
-  start(serverTick: number, rttMs: number, nowMs: number): void;
-  steer(lead: number | null, rttMs: number, nowMs: number): void;
+  steer(lead: number | null, clock: { serverTick: number; rttMs: number }, nowMs: number): void;
   due(nowMs: number): { first: number; count: number };
 }
 export class InputWindow {

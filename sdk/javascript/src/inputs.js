@@ -30,39 +30,42 @@ export class InputClock {
     this.settleUntilMs = 0;
   }
 
-  /**
-   * @param {number} serverTick Where the server is now.
-   * @param {number} rttMs NaN when it is not known yet.
-   * @param {number} nowMs
-   */
-  start(serverTick, rttMs, nowMs) {
-    const way = Number.isNaN(rttMs) ? 0 : rttMs / 2 / this.tickMs;
-    this.next = Math.max(serverTick + way + LEAD_WANTED + 1, this.sent);
-    this.lastMs = nowMs;
-    this.skew = 0;
-  }
-
-  /** False before the first start. */
+  /** False before the first call of `steer`. */
   get isRunning() {
     return !Number.isNaN(this.next);
   }
 
   /**
-   * Steers by what a snapshot reported.
+   * Steers by a snapshot. While no input has been in time the server reports no lead, and the way
+   * there is guessed from the round trip.
    *
    * @param {number | null} lead Ticks that the newest input waits at the server.
-   * @param {number} rttMs
+   * @param {{serverTick: number, rttMs: number}} clock Where the server is now; the round trip is
+   *   NaN when it is not known yet.
    * @param {number} nowMs
    */
-  steer(lead, rttMs, nowMs) {
-    if (lead === null || !this.isRunning) return;
-    const error = LEAD_WANTED - lead;
+  steer(lead, { serverTick, rttMs }, nowMs) {
+    if (lead !== null && this.isRunning) {
+      this.follow(LEAD_WANTED - lead, rttMs, nowMs);
+      return;
+    }
+    const way = Number.isNaN(rttMs) ? 0 : rttMs / 2 / this.tickMs;
+    const guess = serverTick + way + LEAD_WANTED + 1;
+    this.skew = 0;
+    if (this.isRunning && Math.abs(guess - this.next) < LEAD_WANTED) return;
+    this.next = guess;
+    // What was sent for later ticks was for too late ones, and is not there.
+    this.sent = Math.min(this.sent, Math.floor(guess));
+    this.lastMs = nowMs;
+  }
+
+  follow(error, rttMs, nowMs) {
     if (Math.abs(error) > JUMP_TICKS) {
+      this.skew = 0;
       // What the jump does shows in the lead only a round trip later.
       if (nowMs < this.settleUntilMs) return;
       this.settleUntilMs = nowMs + (Number.isNaN(rttMs) ? 200 : rttMs) + 200;
       this.next = Math.max(this.next + error, 1);
-      this.skew = 0;
       return;
     }
     this.skew = Math.max(-SKEW_MAX, Math.min(SKEW_MAX, error * SKEW_PER_TICK));

@@ -235,10 +235,8 @@ export class Match extends Emitter {
     if (!this.#state.takeSnapshot(frame, now)) return;
     const { clock, snapshots } = this.#state;
     if (this.welcome.role === 'player') {
-      if (!this.#inputClock.isRunning) {
-        this.#inputClock.start(clock.serverTick(now), clock.rttMs, now);
-      }
-      this.#inputClock.steer(snapshots.lead, clock.rttMs, now);
+      const server = { serverTick: clock.serverTick(now), rttMs: clock.rttMs };
+      this.#inputClock.steer(snapshots.lead, server, now);
       // Inputs acknowledge as well; without them this is the only word.
       if (this.#input === undefined) {
         this.#connection.sendUnreliable([ACK, snapshots.newest, snapshots.before]);

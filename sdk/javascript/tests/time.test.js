@@ -99,23 +99,30 @@ test('the server is half a round trip ahead of what arrives', () => {
 });
 
 /** A server that inputs reach after a fixed way, reporting the lead with each snapshot. */
-function steerThrough({ wayMs, skew, startOffTicks }) {
+function steerThrough({ wayMs, skew, startOffTicks, knowsRtt = true }) {
   const clock = new InputClock(RATE);
   const onTheWay = [];
-  let newestThere = 0;
+  // As the server has it: an input for a tick that is over is dropped.
+  let newestThere = null;
   const reports = [];
   const leads = [];
-  clock.start(0 + startOffTicks, wayMs * 2, 0);
+  const server = { serverTick: startOffTicks, rttMs: knowsRtt ? wayMs * 2 : Number.NaN };
+  clock.steer(null, server, 0);
   for (let now = 0; now < 20_000; now += 4) {
+    const serverTick = Math.floor(now / TICK_MS);
     const { first, count } = clock.due(now * skew);
     for (let tick = first; tick < first + count; tick += 1) onTheWay.push([now + wayMs, tick]);
-    while (onTheWay.length > 0 && onTheWay[0][0] <= now) newestThere = onTheWay.shift()[1];
-    const serverTick = Math.floor(now / TICK_MS);
-    if (now % 48 === 0) reports.push([now + wayMs, newestThere - serverTick]);
+    while (onTheWay.length > 0 && onTheWay[0][0] <= now) {
+      const tick = onTheWay.shift()[1];
+      if (tick > serverTick && tick <= serverTick + 64) newestThere = tick;
+    }
+    const lead = newestThere === null ? null : newestThere - serverTick;
+    if (now % 48 === 0) reports.push([now + wayMs, lead]);
     while (reports.length > 0 && reports[0][0] <= now) {
-      const lead = reports.shift()[1];
-      clock.steer(lead, wayMs * 2, now * skew);
-      if (now > 8000) leads.push(lead);
+      const told = { serverTick, rttMs: wayMs * 2 };
+      const reported = reports.shift()[1];
+      clock.steer(reported, told, now * skew);
+      if (now > 8000) leads.push(reported);
     }
   }
   return leads;
@@ -126,6 +133,7 @@ test('the lead settles at 1 to 3 ticks, whatever the way, the start and the loca
     { wayMs: 5, skew: 1, startOffTicks: 0 }, { wayMs: 100, skew: 1, startOffTicks: 0 },
     { wayMs: 60, skew: 1, startOffTicks: -8 }, { wayMs: 60, skew: 1, startOffTicks: 9 },
     { wayMs: 60, skew: 1, startOffTicks: 200 }, { wayMs: 60, skew: 1, startOffTicks: -200 },
+    { wayMs: 60, skew: 1, startOffTicks: -4, knowsRtt: false },
     { wayMs: 30, skew: 1.01, startOffTicks: 0 }, { wayMs: 30, skew: 0.99, startOffTicks: 0 },
   ];
   for (const one of cases) {
@@ -139,7 +147,7 @@ test('the lead settles at 1 to 3 ticks, whatever the way, the start and the loca
 test('after a pause at most eight ticks are made up for, and none twice', () => {
   const clock = new InputClock(RATE);
   assert.equal(clock.due(0).count, 0);
-  clock.start(100, Number.NaN, 0);
+  clock.steer(null, { serverTick: 100, rttMs: Number.NaN }, 0);
   const early = clock.due(0);
   const late = clock.due(5000);
   assert.ok(late.count === 8 && late.first > early.first + early.count);

@@ -11,6 +11,8 @@ import { Carrier } from './carrier.js';
 const CODE_BASE = 4000;
 const LENGTH_BYTES = 2;
 const FRAME_BYTES_MAX = 0xffff;
+/** Datagrams that wait while the page is busy; the browser's own figure may be one. */
+const DATAGRAMS_WAITING = 64;
 
 /** An open session. Made by `openWebTransport`. */
 class WebTransportCarrier extends Carrier {
@@ -18,6 +20,7 @@ class WebTransportCarrier extends Carrier {
     super('webtransport');
     this.session = session;
     this.streamWriter = stream.writable.getWriter();
+    session.datagrams.incomingHighWaterMark = DATAGRAMS_WAITING;
     this.datagramWriter = datagramWriter(session.datagrams);
     this.run(() => this.readStream(stream.readable.getReader()));
     this.run(() => this.readDatagrams(session.datagrams.readable.getReader()));
