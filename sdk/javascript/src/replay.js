@@ -106,13 +106,15 @@ export class Replay {
   async #survey(onProgress) {
     const unpacker = new Unpacker(this.#bytes);
     let first = Infinity;
+    let start = this.#blocks[0];
     for (const [index, block] of this.#blocks.entries()) {
+      if (block.standsAlone) start = block;
       const payload = unpacker.unpack(block);
       for (const record of payload === null ? [] : readRecords(payload)) {
         if (record.kind === 'snapshot') {
           first = Math.min(first, record.tick);
           this.lastTick = Math.max(this.lastTick, record.tick);
-          block.hasKey ||= record.isKey;
+          if (record.isKey) start.keyTick = Math.min(start.keyTick, record.tick);
         } else this.#note(record);
       }
       if (index % BLOCKS_A_SLICE === BLOCKS_A_SLICE - 1) {
@@ -140,7 +142,7 @@ export class Replay {
     const ahead = tick - AHEAD * this.header.interval;
     let from = 0;
     this.#blocks.forEach((block, index) => {
-      if (block.standsAlone && block.hasKey && block.firstTick <= ahead) from = index;
+      if (block.keyTick <= ahead) from = index;
     });
     this.#cursor = this.#records(from);
   }

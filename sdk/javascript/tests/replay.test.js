@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Replay, ReplayError } from '../src/index.js';
 import { findBlocks, Unpacker } from '../src/log/blocks.js';
-import { bytes } from './support/hex.js';
+import { decodeAt } from '../src/messagepack.js';
+import { bytes, hex } from './support/hex.js';
 import { block, bytesOf, logOfTenSeconds, stored } from './support/log.js';
 
 test('a log tells what match it is of', async () => {
@@ -91,4 +93,30 @@ test('a block that refers back to the one before is unpacked', () => {
   assert.equal(Buffer.from(unpacker.unpack(blocks[0])).toString(), first.toString());
   assert.equal(Buffer.from(unpacker.unpack(blocks[1])).toString(), expected);
   assert.equal(new Unpacker(new Uint8Array(log)).unpack(blocks[1]), null, 'not without the first');
+});
+
+const VECTORS = new URL('../../../tests/vectors/match-log.json', import.meta.url);
+
+test('a log of the server is read as the vectors say', async () => {
+  const vectors = JSON.parse(readFileSync(VECTORS, 'utf8'));
+  const log = bytes(vectors.log);
+  const blocks = findBlocks(log);
+  assert.deepEqual(
+    blocks.map(({ offset, packedBytes, firstTick, lastTick, number, standsAlone }) =>
+      [offset - 40, packedBytes + 40, firstTick, lastTick, number, standsAlone]),
+    vectors.blocks.map(({ offset, length, first_tick, last_tick, number, stands_alone }) =>
+      [offset, length, first_tick, last_tick, number, stands_alone]),
+  );
+  const unpacker = new Unpacker(log);
+  const records = [];
+  for (const block of blocks) {
+    const payload = unpacker.unpack(block);
+    assert.ok(payload !== null, `block ${block.number}`);
+    for (let position = 0; position < payload.length;) {
+      const { end } = decodeAt(payload, position);
+      records.push(hex(payload.subarray(position, end)));
+      position = end;
+    }
+  }
+  assert.deepEqual(records, vectors.records);
 });

@@ -30,7 +30,8 @@ const ZSTD_MAGIC = 0x28b5_2ffd;
  * @property {number} lastTick
  * @property {number} number
  * @property {boolean} standsAlone
- * @property {boolean} hasKey Has a snapshot that can be read alone; known after a survey.
+ * @property {number} keyTick From which tick on everything can be known that begins here; Infinity
+ *   before a survey.
  */
 
 /**
@@ -70,8 +71,8 @@ function readHeader(view, at) {
   if (!isSound) return null;
   const number = view.getUint32(at + 20);
   const standsAlone = (view.getUint8(at + 24) & STANDS_ALONE) !== 0;
-  const hasKey = false;
-  return { offset, packedBytes, rawBytes, firstTick, lastTick, number, standsAlone, hasKey };
+  const keyTick = Infinity;
+  return { offset, packedBytes, rawBytes, firstTick, lastTick, number, standsAlone, keyTick };
 }
 
 function nextMark(view, from) {
