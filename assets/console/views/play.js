@@ -1,7 +1,8 @@
 /** Playing arena: the own fighter answers at once, everybody else is shown as the server tells. */
 import { connect } from '/sdk/src/index.js';
-import { api } from '../context.js';
+import { api, notifyError } from '../context.js';
 import { h, setText } from '../dom.js';
+import { sessionToPlay } from '../lobby.js';
 import { sentenceForEnd } from '../messages.js';
 import { ArenaInput } from '../arena/input.js';
 import { Predictor } from '../arena/predict.js';
@@ -29,6 +30,7 @@ class Playing {
     this.match = match;
     this.shown = [];
     this.own = null;
+    this.isClosed = false;
     this.makeHud();
     this.page = new MatchPage(place, {
       label: 'The arena. W, A, S, D or arrows move, the mouse aims and fires, R reloads, Tab shows '
@@ -80,9 +82,8 @@ class Playing {
     match.on('stats', (stats) => page.network.update(stats));
     match.on('reconnecting', () => page.say('The connection broke. Your seat is kept, coming back …'));
     match.on('close', (end) => {
-      if (end.name === 'consented') return;
-      page.say(sentenceForEnd(end), resultTable(page.roster),
-        h('div', { class: 'row' }, h('a', { class: 'button primary', href: '#/' }, 'All sessions')));
+      if (this.isClosed) return;
+      page.say(sentenceForEnd(end), resultTable(page.roster), playAgain());
     });
   }
 
@@ -165,9 +166,26 @@ class Playing {
   }
 
   close() {
+    this.isClosed = true;
     this.input.close();
     this.page.close();
     this.match.leave();
     delete window.gameserver;
   }
+}
+
+function playAgain() {
+  const again = async (event) => {
+    event.target.disabled = true;
+    try {
+      location.hash = `#/play/${(await sessionToPlay()).id}`;
+    } catch (error) {
+      event.target.disabled = false;
+      notifyError(error);
+    }
+  };
+  return h('div', { class: 'row' },
+    h('button', { type: 'button', class: 'primary', onclick: again, 'data-testid': 'play-again' },
+      'Play again'),
+    h('a', { class: 'button', href: '#/' }, 'All sessions'));
 }

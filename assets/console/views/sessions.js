@@ -1,9 +1,9 @@
 /** The first page: one click into a match, and the list of sessions as the server pushes it. */
 import { api, notifyError } from '../context.js';
 import { ageOf, h, select, setText } from '../dom.js';
+import { hasSeat, isOpen, sessionToPlay } from '../lobby.js';
 import { sentenceFor } from '../messages.js';
 
-const JOINABLE = ['filling', 'starting', 'running'];
 const OVER = ['ended'];
 const GAMES_WITH_A_PAGE = ['arena'];
 const AGE_MS = 5000;
@@ -58,15 +58,6 @@ function hero() {
       h('p', {}, 'Arena is a small top-down shooter. Move with WASD or the arrows, aim and fire '
         + 'with the mouse; on a phone use both thumbs.')),
     h('div', { class: 'hero-act' }, button, error));
-}
-
-/** The fullest arena match with a free seat; a new one when there is none. */
-async function sessionToPlay() {
-  const { items } = await api.sessions({ game: 'arena', free_slots_min: 1, limit: 100 });
-  const open = items.filter((session) => JOINABLE.includes(session.state) && hasSeat(session));
-  const rank = (session) => (session.state === 'running' ? 1000 : 0) + session.players;
-  open.sort((a, b) => rank(b) - rank(a));
-  return open[0] ?? api.createSession({ game: 'arena', mode: 'practice', name: 'Practice' });
 }
 
 function newMatch() {
@@ -184,7 +175,7 @@ function actions(session) {
   }, text);
   if (!hasPage(session)) return [];
   if (OVER.includes(session.state)) return [link('replay', 'Replay', 'replay')];
-  if (!JOINABLE.includes(session.state)) return [];
+  if (!isOpen(session)) return [];
   const play = hasSeat(session) ? [link('play', 'Play', 'play')] : [];
   const mayWatch = session.spectators_policy?.allowed !== false;
   const watch = mayWatch ? [link('watch', 'Watch', 'watch')] : [];
@@ -197,10 +188,6 @@ function endButton(session) {
     type: 'button', 'data-testid': 'end', 'aria-label': `End ${session.name}`,
     onclick: () => api.end(session.id).catch(notifyError),
   }, 'End');
-}
-
-function hasSeat(session) {
-  return session.players < session.players_max;
 }
 
 function hasPage(session) {

@@ -74,6 +74,11 @@ export class Connection {
     this.#carrier.listen(guarded, onEnd);
   }
 
+  /** The start was read: from now on unreliable frames mean something. */
+  started() {
+    this.#carrier.takesUnreliable = true;
+  }
+
   /** @param {any[]} frame */
   sendReliable(frame) {
     this.#carrier.sendReliable(encode(frame));

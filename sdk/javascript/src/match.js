@@ -25,6 +25,8 @@ const HELD_MAX = 4096;
 /** As long as the server holds a seat. */
 const RECONNECT_MS = 30_000;
 const PINGS_MAX = 16;
+/** How long a close may take after it was announced. */
+const BYE_MS = 1000;
 
 /**
  * @typedef {object} JoinAnswer
@@ -212,6 +214,7 @@ export class Match extends Emitter {
     this.#inputWindow = new InputWindow();
     this.#meter.reset(now);
     this.#pings.clear();
+    connection.started();
     this.#startTimers();
     this.#ping();
     this.emit('start', { config: this.config, kinds: this.kinds, welcome });
@@ -222,12 +225,17 @@ export class Match extends Emitter {
       case SNAPSHOT: return this.#snapshot(frame);
       case EVENT: return this.emit('event', readEvent(frame));
       case PONG: return this.#pong(uint(frame, 1));
-      case BYE:
-        this.#bye = { name: closeName(uint(frame, 1)), text: text(frame, 2) };
-        return undefined;
+      case BYE: return this.#goodbye({ name: closeName(uint(frame, 1)), text: text(frame, 2) });
       // Numbers of later versions are ignored.
       default: return undefined;
     }
+  }
+
+  /** The server closes next; whoever waits for that in vain closes without it. */
+  #goodbye(bye) {
+    this.#bye = bye;
+    const connection = this.#connection;
+    setTimeout(() => connection.close('consented', ''), BYE_MS);
   }
 
   #snapshot(frame) {

@@ -122,9 +122,8 @@ export class Snapshots {
     for (let index = 0; index < groups.length; index += 2) {
       const age = uint(groups, index);
       const records = array(groups, index + 1);
-      if (age === 0) this.readWhole(records);
-      else if (gone === null) throw new ProtocolError('a difference in a key frame');
-      else if (!this.readDifferences(records, tick - age)) return 'unknown_baseline';
+      if (age === 0) this.readWhole(records, gone);
+      else if (!this.readDifferences(records, tick - age, gone)) return 'unknown_baseline';
     }
     this.forget(gone, tick);
     this.commit(tick);
@@ -135,7 +134,12 @@ export class Snapshots {
     return 'taken';
   }
 
-  readWhole(records) {
+  /** The entity as it is known after `gone`, which comes before the groups. */
+  known(id, gone) {
+    return gone === null || gone.includes(id) ? undefined : this.entities.get(id);
+  }
+
+  readWhole(records, gone) {
     let position = 0;
     let id = 0;
     while (position < records.length) {
@@ -143,6 +147,9 @@ export class Snapshots {
       const kindIndex = uint(records, position + 1);
       const kind = this.kinds[kindIndex];
       if (kind === undefined) throw new ProtocolError(`no kind ${kindIndex}`);
+      if ((this.known(id, gone)?.kind ?? kind) !== kind) {
+        throw new ProtocolError('an entity of two kinds');
+      }
       const mask = maskOf(records, position + 2, kind);
       position += 3;
       const offset = this.pending.add(id, kindIndex, kind.fields.length);
@@ -161,12 +168,12 @@ export class Snapshots {
   }
 
   /** @returns {boolean} False when a state is missing that a difference is to. */
-  readDifferences(records, baseTick) {
+  readDifferences(records, baseTick, gone) {
     let position = 0;
     let id = 0;
     while (position < records.length) {
       id = nextId(id, uint(records, position));
-      const entity = this.entities.get(id);
+      const entity = this.known(id, gone);
       const slot = entity === undefined ? -1 : this.baseline(entity, baseTick);
       // Without the kind the record's end is unknown, so nothing after it can be read either.
       if (slot < 0) return false;
@@ -212,10 +219,7 @@ export class Snapshots {
     for (let index = 0; index < pending.length; index += 1) {
       const id = pending.ids[index];
       const kindIndex = pending.kinds[index];
-      let entity = this.entities.get(id);
-      if (entity === undefined || entity.kindIndex !== kindIndex) {
-        entity = this.appeared(id, kindIndex, tick);
-      }
+      const entity = this.entities.get(id) ?? this.appeared(id, kindIndex, tick);
       entity.push(tick, pending.states, pending.offsets[index]);
     }
   }

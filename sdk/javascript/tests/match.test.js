@@ -132,6 +132,13 @@ test('the end of the match is final, and its reason is told', () => withServer(a
   assert.equal(server.hellos.length, 1);
 }));
 
+test('an announced end counts, even when the close never comes', () => withServer(async (server) => {
+  const match = await connect(server.joinAnswer());
+  const closed = next(match, 'close');
+  server.connections[0].send([7, 1, 'out']);
+  assert.deepEqual(await closed, { name: 'kicked', text: 'out' });
+}));
+
 test('a refusal is told by its name', () => withServer(async (server) => {
   server.judge = () => [3, 'too late'];
   const refused = connect(server.joinAnswer());

@@ -18,6 +18,8 @@ export class Carrier {
     this.kind = kind;
     this.bytesDown = 0;
     this.bytesUp = 0;
+    /** Unreliable frames may overtake the start; until then they mean nothing. */
+    this.takesUnreliable = false;
   }
 
   /**
@@ -62,6 +64,11 @@ export class Carrier {
     if (this.#end !== null) return;
     if (this.#onFrame !== null) this.#onFrame(bytes);
     else if (this.#waiting.length < WAITING_MAX) this.#waiting.push(bytes);
+  }
+
+  /** @param {Uint8Array} bytes Of a frame that may have overtaken others. */
+  receivedUnreliable(bytes) {
+    if (this.takesUnreliable) this.received(bytes);
   }
 
   /** The connection is over; later reasons do not count. */

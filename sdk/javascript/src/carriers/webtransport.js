@@ -74,7 +74,7 @@ class WebTransportCarrier extends Carrier {
     for (;;) {
       const { value, done } = await reader.read();
       if (done) return;
-      this.received(value);
+      this.receivedUnreliable(value);
     }
   }
 }
