@@ -18,7 +18,10 @@ async function show() {
   const [, name = '', argument = ''] = location.hash.split('/');
   const main = document.getElementById('main');
   shown += 1;
-  const isCurrent = ((number) => () => number === shown)(shown);
+  const isCurrent = (
+    (number) => () =>
+      number === shown
+  )(shown);
   close();
   close = () => {};
   main.replaceChildren(h('p', { class: 'quiet' }, 'Loading …'));
@@ -46,12 +49,18 @@ async function show() {
 }
 
 function failure(error) {
-  return h('section', { class: 'empty', role: 'alert', 'data-testid': 'failure' },
+  return h(
+    'section',
+    { class: 'empty', role: 'alert', 'data-testid': 'failure' },
     h('h1', {}, 'That did not work'),
     h('p', {}, sentenceFor(error)),
-    h('div', { class: 'row' },
+    h(
+      'div',
+      { class: 'row' },
       h('button', { type: 'button', class: 'primary', onclick: show }, 'Try again'),
-      h('a', { class: 'button', href: '#/' }, 'All sessions')));
+      h('a', { class: 'button', href: '#/' }, 'All sessions'),
+    ),
+  );
 }
 
 window.addEventListener('hashchange', show);

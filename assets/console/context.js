@@ -13,9 +13,12 @@ export const api = new Api();
 export function notify(text, kind = 'info') {
   const place = document.getElementById('notices');
   const close = () => notice.remove();
-  const notice = h('div', { class: `notice ${kind}`, 'data-testid': 'notice' },
+  const notice = h(
+    'div',
+    { class: `notice ${kind}`, 'data-testid': 'notice' },
     h('span', {}, text),
-    h('button', { type: 'button', class: 'plain', 'aria-label': 'Dismiss', onclick: close }, '✕'));
+    h('button', { type: 'button', class: 'plain', 'aria-label': 'Dismiss', onclick: close }, '✕'),
+  );
   while (place.children.length >= NOTICES_MAX) place.firstChild.remove();
   place.append(notice);
   setTimeout(close, NOTICE_MS);
@@ -39,8 +42,12 @@ export async function showPlayer() {
 
 function editName(show) {
   const input = h('input', {
-    name: 'name', maxlength: NAME_MAX, required: true, autocomplete: 'nickname',
-    value: api.login.player?.display_name ?? '', 'data-testid': 'name-input',
+    name: 'name',
+    maxlength: NAME_MAX,
+    required: true,
+    autocomplete: 'nickname',
+    value: api.login.player?.display_name ?? '',
+    'data-testid': 'name-input',
   });
   const error = h('p', { class: 'error', role: 'alert' });
   const submit = async (event) => {
@@ -52,14 +59,23 @@ function editName(show) {
       error.textContent = sentenceFor(problem);
     }
   };
-  const dialog = h('dialog', { class: 'dialog', 'aria-label': 'Your name' },
-    h('form', { onsubmit: submit },
+  const dialog = h(
+    'dialog',
+    { class: 'dialog', 'aria-label': 'Your name' },
+    h(
+      'form',
+      { onsubmit: submit },
       h('label', { class: 'field' }, h('span', {}, 'Your name'), input),
       h('p', { class: 'quiet' }, 'Others see it in the next match that you join.'),
       error,
-      h('div', { class: 'row' },
+      h(
+        'div',
+        { class: 'row' },
         h('button', { type: 'submit', class: 'primary', 'data-testid': 'name-save' }, 'Save'),
-        h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'))));
+        h('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel'),
+      ),
+    ),
+  );
   dialog.addEventListener('close', () => dialog.remove());
   document.body.append(dialog);
   dialog.showModal();

@@ -24,7 +24,11 @@ export function setText(element, text) {
 
 /** A labelled drop-down list. @param {[string, string][]} options Value and text. */
 export function select(label, options, attributes = {}) {
-  const list = h('select', attributes, ...options.map(([value, text]) => h('option', { value }, text)));
+  const list = h(
+    'select',
+    attributes,
+    ...options.map(([value, text]) => h('option', { value }, text)),
+  );
   return { element: h('label', { class: 'field' }, h('span', {}, label), list), list };
 }
 

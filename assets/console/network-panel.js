@@ -5,30 +5,47 @@ const SAMPLES = 60;
 const ROWS = [
   { id: 'transport', name: 'Transport', show: ({ transport }) => transport },
   {
-    id: 'rtt', name: 'Round trip', value: ({ rttMs }) => rttMs,
+    id: 'rtt',
+    name: 'Round trip',
+    value: ({ rttMs }) => rttMs,
     show: ({ rttMs }) => (rttMs === null ? '–' : `${Math.round(rttMs)} ms`),
   },
   {
-    id: 'snapshots', name: 'Snapshots', value: ({ snapshotsPerS }) => snapshotsPerS,
+    id: 'snapshots',
+    name: 'Snapshots',
+    value: ({ snapshotsPerS }) => snapshotsPerS,
     show: ({ snapshotsPerS }) => `${Math.round(snapshotsPerS)} /s`,
   },
   {
-    id: 'down', name: 'Down', value: ({ bytesPerSDown }) => bytesPerSDown,
+    id: 'down',
+    name: 'Down',
+    value: ({ bytesPerSDown }) => bytesPerSDown,
     show: ({ bytesPerSDown }) => kilobytes(bytesPerSDown),
   },
   {
-    id: 'up', name: 'Up', value: ({ bytesPerSUp }) => bytesPerSUp,
+    id: 'up',
+    name: 'Up',
+    value: ({ bytesPerSUp }) => bytesPerSUp,
     show: ({ bytesPerSUp }) => kilobytes(bytesPerSUp),
   },
   {
-    id: 'loss', name: 'Loss', value: ({ lossPercent }) => lossPercent,
-    show: ({ lossPercent }) => `${lossPercent.toFixed(lossPercent > 0 && lossPercent < 10 ? 1 : 0)} %`,
+    id: 'loss',
+    name: 'Loss',
+    value: ({ lossPercent }) => lossPercent,
+    show: ({ lossPercent }) =>
+      `${lossPercent.toFixed(lossPercent > 0 && lossPercent < 10 ? 1 : 0)} %`,
   },
   {
-    id: 'lead', name: 'Input lead', value: ({ lead }) => lead,
+    id: 'lead',
+    name: 'Input lead',
+    value: ({ lead }) => lead,
     show: ({ lead }) => (lead === null ? '–' : `${lead} ticks`),
   },
-  { id: 'delay', name: 'Shown after', show: ({ playbackDelayMs }) => `${Math.round(playbackDelayMs)} ms` },
+  {
+    id: 'delay',
+    name: 'Shown after',
+    show: ({ playbackDelayMs }) => `${Math.round(playbackDelayMs)} ms`,
+  },
 ];
 
 /** @returns {{element: HTMLElement, update(stats: any): void}} */
@@ -39,9 +56,12 @@ export function networkPanel() {
     const row = h('div', {}, h('dt', {}, name), spark, text);
     return { row, text, spark, samples: [] };
   });
-  const element = h('details', { class: 'panel network', open: innerWidth > 700, 'data-testid': 'network-panel' },
+  const element = h(
+    'details',
+    { class: 'panel network', open: innerWidth > 700, 'data-testid': 'network-panel' },
     h('summary', {}, h('h2', {}, 'Network')),
-    h('dl', {}, ...cells.map(({ row }) => row)));
+    h('dl', {}, ...cells.map(({ row }) => row)),
+  );
   const update = (stats) => {
     ROWS.forEach(({ show, value }, index) => {
       const cell = cells[index];

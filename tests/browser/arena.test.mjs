@@ -1,7 +1,14 @@
 /** The console's copy of arena's maths, and the prediction that rests on it. Needs no browser. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { aimRadians, aimTowards, discHit, pushOut, rayLength, step } from '../../assets/console/arena/map.js';
+import {
+  aimRadians,
+  aimTowards,
+  discHit,
+  pushOut,
+  rayLength,
+  step,
+} from '../../assets/console/arena/map.js';
 import { Predictor } from '../../assets/console/arena/predict.js';
 import { Roster } from '../../assets/console/arena/roster.js';
 
@@ -105,10 +112,22 @@ test('scores are counted from events and put right by what is seen', () => {
   event('joined', [0, 'ann']);
   event('joined', [1, 'bob']);
   event('kill', [1, 0], 500);
-  assert.deepEqual(roster.standings().map(({ name, kills }) => [name, kills]), [['bob', 1], ['ann', 0]]);
+  assert.deepEqual(
+    roster.standings().map(({ name, kills }) => [name, kills]),
+    [
+      ['bob', 1],
+      ['ann', 0],
+    ],
+  );
   roster.onFighters([{ seat: 0, kills: 4, deaths: 1 }]);
   assert.equal(roster.standings()[0].name, 'ann');
   event('left', [0], 600);
-  assert.deepEqual(roster.standings().map(({ name }) => name), ['bob']);
-  assert.deepEqual(roster.feed.map(({ kind }) => kind), ['kill', 'note']);
+  assert.deepEqual(
+    roster.standings().map(({ name }) => name),
+    ['bob'],
+  );
+  assert.deepEqual(
+    roster.feed.map(({ kind }) => kind),
+    ['kill', 'note'],
+  );
 });

@@ -13,9 +13,16 @@ const NAMES = [process.env.CHROMIUM, 'chromium', 'chromium-browser', 'google-chr
 const ANSWER_MS = 20_000;
 const POLL_MS = 50;
 const FLAGS = [
-  '--headless=new', '--no-sandbox', '--remote-debugging-pipe', '--no-first-run',
-  '--disable-gpu', '--hide-scrollbars', '--mute-audio', '--disable-background-timer-throttling',
-  '--disable-backgrounding-occluded-windows', '--disable-renderer-backgrounding',
+  '--headless=new',
+  '--no-sandbox',
+  '--remote-debugging-pipe',
+  '--no-first-run',
+  '--disable-gpu',
+  '--hide-scrollbars',
+  '--mute-audio',
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  '--disable-renderer-backgrounding',
 ];
 
 /** A running browser. End it with `close`. */
@@ -110,7 +117,9 @@ export class Chromium {
   }
 
   async close() {
-    const isGone = new Promise((resolve) => { this.#process.once('exit', resolve); });
+    const isGone = new Promise((resolve) => {
+      this.#process.once('exit', resolve);
+    });
     await this.send('Browser.close').catch(() => {});
     await isGone;
     // The browser's helpers may still be writing for a moment.
@@ -136,8 +145,13 @@ class Page {
     if (method === 'Runtime.exceptionThrown') {
       const { exception, text } = params.exceptionDetails;
       this.complaints.push(exception?.description ?? text);
-    } else if (method === 'Runtime.consoleAPICalled' && ['error', 'warning'].includes(params.type)) {
-      this.complaints.push(params.args.map(({ value, description }) => value ?? description).join(' '));
+    } else if (
+      method === 'Runtime.consoleAPICalled' &&
+      ['error', 'warning'].includes(params.type)
+    ) {
+      this.complaints.push(
+        params.args.map(({ value, description }) => value ?? description).join(' '),
+      );
     } else if (method === 'Log.entryAdded' && ['error', 'warning'].includes(params.entry.level)) {
       this.complaints.push(`${params.entry.text} ${params.entry.url ?? ''}`);
     }
@@ -155,7 +169,9 @@ class Page {
   /** The value of an expression, awaited. */
   async evaluate(expression) {
     const { result, exceptionDetails } = await this.send('Runtime.evaluate', {
-      expression, awaitPromise: true, returnByValue: true,
+      expression,
+      awaitPromise: true,
+      returnByValue: true,
     });
     if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? expression);
     return result.value;
@@ -168,7 +184,9 @@ class Page {
       const value = await this.evaluate(expression).catch(() => undefined);
       if (value) return value;
       if (Date.now() > endMs) throw new Error(`never true: ${expression}`);
-      await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
+      await new Promise((resolve) => {
+        setTimeout(resolve, POLL_MS);
+      });
     }
   }
 

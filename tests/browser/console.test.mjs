@@ -22,10 +22,17 @@ const MEETING = { x: 15, y: 10 };
 const MEETING_M = 2.5;
 
 let browser;
-before(async () => { browser = await Chromium.launch(); });
-after(async () => { await browser?.close(); });
+before(async () => {
+  browser = await Chromium.launch();
+});
+after(async () => {
+  await browser?.close();
+});
 
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+const pause = (ms) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
 
 async function inPages(options, run) {
   const pages = await Promise.all(options.map((one) => browser.page(one)));
@@ -101,11 +108,14 @@ test('one click leads into a match, over the best transport, and it is drawn', (
   inPages([{}], async (page) => {
     await playNow(page);
     assert.equal((await state(page)).transport, TRANSPORT);
-    await page.until('window.gameserver.stats.snapshotsPerS > 5 && window.gameserver.stats.rttMs > 0');
-    const shown = (id) => page.evaluate(`document.querySelector('[data-testid="net-${id}"]').textContent`);
+    await page.until(
+      'window.gameserver.stats.snapshotsPerS > 5 && window.gameserver.stats.rttMs > 0',
+    );
+    const shown = (id) =>
+      page.evaluate(`document.querySelector('[data-testid="net-${id}"]').textContent`);
     assert.equal(await shown('transport'), TRANSPORT);
     assert.match(await shown('rtt'), /^\d+ ms$/);
-    assert.ok(await colours(page) >= 5, 'something is drawn');
+    assert.ok((await colours(page)) >= 5, 'something is drawn');
   }));
 
 test('without WebTransport the game goes over WebSocket', () =>
@@ -115,31 +125,34 @@ test('without WebTransport the game goes over WebSocket', () =>
     assert.ok(Number.isFinite(start.x));
   }));
 
-test('two players in one match see each other move', () => inPages([{}, {}], async (ann, bob) => {
-  await openPractice(ann);
-  await bob.open(await ann.evaluate('location.href'));
-  await bob.until(IN_MATCH);
-  const [first, second] = [await state(ann), await state(bob)];
-  assert.equal(first.session, second.session);
-  assert.notEqual(first.seat, second.seat);
-  await Promise.all([walkTo(ann, MEETING), walkTo(bob, MEETING)]);
-  const seenBy = (page, seat) => `window.gameserver.others.find((other) => other.seat === ${seat})`;
-  await Promise.all([
-    ann.until(seenBy(ann, second.seat)), bob.until(seenBy(bob, first.seat)),
-  ]);
-  for (const [mover, watcher] of [[ann, bob], [bob, ann]]) {
-    const { seat } = await state(mover);
-    const before = await watcher.evaluate(seenBy(watcher, seat));
-    await hold(mover, ['up'], 500);
-    const moved = `Math.hypot(${seenBy(watcher, seat)}.x - ${before.x},
+test('two players in one match see each other move', () =>
+  inPages([{}, {}], async (ann, bob) => {
+    await openPractice(ann);
+    await bob.open(await ann.evaluate('location.href'));
+    await bob.until(IN_MATCH);
+    const [first, second] = [await state(ann), await state(bob)];
+    assert.equal(first.session, second.session);
+    assert.notEqual(first.seat, second.seat);
+    await Promise.all([walkTo(ann, MEETING), walkTo(bob, MEETING)]);
+    const seenBy = (page, seat) =>
+      `window.gameserver.others.find((other) => other.seat === ${seat})`;
+    await Promise.all([ann.until(seenBy(ann, second.seat)), bob.until(seenBy(bob, first.seat))]);
+    for (const [mover, watcher] of [
+      [ann, bob],
+      [bob, ann],
+    ]) {
+      const { seat } = await state(mover);
+      const before = await watcher.evaluate(seenBy(watcher, seat));
+      await hold(mover, ['up'], 500);
+      const moved = `Math.hypot(${seenBy(watcher, seat)}.x - ${before.x},
       ${seenBy(watcher, seat)}.y - ${before.y}) > 1`;
-    await watcher.until(moved);
-    await pause(500);
-    const { own } = await state(mover);
-    const seen = await watcher.evaluate(seenBy(watcher, seat));
-    assert.ok(Math.hypot(seen.x - own.x, seen.y - own.y) < 0.3, 'both agree where it is');
-  }
-}));
+      await watcher.until(moved);
+      await pause(500);
+      const { own } = await state(mover);
+      const seen = await watcher.evaluate(seenBy(watcher, seat));
+      assert.ok(Math.hypot(seen.x - own.x, seen.y - own.y) < 0.3, 'both agree where it is');
+    }
+  }));
 
 test('the own fighter answers before the server does, and is rarely corrected', () =>
   inPages([{}], async (page) => {
@@ -153,67 +166,73 @@ test('the own fighter answers before the server does, and is rarely corrected', 
     assert.ok(corrections <= 3, `${corrections} corrections in less than two seconds`);
   }));
 
-test('watching shows fighters that move', () => inPages([{}, {}], async (player, page) => {
-  await playNow(player);
-  const { session } = await state(player);
-  await page.open(SERVER);
-  const link = `[data-id="${session}"] [data-testid="watch"]`;
-  await page.until(`document.querySelector('${link}')`);
-  await page.evaluate(`document.querySelector('${link}').click()`);
-  await page.until('window.gameserver?.others.length > 0');
-  await hold(player, ['right'], 100);
-  const places = 'JSON.stringify(window.gameserver.others)';
-  const before = await page.evaluate(places);
-  for (const direction of ['right', 'up', 'left', 'down']) await hold(player, [direction], 200);
-  await page.until(`${places} !== ${JSON.stringify(before)}`);
-  assert.ok(await colours(page) >= 5, 'something is drawn');
-}));
+test('watching shows fighters that move', () =>
+  inPages([{}, {}], async (player, page) => {
+    await playNow(player);
+    const { session } = await state(player);
+    await page.open(SERVER);
+    const link = `[data-id="${session}"] [data-testid="watch"]`;
+    await page.until(`document.querySelector('${link}')`);
+    await page.evaluate(`document.querySelector('${link}').click()`);
+    await page.until('window.gameserver?.others.length > 0');
+    await hold(player, ['right'], 100);
+    const places = 'JSON.stringify(window.gameserver.others)';
+    const before = await page.evaluate(places);
+    for (const direction of ['right', 'up', 'left', 'down']) await hold(player, [direction], 200);
+    await page.until(`${places} !== ${JSON.stringify(before)}`);
+    assert.ok((await colours(page)) >= 5, 'something is drawn');
+  }));
 
-test('chat reaches the others', () => inPages([{}, {}], async (ann, bob) => {
-  await openPractice(ann);
-  await bob.open(await ann.evaluate('location.href'));
-  await bob.until(IN_MATCH);
-  await ann.evaluate(`(() => {
+test('chat reaches the others', () =>
+  inPages([{}, {}], async (ann, bob) => {
+    await openPractice(ann);
+    await bob.open(await ann.evaluate('location.href'));
+    await bob.until(IN_MATCH);
+    await ann.evaluate(`(() => {
     const input = document.querySelector('[data-testid="chat"]');
     input.value = 'hello from ann';
     input.form.requestSubmit();
   })()`);
-  await bob.until('document.querySelector(\'[data-testid="feed"]\').textContent.includes("hello from ann")');
-}));
+    await bob.until(
+      'document.querySelector(\'[data-testid="feed"]\').textContent.includes("hello from ann")',
+    );
+  }));
 
-test('a match that its host has ended can be watched again', () => inPages([{}], async (page) => {
-  await openPractice(page);
-  const { session } = await state(page);
-  await hold(page, ['right', 'up'], 1500);
-  await page.click('leave');
-  const row = `document.querySelector('[data-id="${session}"]')`;
-  await page.until(`${row}?.querySelector('[data-testid="end"]')`);
-  await page.evaluate(`${row}.querySelector('[data-testid="end"]').click()`);
-  await page.until(`!${row}`);
-  await page.evaluate(`location.hash = '#/replay/${session}'`);
-  await page.until('window.gameserver?.view === "replay" && window.gameserver.others.length > 0');
-  await page.evaluate(`(() => {
+test('a match that its host has ended can be watched again', () =>
+  inPages([{}], async (page) => {
+    await openPractice(page);
+    const { session } = await state(page);
+    await hold(page, ['right', 'up'], 1500);
+    await page.click('leave');
+    const row = `document.querySelector('[data-id="${session}"]')`;
+    await page.until(`${row}?.querySelector('[data-testid="end"]')`);
+    await page.evaluate(`${row}.querySelector('[data-testid="end"]').click()`);
+    await page.until(`!${row}`);
+    await page.evaluate(`location.hash = '#/replay/${session}'`);
+    await page.until('window.gameserver?.view === "replay" && window.gameserver.others.length > 0');
+    await page.evaluate(`(() => {
     const position = document.querySelector('[data-testid="replay-position"]');
     position.value = window.gameserver.lastTick - 1;
     position.dispatchEvent(new Event('input'));
   })()`);
-  await page.until('window.gameserver.tick >= window.gameserver.lastTick - 1');
-  assert.ok(await colours(page) >= 5, 'something is drawn');
-}));
+    await page.until('window.gameserver.tick >= window.gameserver.lastTick - 1');
+    assert.ok((await colours(page)) >= 5, 'something is drawn');
+  }));
 
-test('a phone shows every page without scrolling sideways', () => inPages([PHONE], async (page) => {
-  await page.open(SERVER);
-  await page.until('document.querySelector(\'[data-testid="session-row"]\')');
-  await assertFits(page, 'sessions');
-  await playNow(page);
-  await assertFits(page, 'play');
-  await page.evaluate('location.hash = `#/watch/${window.gameserver.session}`');
-  await page.until('window.gameserver?.view === "watch"');
-  await assertFits(page, 'watch');
-  await page.evaluate('location.hash = "#/replay"');
-  await page.until('document.querySelector(\'[data-testid="replay-file"]\')');
-  await assertFits(page, 'replay');
-}));
+test('a phone shows every page without scrolling sideways', () =>
+  inPages([PHONE], async (page) => {
+    await page.open(SERVER);
+    await page.until('document.querySelector(\'[data-testid="session-row"]\')');
+    await assertFits(page, 'sessions');
+    await playNow(page);
+    await assertFits(page, 'play');
+    await page.evaluate('location.hash = `#/watch/${window.gameserver.session}`');
+    await page.until('window.gameserver?.view === "watch"');
+    await assertFits(page, 'watch');
+    await page.evaluate('location.hash = "#/replay"');
+    await page.until('document.querySelector(\'[data-testid="replay-file"]\')');
+    await assertFits(page, 'replay');
+  }));
 
 test('what does not work is told in a sentence, with a way on', async () => {
   const page = await browser.page();

@@ -20,7 +20,9 @@ export function step(config, tickRate, body, [stickX, stickY]) {
   const [sx, sy] = shortened(stickX / BUTTONS_FULL_STICK, stickY / BUTTONS_FULL_STICK, 1);
   const changeMax = movement.acceleration_m_per_s2 * tickS;
   const [ax, ay] = shortened(
-    sx * movement.speed_max_m_per_s - body.vx, sy * movement.speed_max_m_per_s - body.vy, changeMax,
+    sx * movement.speed_max_m_per_s - body.vx,
+    sy * movement.speed_max_m_per_s - body.vy,
+    changeMax,
   );
   const wantedX = body.x + (body.vx + ax) * tickS;
   const wantedY = body.y + (body.vy + ay) * tickS;
@@ -34,10 +36,7 @@ export function pushOut({ map, movement }, x, y) {
   const radius = movement.body_radius_m;
   let at = [x, y];
   for (const wall of map.walls) at = leave(wall, at[0], at[1], radius);
-  return [
-    clamp(at[0], radius, map.width_m - radius),
-    clamp(at[1], radius, map.height_m - radius),
-  ];
+  return [clamp(at[0], radius, map.width_m - radius), clamp(at[1], radius, map.height_m - radius)];
 }
 
 function leave([left, bottom, right, top], x, y, radius) {
@@ -49,7 +48,12 @@ function leave([left, bottom, right, top], x, y, radius) {
     const share = radius / distance;
     return [nearX + (x - nearX) * share, nearY + (y - nearY) * share];
   }
-  const exits = [[left - radius, y], [right + radius, y], [x, bottom - radius], [x, top + radius]];
+  const exits = [
+    [left - radius, y],
+    [right + radius, y],
+    [x, bottom - radius],
+    [x, top + radius],
+  ];
   const way = ([toX, toY]) => (toX - x) ** 2 + (toY - y) ** 2;
   return exits.reduce((best, exit) => (way(exit) < way(best) ? exit : best));
 }

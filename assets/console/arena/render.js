@@ -11,8 +11,17 @@ const SHOTS_COUNT = 256;
 const FOLLOW_M = [22, 20];
 const GRID_M = 5;
 const COLOURS = [
-  '--ink', '--floor', '--grid', '--wall', '--wall-edge', '--own', '--foe', '--shot', '--dead',
-  '--label', '--hurt',
+  '--ink',
+  '--floor',
+  '--grid',
+  '--wall',
+  '--wall-edge',
+  '--own',
+  '--foe',
+  '--shot',
+  '--dead',
+  '--label',
+  '--hurt',
 ];
 
 export class ArenaRenderer {
@@ -50,8 +59,8 @@ export class ArenaRenderer {
 
   /**
    * @param {{fighters: any[], ownSeat?: number | null, follow?: {x: number, y: number} | null,
-   *   nameOf(seat: number): string, sticks?: Iterable<any>, aim?: number | null}} scene Positions in
-   *   metres, `aim` of fighters in turns.
+   *   nameOf(seat: number): string, sticks?: Iterable<any>}} scene Positions in metres, `aim` of
+   *   fighters in turns.
    * @param {number} nowMs
    */
   draw(scene, nowMs) {
@@ -108,11 +117,19 @@ export class ArenaRenderer {
     Object.assign(this.camera, target, { scale, isSet: true });
   }
 
-  x(metres) { return this.canvas.width / 2 + (metres - this.camera.x) * this.camera.scale; }
-  y(metres) { return this.canvas.height / 2 - (metres - this.camera.y) * this.camera.scale; }
+  x(metres) {
+    return this.canvas.width / 2 + (metres - this.camera.x) * this.camera.scale;
+  }
+  y(metres) {
+    return this.canvas.height / 2 - (metres - this.camera.y) * this.camera.scale;
+  }
 
   drawMap({ ownSeat, follow }) {
-    const { context: c, camera: { scale }, config: { map, sight } } = this;
+    const {
+      context: c,
+      camera: { scale },
+      config: { map, sight },
+    } = this;
     c.fillStyle = this.colour['--floor'];
     c.fillRect(this.x(0), this.y(map.height_m), map.width_m * scale, map.height_m * scale);
     c.strokeStyle = this.colour['--grid'];
@@ -140,7 +157,11 @@ export class ArenaRenderer {
   }
 
   drawFighter(fighter, { ownSeat, nameOf }, nowMs) {
-    const { context: c, camera: { scale }, colour } = this;
+    const {
+      context: c,
+      camera: { scale },
+      colour,
+    } = this;
     const [x, y] = [this.x(fighter.x), this.y(fighter.y)];
     const radius = this.config.movement.body_radius_m * scale;
     const isOwn = fighter.seat === ownSeat;

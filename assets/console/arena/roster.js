@@ -52,7 +52,11 @@ export class Roster {
     const old = this.players.get(seat);
     const isNew = old === undefined || !old.isHere;
     this.players.set(seat, {
-      seat, name, kills: old?.kills ?? 0, deaths: old?.deaths ?? 0, isHere: true,
+      seat,
+      name,
+      kills: old?.kills ?? 0,
+      deaths: old?.deaths ?? 0,
+      isHere: true,
     });
     if (isNew && isNews) this.say('note', `${name} joined`, seat);
   }

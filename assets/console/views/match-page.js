@@ -11,7 +11,10 @@ const FEED_SHOWN = 6;
 const FEED_MS = 9000;
 const SCORES_MS = 250;
 const PHASES = {
-  waiting: 'Waiting for players', starting: 'Starting …', running: 'Running', over: 'Over',
+  waiting: 'Waiting for players',
+  starting: 'Starting …',
+  running: 'Running',
+  over: 'Over',
 };
 
 export class MatchPage {
@@ -27,19 +30,37 @@ export class MatchPage {
     this.ownSeat = null;
     this.network = hasNetwork ? networkPanel() : null;
     this.canvas = h('canvas', {
-      class: 'arena', tabindex: 0, role: 'img', 'aria-label': label, 'data-testid': 'canvas',
+      class: 'arena',
+      tabindex: 0,
+      role: 'img',
+      'aria-label': label,
+      'data-testid': 'canvas',
     });
-    this.banner = h('div', { class: 'banner', role: 'status', 'data-testid': 'banner', hidden: true });
+    this.banner = h('div', {
+      class: 'banner',
+      role: 'status',
+      'data-testid': 'banner',
+      hidden: true,
+    });
     this.phase = h('span', { class: 'phase', 'data-testid': 'phase' });
     this.scores = h('tbody', { 'data-testid': 'scoreboard' });
     this.feed = h('ol', { class: 'feed', 'aria-live': 'polite', 'data-testid': 'feed' });
     this.stage = h('div', { class: 'stage' }, this.canvas, this.feed, this.banner);
     this.sidePanels = h('aside', { class: 'side' }, this.scorePanel(), this.network?.element ?? '');
     place.append(
-      h('div', { class: 'match-bar' },
-        hasBack && h('a', { class: 'button', href: '#/' }, '‹ Sessions'), this.phase, ...tools),
-      h('div', { class: 'match' }, h('div', { class: 'main-column' }, this.stage, ...below),
-        this.sidePanels),
+      h(
+        'div',
+        { class: 'match-bar' },
+        hasBack && h('a', { class: 'button', href: '#/' }, '‹ Sessions'),
+        this.phase,
+        ...tools,
+      ),
+      h(
+        'div',
+        { class: 'match' },
+        h('div', { class: 'main-column' }, this.stage, ...below),
+        this.sidePanels,
+      ),
     );
     this.renderer = new ArenaRenderer(this.canvas);
     this.drawnScoresMs = 0;
@@ -92,20 +113,47 @@ export class MatchPage {
   showPhase(tick) {
     const { phase, phaseSince } = this.roster;
     const since = clock((tick - phaseSince) / this.tickRate);
-    setText(this.phase, phase === 'running' ? `Running ${since}` : PHASES[phase] ?? '');
+    setText(this.phase, phase === 'running' ? `Running ${since}` : (PHASES[phase] ?? ''));
   }
 
   scorePanel() {
-    return h('section', { class: 'panel scores' }, h('h2', {}, 'Scores'),
-      h('table', {}, h('thead', {}, h('tr', {}, h('th', { scope: 'col' }, 'Player'),
-        h('th', { scope: 'col' }, 'Kills'), h('th', { scope: 'col' }, 'Deaths'))), this.scores));
+    return h(
+      'section',
+      { class: 'panel scores' },
+      h('h2', {}, 'Scores'),
+      h(
+        'table',
+        {},
+        h(
+          'thead',
+          {},
+          h(
+            'tr',
+            {},
+            h('th', { scope: 'col' }, 'Player'),
+            h('th', { scope: 'col' }, 'Kills'),
+            h('th', { scope: 'col' }, 'Deaths'),
+          ),
+        ),
+        this.scores,
+      ),
+    );
   }
 
   showScores() {
-    const rows = this.roster.standings().map(({ seat, name, kills, deaths }) =>
-      h('tr', { class: seat === this.ownSeat ? 'own' : null }, h('th', { scope: 'row' }, name),
-        h('td', {}, String(kills)), h('td', {}, String(deaths))));
-    if (rows.length === 0) rows.push(h('tr', {}, h('td', { colspan: 3, class: 'quiet' }, 'Nobody yet')));
+    const rows = this.roster
+      .standings()
+      .map(({ seat, name, kills, deaths }) =>
+        h(
+          'tr',
+          { class: seat === this.ownSeat ? 'own' : null },
+          h('th', { scope: 'row' }, name),
+          h('td', {}, String(kills)),
+          h('td', {}, String(deaths)),
+        ),
+      );
+    if (rows.length === 0)
+      rows.push(h('tr', {}, h('td', { colspan: 3, class: 'quiet' }, 'Nobody yet')));
     this.scores.replaceChildren(...rows);
   }
 
@@ -154,28 +202,43 @@ export class PlayerList {
     if (this.changes === roster.changes && this.roster === roster) return;
     this.changes = roster.changes;
     this.roster = roster;
-    const wanted = roster.standings().map(({ seat, name }) => [String(seat), name])
+    const wanted = roster
+      .standings()
+      .map(({ seat, name }) => [String(seat), name])
       .sort(([, a], [, b]) => a.localeCompare(b));
     const key = JSON.stringify(wanted);
     if (key === this.key) return;
     this.key = key;
     const { value } = this.list;
-    this.list.replaceChildren(h('option', { value: '' }, this.all),
-      ...wanted.map(([seat, name]) => h('option', { value: seat }, name)));
+    this.list.replaceChildren(
+      h('option', { value: '' }, this.all),
+      ...wanted.map(([seat, name]) => h('option', { value: seat }, name)),
+    );
     this.list.value = wanted.some(([seat]) => seat === value) ? value : '';
   }
 }
 
 /** The result as a table. */
 export function resultTable(roster) {
-  const rows = (roster.result ?? []).filter(Array.isArray).map(([seat, placement, score]) =>
-    h('tr', {}, h('td', {}, `${placement}.`), h('th', { scope: 'row' }, roster.nameOf(seat)),
-      h('td', {}, String(score))));
+  const rows = (roster.result ?? [])
+    .filter(Array.isArray)
+    .map(([seat, placement, score]) =>
+      h(
+        'tr',
+        {},
+        h('td', {}, `${placement}.`),
+        h('th', { scope: 'row' }, roster.nameOf(seat)),
+        h('td', {}, String(score)),
+      ),
+    );
   if (rows.length === 0) return '';
   return h('table', { class: 'result', 'data-testid': 'result' }, h('tbody', {}, ...rows));
 }
 
 /** Lets tests and the curious read what is shown; nothing can be changed through it. */
 export function expose(read) {
-  Object.defineProperty(window, 'gameserver', { configurable: true, get: () => Object.freeze(read()) });
+  Object.defineProperty(window, 'gameserver', {
+    configurable: true,
+    get: () => Object.freeze(read()),
+  });
 }

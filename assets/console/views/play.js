@@ -16,7 +16,9 @@ const RESTING_TICKS = 12;
 export async function playView(place, sessionId, isCurrent) {
   const join = () => api.join(sessionId, { role: 'player' });
   const match = await connect(await join(), {
-    neutralInput: NEUTRAL, rejoin: join, build: 'console',
+    neutralInput: NEUTRAL,
+    rejoin: join,
+    build: 'console',
   });
   if (!isCurrent()) return () => match.leave();
   const playing = new Playing(place, sessionId, match);
@@ -33,8 +35,9 @@ class Playing {
     this.isClosed = false;
     this.makeHud();
     this.page = new MatchPage(place, {
-      label: 'The arena. W, A, S, D or arrows move, the mouse aims and fires, R reloads, Tab shows '
-        + 'the scores, Enter opens the chat, Escape leaves the arena for the buttons.',
+      label:
+        'The arena. W, A, S, D or arrows move, the mouse aims and fires, R reloads, Tab shows ' +
+        'the scores, Enter opens the chat, Escape leaves the arena for the buttons.',
       hasBack: false,
       tools: [this.leaveButton()],
       below: [this.chatForm],
@@ -43,8 +46,8 @@ class Playing {
     this.page.canvas.setAttribute('role', 'application');
     this.input = new ArenaInput(this.page.canvas, this.page.renderer, {
       onChat: () => this.chatInput.focus(),
-      onScores: (isShown) => this.page.stage.parentElement.parentElement
-        .classList.toggle('scores-shown', isShown),
+      onScores: (isShown) =>
+        this.page.stage.parentElement.parentElement.classList.toggle('scores-shown', isShown),
       onEscape: () => this.leave.focus(),
     });
     this.listen();
@@ -54,17 +57,34 @@ class Playing {
   }
 
   makeHud() {
-    this.health = h('meter', { min: 0, max: 100, low: 30, high: 60, optimum: 100, 'aria-label': 'Health' });
+    this.health = h('meter', {
+      min: 0,
+      max: 100,
+      low: 30,
+      high: 60,
+      optimum: 100,
+      'aria-label': 'Health',
+    });
     this.healthText = h('span', { 'data-testid': 'health' });
     this.ammunition = h('span', { class: 'ammunition', 'data-testid': 'ammunition' });
     this.hud = h('div', { class: 'hud' }, this.health, this.healthText, this.ammunition);
     this.chatInput = h('input', {
-      name: 'chat', maxlength: CHAT_MAX, placeholder: 'Say something (Enter)', autocomplete: 'off',
-      'aria-label': 'Chat', 'data-testid': 'chat',
-      onkeydown: (event) => { if (event.key === 'Escape') this.page.canvas.focus(); },
+      name: 'chat',
+      maxlength: CHAT_MAX,
+      placeholder: 'Say something (Enter)',
+      autocomplete: 'off',
+      'aria-label': 'Chat',
+      'data-testid': 'chat',
+      onkeydown: (event) => {
+        if (event.key === 'Escape') this.page.canvas.focus();
+      },
     });
-    this.chatForm = h('form', { class: 'chat', onsubmit: (event) => this.chat(event) },
-      this.chatInput, h('button', { type: 'submit' }, 'Send'));
+    this.chatForm = h(
+      'form',
+      { class: 'chat', onsubmit: (event) => this.chat(event) },
+      this.chatInput,
+      h('button', { type: 'submit' }, 'Send'),
+    );
   }
 
   leaveButton() {
@@ -80,7 +100,9 @@ class Playing {
     match.on('snapshot', () => this.reconcile());
     match.on('event', (event) => page.roster.onEvent(event));
     match.on('stats', (stats) => page.network.update(stats));
-    match.on('reconnecting', () => page.say('The connection broke. Your seat is kept, coming back …'));
+    match.on('reconnecting', () =>
+      page.say('The connection broke. Your seat is kept, coming back …'),
+    );
     match.on('close', (end) => {
       if (this.isClosed) return;
       page.say(sentenceForEnd(end), resultTable(page.roster), playAgain());
@@ -96,8 +118,9 @@ class Playing {
   }
 
   reconcile() {
-    const own = this.match.latest().find(({ seat, kind }) =>
-      kind === 'fighter' && seat === this.match.seat);
+    const own = this.match
+      .latest()
+      .find(({ seat, kind }) => kind === 'fighter' && seat === this.match.seat);
     this.own = own ?? null;
     if (!own) return;
     // A state without news for longer is not late: the fighter stands still.
@@ -118,10 +141,16 @@ class Playing {
       // The own fighter is drawn where it will be; its state is the newest known.
       return { ...this.own, ...shown, aim: input[2] / AIM_STEPS };
     });
-    page.renderer.draw({
-      fighters, ownSeat: match.seat, follow: shown, nameOf: (seat) => page.roster.nameOf(seat),
-      sticks: this.input.sticks.values(),
-    }, nowMs);
+    page.renderer.draw(
+      {
+        fighters,
+        ownSeat: match.seat,
+        follow: shown,
+        nameOf: (seat) => page.roster.nameOf(seat),
+        sticks: this.input.sticks.values(),
+      },
+      nowMs,
+    );
     page.showPhase(match.tick);
     this.showHud();
   }
@@ -156,11 +185,19 @@ class Playing {
     const { match, predictor } = this;
     const shown = predictor.shown(performance.now());
     return {
-      view: 'play', session: this.sessionId, transport: match.stats.transport, tick: match.tick,
-      phase: this.page.roster.phase, seat: match.seat, life: this.own?.life ?? null,
-      own: shown, confirmed: this.own && { x: this.own.x, y: this.own.y },
-      corrections: predictor.corrections, stats: match.stats,
-      others: this.shown.filter(({ seat }) => seat !== match.seat)
+      view: 'play',
+      session: this.sessionId,
+      transport: match.stats.transport,
+      tick: match.tick,
+      phase: this.page.roster.phase,
+      seat: match.seat,
+      life: this.own?.life ?? null,
+      own: shown,
+      confirmed: this.own && { x: this.own.x, y: this.own.y },
+      corrections: predictor.corrections,
+      stats: match.stats,
+      others: this.shown
+        .filter(({ seat }) => seat !== match.seat)
         .map(({ seat, x, y }) => ({ seat, x, y })),
     };
   }
@@ -184,8 +221,14 @@ function playAgain() {
       notifyError(error);
     }
   };
-  return h('div', { class: 'row' },
-    h('button', { type: 'button', class: 'primary', onclick: again, 'data-testid': 'play-again' },
-      'Play again'),
-    h('a', { class: 'button', href: '#/' }, 'All sessions'));
+  return h(
+    'div',
+    { class: 'row' },
+    h(
+      'button',
+      { type: 'button', class: 'primary', onclick: again, 'data-testid': 'play-again' },
+      'Play again',
+    ),
+    h('a', { class: 'button', href: '#/' }, 'All sessions'),
+  );
 }

@@ -23,9 +23,11 @@ export async function replayView(place, sessionId, isCurrent) {
     const loading = progress('Loading the recording …');
     place.append(loading.element);
     // Shown while it loads; the view is up before the replay is.
-    load(sessionId, loading).then(show).catch((error) => {
-      loading.element.replaceWith(picker(show, sentenceFor(error)));
-    });
+    load(sessionId, loading)
+      .then(show)
+      .catch((error) => {
+        loading.element.replaceWith(picker(show, sentenceFor(error)));
+      });
   } else place.append(picker(show, ''));
   return () => {
     player?.close();
@@ -34,7 +36,9 @@ export async function replayView(place, sessionId, isCurrent) {
 }
 
 async function load(sessionId, loading) {
-  const bytes = await api.replay(sessionId, { onProgress: (done, total) => loading.show(done / total) });
+  const bytes = await api.replay(sessionId, {
+    onProgress: (done, total) => loading.show(done / total),
+  });
   loading.say('Reading the recording …');
   return Replay.open(bytes, { onProgress: loading.show });
 }
@@ -44,7 +48,9 @@ function progress(text) {
   const words = h('p', {}, text);
   return {
     element: h('section', { class: 'panel empty' }, words, bar),
-    show: (share) => { bar.value = share; },
+    show: (share) => {
+      bar.value = share;
+    },
     say: (other) => setText(words, other),
   };
 }
@@ -62,27 +68,38 @@ function picker(show, failure) {
     }
   };
   const input = h('input', {
-    type: 'file', 'aria-label': 'Match log', 'data-testid': 'replay-file',
+    type: 'file',
+    'aria-label': 'Match log',
+    'data-testid': 'replay-file',
     onchange: () => open(input.files[0]),
   });
-  const zone = h('section', {
-    class: 'drop',
-    ondragover: (event) => {
-      event.preventDefault();
-      zone.classList.add('over');
+  const zone = h(
+    'section',
+    {
+      class: 'drop',
+      ondragover: (event) => {
+        event.preventDefault();
+        zone.classList.add('over');
+      },
+      ondragleave: () => zone.classList.remove('over'),
+      ondrop: (event) => {
+        event.preventDefault();
+        zone.classList.remove('over');
+        open(event.dataTransfer.files[0]);
+      },
     },
-    ondragleave: () => zone.classList.remove('over'),
-    ondrop: (event) => {
-      event.preventDefault();
-      zone.classList.remove('over');
-      open(event.dataTransfer.files[0]);
-    },
-  },
-  h('h1', {}, 'Watch a recording'),
-  h('p', { class: 'quiet' }, 'Drop a match log here, or pick one. It stays on this computer.'),
-  input, error,
-  h('p', { class: 'quiet' }, 'Matches that ended on this server are in the list of ',
-    h('a', { href: '#/' }, 'sessions'), ': show the ended ones too.'));
+    h('h1', {}, 'Watch a recording'),
+    h('p', { class: 'quiet' }, 'Drop a match log here, or pick one. It stays on this computer.'),
+    input,
+    error,
+    h(
+      'p',
+      { class: 'quiet' },
+      'Matches that ended on this server are in the list of ',
+      h('a', { href: '#/' }, 'sessions'),
+      ': show the ended ones too.',
+    ),
+  );
   return zone;
 }
 
@@ -98,7 +115,9 @@ class Player {
     this.makeTools();
     this.page = new MatchPage(place, {
       label: 'The recording. Space plays and pauses, the arrows go back and forth.',
-      hasNetwork: false, tools: [this.facts(), this.follow.element], below: [this.timeline()],
+      hasNetwork: false,
+      tools: [this.facts(), this.follow.element],
+      below: [this.timeline()],
     });
     this.page.setConfig(replay.config, replay.header.tickRate);
     this.end = new AbortController();
@@ -109,18 +128,31 @@ class Player {
 
   makeTools() {
     this.follow = new PlayerList('Camera', 'whole map', { 'data-testid': 'follow' });
-    this.button = h('button', {
-      type: 'button', 'data-testid': 'replay-play', onclick: () => this.toggle(),
-    }, 'Pause');
+    this.button = h(
+      'button',
+      {
+        type: 'button',
+        'data-testid': 'replay-play',
+        onclick: () => this.toggle(),
+      },
+      'Pause',
+    );
     this.range = h('input', {
-      type: 'range', min: this.replay.firstTick, max: this.replay.lastTick, step: 1,
-      'aria-label': 'Position', 'data-testid': 'replay-position',
+      type: 'range',
+      min: this.replay.firstTick,
+      max: this.replay.lastTick,
+      step: 1,
+      'aria-label': 'Position',
+      'data-testid': 'replay-position',
       oninput: () => this.seek(Number(this.range.value)),
     });
     this.output = h('output', { 'data-testid': 'replay-time' });
     const speeds = SPEEDS.map((speed) => [String(speed), `${speed} ×`]);
     this.speeds = select('Speed', speeds, {
-      'data-testid': 'replay-speed', onchange: () => { this.speed = Number(this.speeds.list.value); },
+      'data-testid': 'replay-speed',
+      onchange: () => {
+        this.speed = Number(this.speeds.list.value);
+      },
     });
     this.speeds.list.value = '1';
   }
@@ -133,18 +165,32 @@ class Player {
   }
 
   timeline() {
-    return h('div', { class: 'timeline' }, this.button, this.range, this.output, this.speeds.element);
+    return h(
+      'div',
+      { class: 'timeline' },
+      this.button,
+      this.range,
+      this.output,
+      this.speeds.element,
+    );
   }
 
   key(event) {
-    const isOurs = !event.ctrlKey && !event.metaKey && !event.altKey
-      && !['INPUT', 'SELECT', 'BUTTON', 'A'].includes(event.target.tagName);
+    const isOurs =
+      !event.ctrlKey &&
+      !event.metaKey &&
+      !event.altKey &&
+      !['INPUT', 'SELECT', 'BUTTON', 'A'].includes(event.target.tagName);
     if (!isOurs) return;
     const skip = event.shiftKey ? LONG_SKIP_S : SKIP_S;
     const acts = {
-      Space: () => this.toggle(), ArrowLeft: () => this.skip(-skip), ArrowRight: () => this.skip(skip),
-      ArrowUp: () => this.changeSpeed(1), ArrowDown: () => this.changeSpeed(-1),
-      Home: () => this.seek(this.replay.firstTick), End: () => this.seek(this.replay.lastTick),
+      Space: () => this.toggle(),
+      ArrowLeft: () => this.skip(-skip),
+      ArrowRight: () => this.skip(skip),
+      ArrowUp: () => this.changeSpeed(1),
+      ArrowDown: () => this.changeSpeed(-1),
+      Home: () => this.seek(this.replay.firstTick),
+      End: () => this.seek(this.replay.lastTick),
     };
     if (!(event.code in acts)) return;
     event.preventDefault();
@@ -207,7 +253,8 @@ class Player {
       // What is long over is no news.
       this.page.roster.feed.length = 0;
     } else {
-      this.replay.eventsBetween(this.toldUntil, this.tick)
+      this.replay
+        .eventsBetween(this.toldUntil, this.tick)
         .forEach((event) => this.page.roster.onEvent(event));
     }
     this.toldUntil = this.tick;
@@ -215,8 +262,13 @@ class Player {
 
   state() {
     return {
-      view: 'replay', tick: this.tick, isPlaying: this.isPlaying, speed: this.speed,
-      firstTick: this.replay.firstTick, lastTick: this.replay.lastTick, own: null,
+      view: 'replay',
+      tick: this.tick,
+      isPlaying: this.isPlaying,
+      speed: this.speed,
+      firstTick: this.replay.firstTick,
+      lastTick: this.replay.lastTick,
+      own: null,
       others: this.shown.map(({ seat, x, y }) => ({ seat, x, y })),
     };
   }

@@ -12,12 +12,23 @@ const TITLES = { arena: 'Arena', ffa: 'free for all', practice: 'practice' };
 export async function sessionsView(place) {
   const list = api.watchSessions();
   const filter = h('input', {
-    type: 'search', placeholder: 'Filter by name, game or mode', 'aria-label': 'Filter the sessions',
-    'data-testid': 'session-filter', oninput: () => show(),
+    type: 'search',
+    placeholder: 'Filter by name, game or mode',
+    'aria-label': 'Filter the sessions',
+    'data-testid': 'session-filter',
+    oninput: () => show(),
   });
-  const scope = select('Show', [['open', 'open matches'], ['all', 'ended ones too']], {
-    'aria-label': 'Which sessions', onchange: () => show(),
-  });
+  const scope = select(
+    'Show',
+    [
+      ['open', 'open matches'],
+      ['all', 'ended ones too'],
+    ],
+    {
+      'aria-label': 'Which sessions',
+      onchange: () => show(),
+    },
+  );
   const state = h('span', { class: 'live', role: 'status', 'data-testid': 'list-state' });
   const rows = h('div', { class: 'sessions', role: 'list', 'aria-label': 'Sessions' });
   const show = () => {
@@ -28,9 +39,16 @@ export async function sessionsView(place) {
   list.on('state', show);
   const timer = setInterval(show, AGE_MS);
   show();
-  place.append(hero(), h('section', { class: 'panel' },
-    h('div', { class: 'bar' }, h('h2', {}, 'Sessions'), state, filter, scope.element),
-    rows), newMatch());
+  place.append(
+    hero(),
+    h(
+      'section',
+      { class: 'panel' },
+      h('div', { class: 'bar' }, h('h2', {}, 'Sessions'), state, filter, scope.element),
+      rows,
+    ),
+    newMatch(),
+  );
   return () => {
     clearInterval(timer);
     list.stop();
@@ -49,15 +67,32 @@ function hero() {
       button.disabled = false;
     }
   };
-  const button = h('button', {
-    type: 'button', class: 'primary large', 'data-testid': 'play-now', onclick: play,
-  }, 'Play now');
-  return h('section', { class: 'hero' },
-    h('div', {},
+  const button = h(
+    'button',
+    {
+      type: 'button',
+      class: 'primary large',
+      'data-testid': 'play-now',
+      onclick: play,
+    },
+    'Play now',
+  );
+  return h(
+    'section',
+    { class: 'hero' },
+    h(
+      'div',
+      {},
       h('h1', {}, 'Into a match with one click'),
-      h('p', {}, 'Arena is a small top-down shooter. Move with WASD or the arrows, aim and fire '
-        + 'with the mouse; on a phone use both thumbs.')),
-    h('div', { class: 'hero-act' }, button, error));
+      h(
+        'p',
+        {},
+        'Arena is a small top-down shooter. Move with WASD or the arrows, aim and fire ' +
+          'with the mouse; on a phone use both thumbs.',
+      ),
+    ),
+    h('div', { class: 'hero-act' }, button, error),
+  );
 }
 
 function newMatch() {
@@ -85,10 +120,20 @@ function newMatch() {
     error.textContent = sentenceFor(problem);
     button.disabled = true;
   });
-  return h('section', { class: 'panel' },
+  return h(
+    'section',
+    { class: 'panel' },
     h('h2', {}, 'New match'),
-    h('form', { class: 'form', onsubmit: submit }, game.element, mode.element,
-      h('label', { class: 'field' }, h('span', {}, 'Name'), name), button), error);
+    h(
+      'form',
+      { class: 'form', onsubmit: submit },
+      game.element,
+      mode.element,
+      h('label', { class: 'field' }, h('span', {}, 'Name'), name),
+      button,
+    ),
+    error,
+  );
 }
 
 async function fillGames(gameList, modeList) {
@@ -96,11 +141,13 @@ async function fillGames(gameList, modeList) {
   const option = (id, text) => h('option', { value: id }, text);
   const showModes = () => {
     const game = games.find(({ id }) => id === gameList.value);
-    modeList.replaceChildren(...(game?.modes ?? []).map((mode) => {
-      const id = mode.id ?? mode;
-      const seats = mode.players_default ? `, ${mode.players_default} seats` : '';
-      return option(id, `${TITLES[id] ?? id}${seats}`);
-    }));
+    modeList.replaceChildren(
+      ...(game?.modes ?? []).map((mode) => {
+        const id = mode.id ?? mode;
+        const seats = mode.players_default ? `, ${mode.players_default} seats` : '';
+        return option(id, `${TITLES[id] ?? id}${seats}`);
+      }),
+    );
   };
   gameList.replaceChildren(...games.map(({ id, name }) => option(id, name ?? id)));
   gameList.addEventListener('change', showModes);
@@ -110,13 +157,15 @@ async function fillGames(gameList, modeList) {
 function showState(element, list) {
   const isOffline = list.state === 'offline' || (list.state === 'connecting' && list.error);
   element.className = `live ${isOffline ? 'offline' : list.state}`;
-  const text = isOffline ? 'Offline, trying again' : { live: 'Live' }[list.state] ?? 'Connecting';
+  const text = isOffline ? 'Offline, trying again' : ({ live: 'Live' }[list.state] ?? 'Connecting');
   setText(element, text);
 }
 
 function showRows(rows, list, wanted, scope) {
-  const matches = (session) => [session.name, session.game, session.mode, session.state]
-    .some((text) => String(text).toLowerCase().includes(wanted));
+  const matches = (session) =>
+    [session.name, session.game, session.mode, session.state].some((text) =>
+      String(text).toLowerCase().includes(wanted),
+    );
   const inScope = (session) => scope === 'all' || !['ended', 'failed'].includes(session.state);
   const visible = list.items.filter((session) => inScope(session) && matches(session));
   if (visible.length === 0) {
@@ -146,33 +195,59 @@ function emptyNote(list, wanted) {
 }
 
 function sessionRow(session, signature, old) {
-  const focused = old?.contains(document.activeElement) ? document.activeElement.dataset.testid : '';
+  const focused = old?.contains(document.activeElement)
+    ? document.activeElement.dataset.testid
+    : '';
   const fact = (name, value, attributes = {}) =>
     h('div', { class: `fact ${name}`, ...attributes }, h('dt', {}, name), h('dd', {}, value));
-  const row = h('div', {
-    class: 'session', role: 'listitem', 'data-testid': 'session-row', 'data-id': session.id,
-    'data-signature': signature,
-  },
-  h('div', { class: 'name' }, h('strong', {}, session.name),
-    h('span', { class: `state ${session.state}`, 'data-testid': 'session-state' }, session.state)),
-  h('dl', { class: 'facts' },
-    fact('game', TITLES[session.game] ?? session.game),
-    fact('mode', TITLES[session.mode] ?? session.mode),
-    fact('players', `${session.players}/${session.players_max}`),
-    fact('watching', String(session.spectators)),
-    h('div', { class: 'fact' }, h('dt', {}, 'age'),
-      h('dd', { class: 'age' }, ageOf(session.created_at)))),
-  h('div', { class: 'acts' }, ...actions(session)));
+  const row = h(
+    'div',
+    {
+      class: 'session',
+      role: 'listitem',
+      'data-testid': 'session-row',
+      'data-id': session.id,
+      'data-signature': signature,
+    },
+    h(
+      'div',
+      { class: 'name' },
+      h('strong', {}, session.name),
+      h('span', { class: `state ${session.state}`, 'data-testid': 'session-state' }, session.state),
+    ),
+    h(
+      'dl',
+      { class: 'facts' },
+      fact('game', TITLES[session.game] ?? session.game),
+      fact('mode', TITLES[session.mode] ?? session.mode),
+      fact('players', `${session.players}/${session.players_max}`),
+      fact('watching', String(session.spectators)),
+      h(
+        'div',
+        { class: 'fact' },
+        h('dt', {}, 'age'),
+        h('dd', { class: 'age' }, ageOf(session.created_at)),
+      ),
+    ),
+    h('div', { class: 'acts' }, ...actions(session)),
+  );
   if (old) old.replaceWith(row);
   if (focused) row.querySelector(`[data-testid="${focused}"]`)?.focus();
   return row;
 }
 
 function actions(session) {
-  const link = (view, text, testid, kind = '') => h('a', {
-    class: `button ${kind}`, href: `#/${view}/${session.id}`, 'data-testid': testid,
-    'aria-label': `${text} ${session.name}`,
-  }, text);
+  const link = (view, text, testid, kind = '') =>
+    h(
+      'a',
+      {
+        class: `button ${kind}`,
+        href: `#/${view}/${session.id}`,
+        'data-testid': testid,
+        'aria-label': `${text} ${session.name}`,
+      },
+      text,
+    );
   if (!hasPage(session)) return [];
   if (OVER.includes(session.state)) return [link('replay', 'Replay', 'replay')];
   if (!isOpen(session)) return [];
@@ -184,10 +259,16 @@ function actions(session) {
 }
 
 function endButton(session) {
-  return h('button', {
-    type: 'button', 'data-testid': 'end', 'aria-label': `End ${session.name}`,
-    onclick: () => api.end(session.id).catch(notifyError),
-  }, 'End');
+  return h(
+    'button',
+    {
+      type: 'button',
+      'data-testid': 'end',
+      'aria-label': `End ${session.name}`,
+      onclick: () => api.end(session.id).catch(notifyError),
+    },
+    'End',
+  );
 }
 
 function hasPage(session) {

@@ -5,7 +5,12 @@ import { h, select } from '../dom.js';
 import { sentenceFor, sentenceForEnd } from '../messages.js';
 import { expose, MatchPage, PlayerList, resultTable } from './match-page.js';
 
-const DELAYS = [['0', 'live'], ['5', '5 s late'], ['15', '15 s late'], ['30', '30 s late']];
+const DELAYS = [
+  ['0', 'live'],
+  ['5', '5 s late'],
+  ['15', '15 s late'],
+  ['30', '30 s late'],
+];
 
 export async function watchView(place, sessionId, isCurrent) {
   const watching = new Watching(place, sessionId);
@@ -115,8 +120,11 @@ class Watching {
   }
 
   over(end) {
-    this.page.say(sentenceForEnd(end), resultTable(this.page.roster),
-      h('a', { class: 'button primary', href: '#/' }, 'All sessions'));
+    this.page.say(
+      sentenceForEnd(end),
+      resultTable(this.page.roster),
+      h('a', { class: 'button primary', href: '#/' }, 'All sessions'),
+    );
   }
 
   draw(nowMs) {
@@ -134,8 +142,12 @@ class Watching {
 
   state() {
     return {
-      view: 'watch', session: this.sessionId, transport: this.match?.stats.transport ?? null,
-      tick: this.match?.tick ?? 0, phase: this.page.roster.phase, own: null,
+      view: 'watch',
+      session: this.sessionId,
+      transport: this.match?.stats.transport ?? null,
+      tick: this.match?.tick ?? 0,
+      phase: this.page.roster.phase,
+      own: null,
       others: this.shown.map(({ seat, x, y }) => ({ seat, x, y })),
     };
   }

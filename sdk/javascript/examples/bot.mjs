@@ -16,7 +16,9 @@ async function practice(api) {
   const filter = { game: 'arena', mode: 'practice', free_slots_min: 1 };
   const { items } = await api.sessions(filter);
   const open = items.find(({ state }) => ['filling', 'starting', 'running'].includes(state));
-  return open ?? api.createSession({ game: 'arena', mode: 'practice', name: 'A bot from JavaScript' });
+  return (
+    open ?? api.createSession({ game: 'arena', mode: 'practice', name: 'A bot from JavaScript' })
+  );
 }
 
 /** `[stick x, stick y, aim, buttons]` towards the nearest living opponent. */
@@ -54,7 +56,10 @@ match.on('close', ({ name, text }) => console.log(`closed: ${name} ${text}`));
 
 await new Promise((resolve) => {
   const timer = setTimeout(resolve, seconds * 1000);
-  match.on('close', () => { clearTimeout(timer); resolve(); });
+  match.on('close', () => {
+    clearTimeout(timer);
+    resolve();
+  });
 });
 match.leave();
 const mean = (index) =>

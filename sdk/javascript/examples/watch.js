@@ -11,7 +11,9 @@ try {
   const session = wish.get('session') ?? (await api.sessions({ state: 'running' })).items[0]?.id;
   if (!session) throw new Error('No match is running.');
   const match = await connect(await api.join(session, { role: 'spectator', view: 'all' }));
-  match.on('close', ({ name }) => { says.textContent = `Over: ${name}`; });
+  match.on('close', ({ name }) => {
+    says.textContent = `Over: ${name}`;
+  });
   match.on('stats', (stats) => {
     says.textContent = `${stats.transport}, ${Math.round(stats.snapshotsPerS)} snapshots/s`;
   });

@@ -35,7 +35,9 @@ export class Api {
   }
 
   /** The logged-in player; logs in when nobody is. */
-  async me() { return this.#json('GET', '/me'); }
+  async me() {
+    return this.#json('GET', '/me');
+  }
 
   /** @param {string} displayName 1 to 32 characters. */
   async rename(displayName) {
@@ -66,7 +68,9 @@ export class Api {
   }
 
   /** @param {string} id */
-  async session(id) { return this.#json('GET', `/sessions/${encodeURIComponent(id)}`); }
+  async session(id) {
+    return this.#json('GET', `/sessions/${encodeURIComponent(id)}`);
+  }
 
   /** @param {{game: string, mode?: string, name?: string, players_max?: number}} body */
   async createSession(body) {
@@ -84,10 +88,14 @@ export class Api {
   }
 
   /** @param {string} id */
-  async leave(id) { await this.#json('POST', `/sessions/${encodeURIComponent(id)}/leave`); }
+  async leave(id) {
+    await this.#json('POST', `/sessions/${encodeURIComponent(id)}/leave`);
+  }
 
   /** @param {string} id Of a session that the player hosts. */
-  async end(id) { return this.#json('POST', `/sessions/${encodeURIComponent(id)}/end`); }
+  async end(id) {
+    return this.#json('POST', `/sessions/${encodeURIComponent(id)}/end`);
+  }
 
   /** The public sessions, kept true by the server. @returns {SessionList} */
   watchSessions() {

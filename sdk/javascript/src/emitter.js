@@ -26,7 +26,9 @@ export class Emitter {
       try {
         listener(payload);
       } catch (error) {
-        queueMicrotask(() => { throw error; });
+        queueMicrotask(() => {
+          throw error;
+        });
       }
     }
   }

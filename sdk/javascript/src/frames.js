@@ -34,16 +34,39 @@ export const CHAT_BYTES_MAX = 200;
 
 /** Why a connection ended; a name's place in the list is its number. */
 export const CLOSE_NAMES = Object.freeze([
-  'consented', 'kicked', 'banned', 'replaced', 'draining', 'protocol_mismatch', 'slow_consumer',
-  'rate_limited', 'ticket_invalid', 'match_over', 'timeout', 'internal', 'protocol_error',
-  'refused', 'lost',
+  'consented',
+  'kicked',
+  'banned',
+  'replaced',
+  'draining',
+  'protocol_mismatch',
+  'slow_consumer',
+  'rate_limited',
+  'ticket_invalid',
+  'match_over',
+  'timeout',
+  'internal',
+  'protocol_error',
+  'refused',
+  'lost',
 ]);
 
 /** Why a Hello was not answered with a Welcome; likewise. */
 export const REFUSAL_NAMES = Object.freeze([
-  'protocol_mismatch', 'ticket_malformed', 'ticket_bad_signature', 'ticket_expired',
-  'ticket_wrong_instance', 'ticket_used', 'resume_unknown', 'match_unknown', 'match_full',
-  'seat_taken', 'draining', 'busy', 'malformed_hello', 'timeout',
+  'protocol_mismatch',
+  'ticket_malformed',
+  'ticket_bad_signature',
+  'ticket_expired',
+  'ticket_wrong_instance',
+  'ticket_used',
+  'resume_unknown',
+  'match_unknown',
+  'match_full',
+  'seat_taken',
+  'draining',
+  'busy',
+  'malformed_hello',
+  'timeout',
 ]);
 
 /** Ends after which coming back with the resume token, or with a new ticket, makes sense. */

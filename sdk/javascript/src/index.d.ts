@@ -1,27 +1,59 @@
 /** Who plays, which sessions there are, the right to connect: objects of the REST API. */
-export interface Player { id: string; display_name: string; created_at: string; updated_at: string }
+export interface Player {
+  id: string;
+  display_name: string;
+  created_at: string;
+  updated_at: string;
+}
 export type SessionState =
   'created' | 'filling' | 'starting' | 'running' | 'draining' | 'ending' | 'ended' | 'failed';
 export interface Session {
-  id: string; game: string; mode: string; name: string; region: string; state: SessionState;
-  players: number; players_max: number; spectators: number; host_player_id: string;
-  visibility: 'public' | 'private'; tags: string[]; match_id: string; join_code?: string | null;
-  created_at: string; updated_at: string;
+  id: string;
+  game: string;
+  mode: string;
+  name: string;
+  region: string;
+  state: SessionState;
+  players: number;
+  players_max: number;
+  spectators: number;
+  host_player_id: string;
+  visibility: 'public' | 'private';
+  tags: string[];
+  match_id: string;
+  join_code?: string | null;
+  created_at: string;
+  updated_at: string;
 }
-export interface Game { id: string; name?: string; modes: GameMode[] }
+export interface Game {
+  id: string;
+  name?: string;
+  modes: GameMode[];
+}
 export interface GameMode {
-  id: string; players_min?: number; players_default?: number; players_max?: number;
+  id: string;
+  players_min?: number;
+  players_default?: number;
+  players_max?: number;
 }
 export interface TransportOffer {
-  kind: 'quic' | 'webtransport' | 'websocket'; url: string; certificate_sha256?: string | null;
+  kind: 'quic' | 'webtransport' | 'websocket';
+  url: string;
+  certificate_sha256?: string | null;
 }
 export interface JoinAnswer {
-  ticket: string; seat?: number | null; role: 'player' | 'spectator';
-  transports: TransportOffer[]; expires_at?: string;
+  ticket: string;
+  seat?: number | null;
+  role: 'player' | 'spectator';
+  transports: TransportOffer[];
+  expires_at?: string;
 }
 export interface JoinBody {
-  role?: 'player' | 'spectator'; join_code?: string;
-  view?: 'all' | 'team'; team?: number; delay_s?: number;
+  role?: 'player' | 'spectator';
+  join_code?: string;
+  view?: 'all' | 'team';
+  team?: number;
+  delay_s?: number;
 }
 export interface DeviceStorage {
   getItem(key: string): string | null;
@@ -41,25 +73,38 @@ export interface ApiOptions {
 export class Api {
   constructor(options?: ApiOptions);
   readonly login: {
-    player: Player | null; token(): Promise<string>; renew(): Promise<string>; logOut(): Promise<void>;
+    player: Player | null;
+    token(): Promise<string>;
+    renew(): Promise<string>;
+    logOut(): Promise<void>;
   };
   me(): Promise<Player>;
   rename(displayName: string): Promise<Player>;
   games(): Promise<Game[]>;
-  sessions(filter?: Record<string, string | number>):
-    Promise<{ items: Session[]; next_cursor: string | null }>;
+  sessions(
+    filter?: Record<string, string | number>,
+  ): Promise<{ items: Session[]; next_cursor: string | null }>;
   session(id: string): Promise<Session>;
   createSession(body: {
-    game: string; mode?: string; name?: string; region?: string; players_max?: number;
-    visibility?: 'public' | 'private'; tags?: string[];
+    game: string;
+    mode?: string;
+    name?: string;
+    region?: string;
+    players_max?: number;
+    visibility?: 'public' | 'private';
+    tags?: string[];
   }): Promise<Session>;
   join(id: string, body?: JoinBody): Promise<JoinAnswer>;
   leave(id: string): Promise<void>;
   end(id: string): Promise<Session>;
   watchSessions(): SessionList;
-  replay(id: string, options?: {
-    onProgress?: (bytes: number, total: number) => void; signal?: AbortSignal;
-  }): Promise<Uint8Array>;
+  replay(
+    id: string,
+    options?: {
+      onProgress?: (bytes: number, total: number) => void;
+      signal?: AbortSignal;
+    },
+  ): Promise<Uint8Array>;
 }
 
 /** The public sessions, kept true by the server. */
@@ -80,22 +125,48 @@ export class MemoryStorage implements DeviceStorage {
 }
 
 export interface Welcome {
-  connection: number | bigint; player: string; seat: number | null;
-  role: 'player' | 'spectator'; tickRate: number; snapshotRate: number; resumeToken: string;
-  datagramSize: number; game: string;
+  connection: number | bigint;
+  player: string;
+  seat: number | null;
+  role: 'player' | 'spectator';
+  tickRate: number;
+  snapshotRate: number;
+  resumeToken: string;
+  datagramSize: number;
+  game: string;
 }
 export interface Field {
-  name: string; minimum: number; step: number; count: number; wraps: boolean; span: number;
+  name: string;
+  minimum: number;
+  step: number;
+  count: number;
+  wraps: boolean;
+  span: number;
 }
-export interface Kind { name: string; fields: Field[]; indexOf: Map<string, number> }
+export interface Kind {
+  name: string;
+  fields: Field[];
+  indexOf: Map<string, number>;
+}
 /** `id`, `kind` and the kind's fields. */
 export type EntityValues = { id: number; kind: string } & Record<string, any>;
 export interface MatchStats {
-  transport: 'webtransport' | 'websocket'; rttMs: number | null; snapshotsPerS: number;
-  bytesPerSDown: number; bytesPerSUp: number; lossPercent: number; lead: number | null;
-  jitterMs: number; playbackDelayMs: number;
+  transport: 'webtransport' | 'websocket';
+  rttMs: number | null;
+  snapshotsPerS: number;
+  bytesPerSDown: number;
+  bytesPerSUp: number;
+  lossPercent: number;
+  lead: number | null;
+  jitterMs: number;
+  playbackDelayMs: number;
 }
-export interface GameEvent { number: number; tick: number; name: string; payload: any[] }
+export interface GameEvent {
+  number: number;
+  tick: number;
+  name: string;
+  payload: any[];
+}
 export interface MatchEvents {
   start: { config: any; kinds: Kind[]; welcome: Welcome };
   snapshot: { tick: number; number: number };
@@ -139,7 +210,9 @@ export class Match {
   readonly stats: MatchStats;
   readonly end: { name: string; text: string } | null;
   on<Name extends keyof MatchEvents>(
-    name: Name, listener: (payload: MatchEvents[Name]) => void): () => void;
+    name: Name,
+    listener: (payload: MatchEvents[Name]) => void,
+  ): () => void;
   /** As they are to be shown now; the objects are reused by the next call. */
   entities(): EntityValues[];
   /** The newest known states. */
@@ -150,14 +223,23 @@ export class Match {
 }
 
 export interface ReplayOptions {
-  snapOn?: string[]; smooth?: string[]; onProgress?: (share: number) => void;
+  snapOn?: string[];
+  smooth?: string[];
+  onProgress?: (share: number) => void;
 }
 export class Replay {
   /** Throws ReplayError. */
   static open(bytes: Uint8Array, options?: ReplayOptions): Promise<Replay>;
   readonly header: {
-    matchId: string; sessionId: string; game: string; mode: string; build: string;
-    tickRate: number; interval: number; startFrame: Uint8Array; startedAtMs: number;
+    matchId: string;
+    sessionId: string;
+    game: string;
+    mode: string;
+    build: string;
+    tickRate: number;
+    interval: number;
+    startFrame: Uint8Array;
+    startedAtMs: number;
   };
   readonly config: any;
   readonly kinds: Kind[];
@@ -173,8 +255,13 @@ export class Replay {
 
 export class ApiError extends Error {
   constructor(problem: {
-    status: number; code: string; title?: string; details?: Record<string, string>;
-    requestId?: string | null; retryAfterS?: number | null; cause?: unknown;
+    status: number;
+    code: string;
+    title?: string;
+    details?: Record<string, string>;
+    requestId?: string | null;
+    retryAfterS?: number | null;
+    cause?: unknown;
   });
   readonly status: number;
   readonly code: string;
@@ -207,27 +294,41 @@ export const REFUSAL_NAMES: readonly string[];
 /* Parts, for programs that have a loop or a transport of their own. */
 
 export class Entity {
-  readonly id: number; readonly kindIndex: number; readonly kind: Kind; readonly tick: number;
+  readonly id: number;
+  readonly kindIndex: number;
+  readonly kind: Kind;
+  readonly tick: number;
   get(name: string): number | undefined;
 }
 export class Snapshots {
   constructor(kinds: Kind[]);
   readonly entities: Map<number, Entity>;
-  readonly newest: number; readonly before: number; readonly tick: number;
+  readonly newest: number;
+  readonly before: number;
+  readonly tick: number;
   readonly lead: number | null;
   apply(frame: any[]): 'taken' | 'stale' | 'unknown_baseline';
 }
 export function readKinds(kinds: unknown): Kind[];
 export class Interpolator {
   constructor(options: {
-    tickRate: number; interval: number; snapOn?: string[]; smooth?: string[];
+    tickRate: number;
+    interval: number;
+    snapOn?: string[];
+    smooth?: string[];
   });
-  sample(entity: Entity, tick: number, newestTick: number, into?: Record<string, any>):
-    EntityValues | null;
+  sample(
+    entity: Entity,
+    tick: number,
+    newestTick: number,
+    into?: Record<string, any>,
+  ): EntityValues | null;
 }
 export class ServerClock {
   constructor(tickRate: number);
-  readonly rttMs: number; readonly jitterMs: number; readonly isSet: boolean;
+  readonly rttMs: number;
+  readonly jitterMs: number;
+  readonly isSet: boolean;
   onSnapshot(tick: number, nowMs: number): void;
   onPong(sentMs: number, nowMs: number): void;
   arrivalTick(nowMs: number): number;

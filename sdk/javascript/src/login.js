@@ -37,7 +37,9 @@ export class Login {
 
   /** Gets new tokens; calls at the same time share one renewal. @returns {Promise<string>} */
   async renew() {
-    this.#renewing ??= this.#renew().finally(() => { this.#renewing = null; });
+    this.#renewing ??= this.#renew().finally(() => {
+      this.#renewing = null;
+    });
     await this.#renewing;
     return this.#tokens.access;
   }

@@ -8,8 +8,20 @@ import { Connection } from './connection.js';
 import { Emitter } from './emitter.js';
 import { ProtocolError, RefusedError } from './errors.js';
 import {
-  ACK, BYE, CHAT, CHAT_BYTES_MAX, EVENT, LEAVE, PING, PONG, SNAPSHOT, START,
-  closeName, isResumable, text, uint,
+  ACK,
+  BYE,
+  CHAT,
+  CHAT_BYTES_MAX,
+  EVENT,
+  LEAVE,
+  PING,
+  PONG,
+  SNAPSHOT,
+  START,
+  closeName,
+  isResumable,
+  text,
+  uint,
 } from './frames.js';
 import { InputClock, InputWindow } from './inputs.js';
 import { MatchState, readEvent } from './match-state.js';
@@ -63,9 +75,9 @@ export async function connect(answer, options = {}) {
 }
 
 /**
- * Events: `start` {config, kinds, welcome}, `snapshot` {tick, number}, `event` {name, payload, tick},
- * `tick` {tick, input} for each input sent, `stats` MatchStats once a second, `reconnecting`
- * {attempt, name}, `close` {name, text} once, at last.
+ * Events: `start` {config, kinds, welcome}, `snapshot` {tick, number}, `event` {name, payload,
+ * tick}, `tick` {tick, input} for each input sent, `stats` MatchStats once a second,
+ * `reconnecting` {attempt, name}, `close` {name, text} once, at last.
  */
 export class Match extends Emitter {
   #answer;
@@ -108,28 +120,46 @@ export class Match extends Emitter {
   }
 
   /** The server's Welcome. */
-  get welcome() { return this.#connection.welcome; }
+  get welcome() {
+    return this.#connection.welcome;
+  }
   /** The own seat; null for spectators. */
-  get seat() { return this.welcome.seat; }
+  get seat() {
+    return this.welcome.seat;
+  }
   /** What the game lets everybody know: map, speeds … */
-  get config() { return this.#state.config; }
+  get config() {
+    return this.#state.config;
+  }
   /** Kinds of entities. */
-  get kinds() { return this.#state.kinds; }
+  get kinds() {
+    return this.#state.kinds;
+  }
   /** Tick of the newest snapshot. */
-  get tick() { return this.#state.snapshots.tick; }
+  get tick() {
+    return this.#state.snapshots.tick;
+  }
   /** Where the server is now, in ticks. */
-  get serverTick() { return this.#state.clock.serverTick(this.#now()); }
+  get serverTick() {
+    return this.#state.clock.serverTick(this.#now());
+  }
   /** Name and text of the end; null while it goes on. */
-  get end() { return this.#end; }
+  get end() {
+    return this.#end;
+  }
 
   /**
    * The entities as they are to be shown now: between two snapshots. The objects belong to the
    * match and are reused by the next call.
    */
-  entities() { return this.#state.shownAt(this.#now()); }
+  entities() {
+    return this.#state.shownAt(this.#now());
+  }
 
   /** The entities as the newest snapshots had them, with the tick of each: new objects. */
-  latest() { return this.#state.latest(); }
+  latest() {
+    return this.#state.latest();
+  }
 
   /** @returns {import('./stats.js').MatchStats} */
   get stats() {
@@ -177,9 +207,10 @@ export class Match extends Emitter {
    * @param {{kind: 'ticket' | 'resume', text: string}} credential
    */
   async open(credential) {
-    const signal = this.#options.signal === undefined
-      ? this.#giveUp.signal
-      : AbortSignal.any([this.#giveUp.signal, this.#options.signal]);
+    const signal =
+      this.#options.signal === undefined
+        ? this.#giveUp.signal
+        : AbortSignal.any([this.#giveUp.signal, this.#options.signal]);
     const options = { ...this.#options, signal };
     const connection = await Connection.open(this.#answer.transports, credential, options);
     if (this.#end !== null) {
@@ -222,12 +253,17 @@ export class Match extends Emitter {
 
   #receive(frame) {
     switch (frame[0]) {
-      case SNAPSHOT: return this.#snapshot(frame);
-      case EVENT: return this.emit('event', readEvent(frame));
-      case PONG: return this.#pong(uint(frame, 1));
-      case BYE: return this.#goodbye({ name: closeName(uint(frame, 1)), text: text(frame, 2) });
+      case SNAPSHOT:
+        return this.#snapshot(frame);
+      case EVENT:
+        return this.emit('event', readEvent(frame));
+      case PONG:
+        return this.#pong(uint(frame, 1));
+      case BYE:
+        return this.#goodbye({ name: closeName(uint(frame, 1)), text: text(frame, 2) });
       // Numbers of later versions are ignored.
-      default: return undefined;
+      default:
+        return undefined;
     }
   }
 

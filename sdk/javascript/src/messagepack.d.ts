@@ -7,7 +7,7 @@ export class MessagePackError extends Error {
 }
 
 export type Encodable =
-  | null | undefined | boolean | number | string | Uint8Array | readonly Encodable[];
+  null | undefined | boolean | number | string | Uint8Array | readonly Encodable[];
 
 /** Integers are written in their shortest form. Throws MessagePackError. */
 export function encode(value: Encodable): Uint8Array;

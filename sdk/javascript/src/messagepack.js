@@ -193,30 +193,54 @@ class Reader {
 
   marked(marker, depth) {
     switch (marker) {
-      case 0xc0: return null;
-      case 0xc2: return false;
-      case 0xc3: return true;
-      case 0xc4: return this.binary(this.uint8());
-      case 0xc5: return this.binary(this.uint16());
-      case 0xc6: return this.binary(this.uint32());
-      case 0xca: return this.view.getFloat32(this.take(4));
-      case 0xcb: return this.view.getFloat64(this.take(8));
-      case 0xcc: return this.uint8();
-      case 0xcd: return this.uint16();
-      case 0xce: return this.uint32();
-      case 0xcf: return narrow(this.view.getBigUint64(this.take(8)));
-      case 0xd0: return this.view.getInt8(this.take(1));
-      case 0xd1: return this.view.getInt16(this.take(2));
-      case 0xd2: return this.view.getInt32(this.take(4));
-      case 0xd3: return narrow(this.view.getBigInt64(this.take(8)));
-      case 0xd9: return this.text(this.uint8());
-      case 0xda: return this.text(this.uint16());
-      case 0xdb: return this.text(this.uint32());
-      case 0xdc: return this.array(this.uint16(), depth);
-      case 0xdd: return this.array(this.uint32(), depth);
-      case 0xde: return this.map(this.uint16(), depth);
-      case 0xdf: return this.map(this.uint32(), depth);
-      default: throw new MessagePackError(`marker 0x${marker.toString(16)} is not used here`);
+      case 0xc0:
+        return null;
+      case 0xc2:
+        return false;
+      case 0xc3:
+        return true;
+      case 0xc4:
+        return this.binary(this.uint8());
+      case 0xc5:
+        return this.binary(this.uint16());
+      case 0xc6:
+        return this.binary(this.uint32());
+      case 0xca:
+        return this.view.getFloat32(this.take(4));
+      case 0xcb:
+        return this.view.getFloat64(this.take(8));
+      case 0xcc:
+        return this.uint8();
+      case 0xcd:
+        return this.uint16();
+      case 0xce:
+        return this.uint32();
+      case 0xcf:
+        return narrow(this.view.getBigUint64(this.take(8)));
+      case 0xd0:
+        return this.view.getInt8(this.take(1));
+      case 0xd1:
+        return this.view.getInt16(this.take(2));
+      case 0xd2:
+        return this.view.getInt32(this.take(4));
+      case 0xd3:
+        return narrow(this.view.getBigInt64(this.take(8)));
+      case 0xd9:
+        return this.text(this.uint8());
+      case 0xda:
+        return this.text(this.uint16());
+      case 0xdb:
+        return this.text(this.uint32());
+      case 0xdc:
+        return this.array(this.uint16(), depth);
+      case 0xdd:
+        return this.array(this.uint32(), depth);
+      case 0xde:
+        return this.map(this.uint16(), depth);
+      case 0xdf:
+        return this.map(this.uint32(), depth);
+      default:
+        throw new MessagePackError(`marker 0x${marker.toString(16)} is not used here`);
     }
   }
 
@@ -255,9 +279,15 @@ class Reader {
     return this.bytes.slice(start, start + length);
   }
 
-  uint8() { return this.bytes[this.take(1)]; }
-  uint16() { return this.view.getUint16(this.take(2)); }
-  uint32() { return this.view.getUint32(this.take(4)); }
+  uint8() {
+    return this.bytes[this.take(1)];
+  }
+  uint16() {
+    return this.view.getUint16(this.take(2));
+  }
+  uint32() {
+    return this.view.getUint32(this.take(4));
+  }
 
   /** Refuses a length that the rest of the bytes cannot hold, before anything is allocated. */
   enter(length, bytesEach, depth) {

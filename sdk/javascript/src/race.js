@@ -98,10 +98,14 @@ function first(openers, giveUp) {
         reject(new ConnectError('unreachable', 'No transport reached the server.', failures));
       } else start();
     };
-    giveUp.signal.addEventListener('abort', () => {
-      stop();
-      reject(new ConnectError('timeout', 'The server did not answer in time.', failures));
-    }, { once: true });
+    giveUp.signal.addEventListener(
+      'abort',
+      () => {
+        stop();
+        reject(new ConnectError('timeout', 'The server did not answer in time.', failures));
+      },
+      { once: true },
+    );
     start();
     if (giveUp.signal.aborted) reject(new ConnectError('aborted', 'Given up.'));
   });

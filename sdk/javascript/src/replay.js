@@ -62,10 +62,16 @@ export class Replay {
   }
 
   /** What the game lets everybody know: map, speeds … */
-  get config() { return this.#state.config; }
-  get kinds() { return this.#state.kinds; }
+  get config() {
+    return this.#state.config;
+  }
+  get kinds() {
+    return this.#state.kinds;
+  }
   /** Length in seconds. */
-  get durationS() { return (this.lastTick - this.firstTick) / this.header.tickRate; }
+  get durationS() {
+    return (this.lastTick - this.firstTick) / this.header.tickRate;
+  }
 
   /** The events up to a tick, oldest first. */
   eventsUntil(tick) {
@@ -119,7 +125,9 @@ export class Replay {
       }
       if (index % BLOCKS_A_SLICE === BLOCKS_A_SLICE - 1) {
         onProgress?.(index / this.#blocks.length);
-        await new Promise((resolve) => { setTimeout(resolve); });
+        await new Promise((resolve) => {
+          setTimeout(resolve);
+        });
       }
     }
     if (first === Infinity) throw new ReplayError('the log has nothing to look at');

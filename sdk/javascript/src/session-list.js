@@ -46,7 +46,9 @@ export class SessionList extends Emitter {
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       this.#setState('connecting', this.error);
       try {
-        await this.#follow(signal, () => { attempt = 0; });
+        await this.#follow(signal, () => {
+          attempt = 0;
+        });
         this.error = null;
       } catch (error) {
         if (signal.aborted) return;
@@ -65,12 +67,14 @@ export class SessionList extends Emitter {
       timer = setTimeout(() => silence.abort(), SILENCE_MS);
     };
     const stream = await this.#open(AbortSignal.any([signal, silence.signal]));
-    const awake = stream.pipeThrough(new TransformStream({
-      transform(chunk, controller) {
-        listen();
-        controller.enqueue(chunk);
-      },
-    }));
+    const awake = stream.pipeThrough(
+      new TransformStream({
+        transform(chunk, controller) {
+          listen();
+          controller.enqueue(chunk);
+        },
+      }),
+    );
     listen();
     try {
       for await (const { event, data } of readEvents(awake)) {

@@ -77,7 +77,8 @@ export class Entity {
     }
     this.ticks[this.head] = tick;
     const start = this.head * width;
-    for (let index = 0; index < width; index += 1) this.states[start + index] = state[offset + index];
+    for (let index = 0; index < width; index += 1)
+      this.states[start + index] = state[offset + index];
   }
 }
 

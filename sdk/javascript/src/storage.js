@@ -5,11 +5,17 @@ export class MemoryStorage {
   #items = new Map();
 
   /** @param {string} key @returns {string | null} */
-  getItem(key) { return this.#items.get(key) ?? null; }
+  getItem(key) {
+    return this.#items.get(key) ?? null;
+  }
   /** @param {string} key @param {string} value */
-  setItem(key, value) { this.#items.set(key, value); }
+  setItem(key, value) {
+    this.#items.set(key, value);
+  }
   /** @param {string} key */
-  removeItem(key) { this.#items.delete(key); }
+  removeItem(key) {
+    this.#items.delete(key);
+  }
 }
 
 /** The browser's storage where it works (a page may be denied it), memory elsewhere. */

@@ -4,11 +4,25 @@ import { decode, decodeAt, encode, MessagePackError } from '../src/messagepack.j
 import { bytes, hex } from './support/hex.js';
 
 const INTEGERS = [
-  [0, '00'], [127, '7f'], [128, 'cc80'], [255, 'ccff'], [256, 'cd0100'], [65_535, 'cdffff'],
-  [65_536, 'ce00010000'], [2 ** 32 - 1, 'ceffffffff'], [2 ** 32, 'cf0000000100000000'],
-  [Number.MAX_SAFE_INTEGER, 'cf001fffffffffffff'], [-1, 'ff'], [-32, 'e0'], [-33, 'd0df'],
-  [-128, 'd080'], [-129, 'd1ff7f'], [-32_768, 'd18000'], [-32_769, 'd2ffff7fff'],
-  [-(2 ** 31), 'd280000000'], [-(2 ** 31) - 1, 'd3ffffffff7fffffff'],
+  [0, '00'],
+  [127, '7f'],
+  [128, 'cc80'],
+  [255, 'ccff'],
+  [256, 'cd0100'],
+  [65_535, 'cdffff'],
+  [65_536, 'ce00010000'],
+  [2 ** 32 - 1, 'ceffffffff'],
+  [2 ** 32, 'cf0000000100000000'],
+  [Number.MAX_SAFE_INTEGER, 'cf001fffffffffffff'],
+  [-1, 'ff'],
+  [-32, 'e0'],
+  [-33, 'd0df'],
+  [-128, 'd080'],
+  [-129, 'd1ff7f'],
+  [-32_768, 'd18000'],
+  [-32_769, 'd2ffff7fff'],
+  [-(2 ** 31), 'd280000000'],
+  [-(2 ** 31) - 1, 'd3ffffffff7fffffff'],
   [Number.MIN_SAFE_INTEGER, 'd3ffe0000000000001'],
 ];
 
@@ -20,7 +34,15 @@ test('integers are written in their shortest form and read back', () => {
 });
 
 test('wider forms of an integer are read too', () => {
-  for (const wide of ['07', 'cc07', 'cd0007', 'ce00000007', 'cf0000000000000007', 'd007', 'd10007']) {
+  for (const wide of [
+    '07',
+    'cc07',
+    'cd0007',
+    'ce00000007',
+    'cf0000000000000007',
+    'd007',
+    'd10007',
+  ]) {
     assert.equal(decode(bytes(wide)), 7, wide);
   }
 });
@@ -32,8 +54,21 @@ test('an integer beyond 2^53 is read as BigInt and never written', () => {
 
 test('texts, bytes, arrays and the rest come back as they were', () => {
   const values = [
-    null, true, false, 0.5, -1e-300, '', 'ä€😀', 'x'.repeat(31), 'x'.repeat(32), 'x'.repeat(300),
-    'x'.repeat(70_000), [], new Array(15).fill(1), new Array(16).fill(1), new Array(70_000).fill(0),
+    null,
+    true,
+    false,
+    0.5,
+    -1e-300,
+    '',
+    'ä€😀',
+    'x'.repeat(31),
+    'x'.repeat(32),
+    'x'.repeat(300),
+    'x'.repeat(70_000),
+    [],
+    new Array(15).fill(1),
+    new Array(16).fill(1),
+    new Array(70_000).fill(0),
     [1, ['a', [null]]],
   ];
   for (const value of values) assert.deepEqual(decode(encode(value)), value);
@@ -57,8 +92,22 @@ test('values may follow each other', () => {
 });
 
 test('bytes that end early, come after the end or mean nothing are refused', () => {
-  const wrong = ['', 'cc', '91', 'a2 61', 'c403 0102', '0000', 'c1', 'c7', 'a1ff', 'd4',
-    'ddffffffff', 'dfffffffff00', 'dbffffffff', '81c000'];
+  const wrong = [
+    '',
+    'cc',
+    '91',
+    'a2 61',
+    'c403 0102',
+    '0000',
+    'c1',
+    'c7',
+    'a1ff',
+    'd4',
+    'ddffffffff',
+    'dfffffffff00',
+    'dbffffffff',
+    '81c000',
+  ];
   for (const text of wrong) {
     assert.throws(() => decode(bytes(text)), MessagePackError, text);
   }

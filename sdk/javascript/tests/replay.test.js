@@ -28,8 +28,14 @@ test('any tick can be shown, forwards, backwards and in between', async () => {
 
 test('events are known up to a tick', async () => {
   const replay = await Replay.open(bytesOf(logOfTenSeconds()));
-  assert.deepEqual(replay.eventsUntil(180).map(({ payload }) => payload[0]), [0, 1, 2]);
-  assert.deepEqual(replay.eventsBetween(60, 120).map(({ payload }) => payload[0]), [1]);
+  assert.deepEqual(
+    replay.eventsUntil(180).map(({ payload }) => payload[0]),
+    [0, 1, 2],
+  );
+  assert.deepEqual(
+    replay.eventsBetween(60, 120).map(({ payload }) => payload[0]),
+    [1],
+  );
 });
 
 test('a damaged block costs its own seconds only', async () => {
@@ -76,8 +82,9 @@ test('random damage is never more than a ReplayError', async () => {
 // Made by `zstd -3 --no-check -D first.bin second.bin`; first.bin is `first`, and second.bin is
 // `first` backwards in words, then `first` as it is.
 const FIRST = 'the quick brown fox jumps over the lazy dog, and then the dog jumps over the fox. ';
-const SECOND = '28b52ffd20f67d010068646f677468656e666f787468650c00a1bcd1d1d8006093a7a941c802ba3898a201'
-  + '2508c1ea8e51033b17b60d0301';
+const SECOND =
+  '28b52ffd20f67d010068646f677468656e666f787468650c00a1bcd1d1d8006093a7a941c802ba3898a201' +
+  '2508c1ea8e51033b17b60d0301';
 
 test('a block that refers back to the one before is unpacked', () => {
   const first = Buffer.from(FIRST.repeat(2));
@@ -102,10 +109,22 @@ test('a log of the server is read as the vectors say', async () => {
   const log = bytes(vectors.log);
   const blocks = findBlocks(log);
   assert.deepEqual(
-    blocks.map(({ offset, packedBytes, firstTick, lastTick, number, standsAlone }) =>
-      [offset - 40, packedBytes + 40, firstTick, lastTick, number, standsAlone]),
-    vectors.blocks.map(({ offset, length, first_tick, last_tick, number, stands_alone }) =>
-      [offset, length, first_tick, last_tick, number, stands_alone]),
+    blocks.map(({ offset, packedBytes, firstTick, lastTick, number, standsAlone }) => [
+      offset - 40,
+      packedBytes + 40,
+      firstTick,
+      lastTick,
+      number,
+      standsAlone,
+    ]),
+    vectors.blocks.map(({ offset, length, first_tick, last_tick, number, stands_alone }) => [
+      offset,
+      length,
+      first_tick,
+      last_tick,
+      number,
+      stands_alone,
+    ]),
   );
   const unpacker = new Unpacker(log);
   const records = [];

@@ -6,7 +6,14 @@ import { Snapshots } from '../src/snapshots.js';
 import { ReferenceEncoder, shortest, zigzag } from './support/encoder.js';
 
 const KINDS = [
-  ['fighter', [['x', -8, 0.25, 256, 0], ['aim', 0, 1 / 1024, 1024, 1], ['health', 0, 1, 101, 0]]],
+  [
+    'fighter',
+    [
+      ['x', -8, 0.25, 256, 0],
+      ['aim', 0, 1 / 1024, 1024, 1],
+      ['health', 0, 1, 101, 0],
+    ],
+  ],
   ['crate', [['x', 0, 1, 2 ** 32, 0]]],
 ];
 const INTERVAL = 3;
@@ -21,11 +28,13 @@ function world(seed) {
 }
 
 function stateOf(snapshots) {
-  return new Map([...snapshots.entities].map(([id, entity]) => {
-    const width = entity.kind.fields.length;
-    const start = entity.head * width;
-    return [id, { kind: entity.kindIndex, q: [...entity.states.slice(start, start + width)] }];
-  }));
+  return new Map(
+    [...snapshots.entities].map(([id, entity]) => {
+      const width = entity.kind.fields.length;
+      const start = entity.head * width;
+      return [id, { kind: entity.kindIndex, q: [...entity.states.slice(start, start + width)] }];
+    }),
+  );
 }
 
 function change({ entities, random }, nextId) {
@@ -44,7 +53,7 @@ function change({ entities, random }, nextId) {
   }
 }
 
-test('a stream with losses, repeats and overtaking gives the server\'s state each time', () => {
+test("a stream with losses, repeats and overtaking gives the server's state each time", () => {
   for (let seed = 1; seed <= 20; seed += 1) {
     const truth = world(seed);
     const server = new ReferenceEncoder(KINDS, INTERVAL);
@@ -63,7 +72,11 @@ test('a stream with losses, repeats and overtaking gives the server\'s state eac
       }
       assert.equal(client.apply(frame), 'taken', `seed ${seed}, step ${step}`);
       taken += 1;
-      assert.deepEqual(sorted(stateOf(client)), sorted(truth.entities), `seed ${seed}, step ${step}`);
+      assert.deepEqual(
+        sorted(stateOf(client)),
+        sorted(truth.entities),
+        `seed ${seed}, step ${step}`,
+      );
       if (fate === 2) assert.equal(client.apply(frame), 'stale');
       if (late !== null) {
         assert.equal(client.apply(late), 'stale');
@@ -102,13 +115,16 @@ test('a key frame makes everything else forgotten, and its other parts add to it
   assert.deepEqual([...client.entities.keys()], [5, 6]);
 });
 
-test('a key frame cuts nobody\'s motion, but what was before is no baseline any more', () => {
+test("a key frame cuts nobody's motion, but what was before is no baseline any more", () => {
   const client = new Snapshots(readKinds(KINDS));
   client.apply([4, 1, 3, null, null, [0, [4, 1, 1, 9, 1, 1, 1, 5]]]);
   client.apply([4, 2, 6, null, null, [0, [4, 1, 1, 12]]]);
   client.apply([4, 3, 6, null, [], [0, [5, 1, 1, 6]]]);
   const crates = [4, 5].map((id) => client.entities.get(id));
-  assert.deepEqual(crates.map((crate) => crate.value(crate.slotAt(3), 0)), [9, 5]);
+  assert.deepEqual(
+    crates.map((crate) => crate.value(crate.slotAt(3), 0)),
+    [9, 5],
+  );
   assert.equal(client.apply([4, 4, 9, null, [], [6, [4, 1, 2]]]), 'unknown_baseline');
   assert.equal(client.apply([4, 5, 9, null, [], [3, [4, 1, 2]]]), 'taken');
   assert.equal(client.entities.get(4).get('x'), 13);
@@ -149,12 +165,20 @@ test('the acknowledgement names the newest and the 32 before it', () => {
 
 test('what is no snapshot is a protocol error', () => {
   const wrong = [
-    [4], [4, 1, 3, null, null], [4, 1, 3, 'x', null, []], [4, -1, 3, null, null, []],
-    [4, 1, 3, null, null, [0]], [4, 1, 3, null, null, [0, 7]], [4, 1, 3, null, null, [0, [1]]],
-    [4, 1, 3, null, null, [0, [1, 9, 0]]], [4, 1, 3, null, null, [0, [1, 0, 8]]],
-    [4, 1, 3, null, null, [0, [1, 0, 1, 256]]], [4, 1, 3, null, null, [0, [1, 0, 1]]],
+    [4],
+    [4, 1, 3, null, null],
+    [4, 1, 3, 'x', null, []],
+    [4, -1, 3, null, null, []],
+    [4, 1, 3, null, null, [0]],
+    [4, 1, 3, null, null, [0, 7]],
+    [4, 1, 3, null, null, [0, [1]]],
+    [4, 1, 3, null, null, [0, [1, 9, 0]]],
+    [4, 1, 3, null, null, [0, [1, 0, 8]]],
+    [4, 1, 3, null, null, [0, [1, 0, 1, 256]]],
+    [4, 1, 3, null, null, [0, [1, 0, 1]]],
     [4, 1, 3, null, null, [0, [0, 0, 0]]],
-    [4, 1, 3, null, ['a'], []], [4, 1.5, 3, null, null, []],
+    [4, 1, 3, null, ['a'], []],
+    [4, 1.5, 3, null, null, []],
   ];
   for (const frame of wrong) {
     const client = new Snapshots(readKinds(KINDS));
@@ -165,8 +189,14 @@ test('what is no snapshot is a protocol error', () => {
 test('kinds with impossible fields are a protocol error', () => {
   const field = (...values) => [['k', [values]]];
   const wrong = [
-    null, [1], [['k']], field('x', 0, 1, 0, 0), field('x', 0, 1, 2 ** 33, 0),
-    field('x', Number.NaN, 1, 2, 0), field(7, 0, 1, 2, 0), new Array(300).fill(['k', []]),
+    null,
+    [1],
+    [['k']],
+    field('x', 0, 1, 0, 0),
+    field('x', 0, 1, 2 ** 33, 0),
+    field('x', Number.NaN, 1, 2, 0),
+    field(7, 0, 1, 2, 0),
+    new Array(300).fill(['k', []]),
   ];
   for (const kinds of wrong) assert.throws(() => readKinds(kinds), ProtocolError);
 });

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EVENT_CHARACTERS_MAX, SseParser } from '../src/sse.js';
 
-const STREAM = ': hello\n\nevent: snapshot\ndata: {"items":\ndata: []}\n\nid: 7\r\nevent:session\r\n'
-  + 'data:{"id":"a"}\r\n\r\ndata\n\nevent: lost\n\ndata: last\r\r';
+const STREAM =
+  ': hello\n\nevent: snapshot\ndata: {"items":\ndata: []}\n\nid: 7\r\nevent:session\r\n' +
+  'data:{"id":"a"}\r\n\r\ndata\n\nevent: lost\n\ndata: last\r\r';
 const EVENTS = [
   { event: 'snapshot', data: '{"items":\n[]}', id: '' },
   { event: 'session', data: '{"id":"a"}', id: '7' },

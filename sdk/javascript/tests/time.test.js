@@ -10,10 +10,17 @@ import { RateMeter } from '../src/stats.js';
 const RATE = 60;
 const INTERVAL = 3;
 const TICK_MS = 1000 / RATE;
-const KINDS = [['fighter', [
-  ['x', 0, 0.5, 1000, 0], ['aim', 0, 1 / 1024, 1024, 1], ['life', 0, 1, 256, 1],
-  ['health', 0, 1, 101, 0],
-]]];
+const KINDS = [
+  [
+    'fighter',
+    [
+      ['x', 0, 0.5, 1000, 0],
+      ['aim', 0, 1 / 1024, 1024, 1],
+      ['life', 0, 1, 256, 1],
+      ['health', 0, 1, 101, 0],
+    ],
+  ],
+];
 
 function fighterAt(states) {
   const snapshots = new Snapshots(readKinds(KINDS));
@@ -30,7 +37,10 @@ function sample(snapshots, tick) {
 }
 
 test('positions move evenly between two snapshots, counts do not', () => {
-  const fighter = fighterAt([[3, 10, 0, 0, 100], [6, 16, 0, 0, 80]]);
+  const fighter = fighterAt([
+    [3, 10, 0, 0, 100],
+    [6, 16, 0, 0, 80],
+  ]);
   const halfway = sample(fighter, 4.5);
   assert.equal(halfway.x, 6.5);
   assert.equal(halfway.health, 100);
@@ -39,27 +49,42 @@ test('positions move evenly between two snapshots, counts do not', () => {
 });
 
 test('an angle goes the shorter way round', () => {
-  const fighter = fighterAt([[3, 0, 1000, 0, 1], [6, 0, 24, 0, 1]]);
+  const fighter = fighterAt([
+    [3, 0, 1000, 0, 1],
+    [6, 0, 24, 0, 1],
+  ]);
   assert.ok(Math.abs(sample(fighter, 4.5).aim) < 1e-9);
-  const back = fighterAt([[3, 0, 24, 0, 1], [6, 0, 1000, 0, 1]]);
+  const back = fighterAt([
+    [3, 0, 24, 0, 1],
+    [6, 0, 1000, 0, 1],
+  ]);
   assert.ok(Math.abs(sample(back, 5.25).aim - (1024 - 12) / 1024) < 1e-9);
 });
 
 test('a fighter who comes back elsewhere does not slide there', () => {
-  const fighter = fighterAt([[3, 10, 0, 1, 0], [6, 900, 0, 2, 100]]);
+  const fighter = fighterAt([
+    [3, 10, 0, 1, 0],
+    [6, 900, 0, 2, 100],
+  ]);
   assert.equal(sample(fighter, 5.9).x, 5);
   assert.equal(sample(fighter, 6).x, 450);
 });
 
 test('motion goes on for 100 ms without news, and no longer', () => {
-  const fighter = fighterAt([[3, 10, 0, 0, 1], [6, 16, 0, 0, 1]]);
+  const fighter = fighterAt([
+    [3, 10, 0, 0, 1],
+    [6, 16, 0, 0, 1],
+  ]);
   assert.equal(sample(fighter, 9).x, 11);
   assert.equal(sample(fighter, 12).x, 14);
   assert.equal(sample(fighter, 60).x, 14);
 });
 
 test('what rested does not creep when it begins to move', () => {
-  const fighter = fighterAt([[3, 10, 0, 0, 1], [93, 16, 0, 0, 1]]);
+  const fighter = fighterAt([
+    [3, 10, 0, 0, 1],
+    [93, 16, 0, 0, 1],
+  ]);
   assert.equal(sample(fighter, 60).x, 5);
   assert.equal(sample(fighter, 90).x, 6.5);
 });
@@ -130,11 +155,15 @@ function steerThrough({ wayMs, skew, startOffTicks, knowsRtt = true }) {
 
 test('the lead settles at 1 to 3 ticks, whatever the way, the start and the local clock', () => {
   const cases = [
-    { wayMs: 5, skew: 1, startOffTicks: 0 }, { wayMs: 100, skew: 1, startOffTicks: 0 },
-    { wayMs: 60, skew: 1, startOffTicks: -8 }, { wayMs: 60, skew: 1, startOffTicks: 9 },
-    { wayMs: 60, skew: 1, startOffTicks: 200 }, { wayMs: 60, skew: 1, startOffTicks: -200 },
+    { wayMs: 5, skew: 1, startOffTicks: 0 },
+    { wayMs: 100, skew: 1, startOffTicks: 0 },
+    { wayMs: 60, skew: 1, startOffTicks: -8 },
+    { wayMs: 60, skew: 1, startOffTicks: 9 },
+    { wayMs: 60, skew: 1, startOffTicks: 200 },
+    { wayMs: 60, skew: 1, startOffTicks: -200 },
     { wayMs: 60, skew: 1, startOffTicks: -4, knowsRtt: false },
-    { wayMs: 30, skew: 1.01, startOffTicks: 0 }, { wayMs: 30, skew: 0.99, startOffTicks: 0 },
+    { wayMs: 30, skew: 1.01, startOffTicks: 0 },
+    { wayMs: 30, skew: 0.99, startOffTicks: 0 },
   ];
   for (const one of cases) {
     const leads = steerThrough(one);
@@ -168,6 +197,9 @@ test('rates are counted over the last second', () => {
   assert.equal(meter.update(500, { down: 1, up: 1, taken: 1, newest: 1 }), false);
   assert.equal(meter.update(2000, { down: 4000, up: 600, taken: 30, newest: 40 }), true);
   assert.deepEqual(meter.rates, {
-    snapshotsPerS: 15, bytesPerSDown: 2000, bytesPerSUp: 300, lossPercent: 25,
+    snapshotsPerS: 15,
+    bytesPerSDown: 2000,
+    bytesPerSUp: 300,
+    lossPercent: 25,
   });
 });

@@ -31,7 +31,7 @@ function started(start) {
   return new MatchState(readFrame(bytes(start)), { tickRate: 60 });
 }
 
-test('the server\'s frames are read as the vectors say, the client\'s written so', () => {
+test("the server's frames are read as the vectors say, the client's written so", () => {
   const { frames, start } = vectors();
   for (const { name, from, hex: expected, json } of frames) {
     if (from === 'client') assert.equal(hex(encode(json)), expected, name);

@@ -45,13 +45,19 @@ export class Carrier {
   }
 
   /** Sends a frame that arrives, in order. @abstract @param {Uint8Array} _bytes */
-  sendReliable(_bytes) { throw new TypeError('abstract'); }
+  sendReliable(_bytes) {
+    throw new TypeError('abstract');
+  }
 
   /** Sends a frame that may be lost. @abstract @param {Uint8Array} _bytes */
-  sendUnreliable(_bytes) { throw new TypeError('abstract'); }
+  sendUnreliable(_bytes) {
+    throw new TypeError('abstract');
+  }
 
   /** Ends the connection. @abstract @param {string} _name @param {string} _text */
-  close(_name, _text) { throw new TypeError('abstract'); }
+  close(_name, _text) {
+    throw new TypeError('abstract');
+  }
 
   /** Counts bytes that go out. */
   sent(length) {

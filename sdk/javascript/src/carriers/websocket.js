@@ -65,11 +65,15 @@ export function openWebSocket(offer, { WebSocket, signal }) {
     socket.binaryType = 'arraybuffer';
     const abort = () => socket.close();
     signal.addEventListener('abort', abort, { once: true });
-    socket.addEventListener('open', () => {
-      signal.removeEventListener('abort', abort);
-      if (signal.aborted) socket.close();
-      else resolve(new WebSocketCarrier(socket));
-    }, { once: true });
+    socket.addEventListener(
+      'open',
+      () => {
+        signal.removeEventListener('abort', abort);
+        if (signal.aborted) socket.close();
+        else resolve(new WebSocketCarrier(socket));
+      },
+      { once: true },
+    );
     // Platforms differ in which of the two they tell when nobody answers.
     for (const name of ['error', 'close']) {
       socket.addEventListener(name, () => {

@@ -66,8 +66,11 @@ function readHeader(view, at) {
   const rawBytes = view.getUint32(at + 8);
   const firstTick = view.getUint32(at + 12);
   const lastTick = view.getUint32(at + 16);
-  const isSound = view.getUint32(at) === MARK && offset + packedBytes <= view.byteLength
-    && rawBytes <= BLOCK_BYTES_MAX && firstTick <= lastTick;
+  const isSound =
+    view.getUint32(at) === MARK &&
+    offset + packedBytes <= view.byteLength &&
+    rawBytes <= BLOCK_BYTES_MAX &&
+    firstTick <= lastTick;
   if (!isSound) return null;
   const number = view.getUint32(at + 20);
   const standsAlone = (view.getUint8(at + 24) & STANDS_ALONE) !== 0;
@@ -113,7 +116,8 @@ export class Unpacker {
 
 function unpack(packed, rawBytes, dictionary) {
   try {
-    const prefix = dictionary.length >= DICTIONARY_BYTES_MIN ? dictionary : dictionary.subarray(0, 0);
+    const prefix =
+      dictionary.length >= DICTIONARY_BYTES_MIN ? dictionary : dictionary.subarray(0, 0);
     const frame = withPrefix(packed, rawBytes, prefix);
     const whole = decompress(frame);
     return whole.length === prefix.length + rawBytes ? whole.subarray(prefix.length) : null;

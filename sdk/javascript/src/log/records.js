@@ -55,12 +55,16 @@ function viewed([kind, tick, ...rest]) {
   switch (kind) {
     case SNAPSHOT:
       return rest[1] instanceof Uint8Array
-        ? { kind: 'snapshot', tick, isKey: rest[0] === 1, frame: rest[1] } : null;
+        ? { kind: 'snapshot', tick, isKey: rest[0] === 1, frame: rest[1] }
+        : null;
     case EVENT:
       return rest[0] instanceof Uint8Array ? { kind: 'event', tick, frame: rest[0] } : null;
-    case GAP: return { kind: 'gap', tick, lastTick: rest[0] };
-    case FOOTER: return { kind: 'footer', tick: 0 };
-    default: return null;
+    case GAP:
+      return { kind: 'gap', tick, lastTick: rest[0] };
+    case FOOTER:
+      return { kind: 'footer', tick: 0 };
+    default:
+      return null;
   }
 }
 
@@ -76,10 +80,17 @@ export function readLogHeader(payload) {
   } catch {
     throw new ReplayError('the header of the log cannot be read');
   }
-  const isHeader = Array.isArray(record) && record[0] === HEADER && record[1] instanceof Uint8Array
-    && record[2] instanceof Uint8Array && record[14] instanceof Uint8Array
-    && [3, 4, 5].every((index) => typeof record[index] === 'string')
-    && record[11] >= 1 && record[11] <= 1000 && record[12] >= 1 && record[12] <= record[11];
+  const isHeader =
+    Array.isArray(record) &&
+    record[0] === HEADER &&
+    record[1] instanceof Uint8Array &&
+    record[2] instanceof Uint8Array &&
+    record[14] instanceof Uint8Array &&
+    [3, 4, 5].every((index) => typeof record[index] === 'string') &&
+    record[11] >= 1 &&
+    record[11] <= 1000 &&
+    record[12] >= 1 &&
+    record[12] <= record[11];
   if (!isHeader) throw new ReplayError('the header of the log cannot be read');
   return {
     matchId: uuid(record[1]),

@@ -29,8 +29,9 @@ export class ReferenceEncoder {
     const byAge = new Map();
     for (const id of [...state.keys()].sort((a, b) => a - b)) {
       const since = this.goneAt.get(id) ?? 0;
-      const usable = acknowledged.filter((number) =>
-        number > since && this.sent.get(number)?.state.has(id));
+      const usable = acknowledged.filter(
+        (number) => number > since && this.sent.get(number)?.state.has(id),
+      );
       const base = usable[choice.age?.(id) ?? 0];
       const age = base === undefined ? 0 : tick - this.sent.get(base).tick;
       const record = this.record(id, state, base);

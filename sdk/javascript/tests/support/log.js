@@ -7,15 +7,33 @@ const HAS_FOOTER = 4;
 
 export function header() {
   const id = new Uint8Array(16).fill(1);
-  return [0, id, id, 'arena', 'ffa', 'b 1', 1, 2, 3, 2, 16, 60, 3, 4, encode(START),
-    1_700_000_000_000, ['Body']];
+  return [
+    0,
+    id,
+    id,
+    'arena',
+    'ffa',
+    'b 1',
+    1,
+    2,
+    3,
+    2,
+    16,
+    60,
+    3,
+    4,
+    encode(START),
+    1_700_000_000_000,
+    ['Body'],
+  ];
 }
 
 /** A block. `packed` is its payload as a zstd frame. */
 export function block(number, [firstTick, lastTick], flags, rawBytes, packed) {
   const head = new DataView(new ArrayBuffer(40));
-  [0x4753626b, packed.length, rawBytes, firstTick, lastTick, number]
-    .forEach((value, index) => head.setUint32(index * 4, value));
+  [0x4753626b, packed.length, rawBytes, firstTick, lastTick, number].forEach((value, index) =>
+    head.setUint32(index * 4, value),
+  );
   head.setUint8(24, flags);
   return Buffer.concat([Buffer.from(head.buffer), packed]);
 }
@@ -26,8 +44,10 @@ export function stored(payload) {
   const size = Buffer.alloc(4);
   size.writeUInt32LE(payload.length);
   return Buffer.concat([
-    Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0]), size,
-    Buffer.from([head & 0xff, (head >> 8) & 0xff, (head >> 16) & 0xff]), payload,
+    Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0xa0]),
+    size,
+    Buffer.from([head & 0xff, (head >> 8) & 0xff, (head >> 16) & 0xff]),
+    payload,
   ]);
 }
 
@@ -42,16 +62,34 @@ export function logOfTenSeconds() {
       const isKey = tick === second * 60 + 3;
       const groups = isKey ? [0, [7, 0, 1, tick / 3]] : [3, [7, 1, 2]];
       records.push([1, tick, [], [0, new Uint8Array(5)], new Uint8Array(8)]);
-      records.push([2, tick, Number(isKey), encode([4, number, tick, null, isKey ? null : [], groups])]);
+      records.push([
+        2,
+        tick,
+        Number(isKey),
+        encode([4, number, tick, null, isKey ? null : [], groups]),
+      ]);
     }
-    records.push([3, second * 60 + 60, encode([5, second + 1, second * 60 + 60, 'kill', [second, 1]])]);
+    records.push([
+      3,
+      second * 60 + 60,
+      encode([5, second + 1, second * 60 + 60, 'kill', [second, 1]]),
+    ]);
     const payload = Buffer.concat(records.map((record) => encode(record)));
     const ticks = [second * 60 + 1, second * 60 + 60];
     blocks.push(block(second, ticks, STANDS_ALONE, payload.length, stored(payload)));
   }
-  const footer = encode([6, new Uint8Array(3), new Uint8Array(32), new Uint8Array(32),
-    new Uint8Array(32), 600, 0]);
-  blocks.push(block(10, [600, 600], STANDS_ALONE | HAS_FOOTER, footer.length, stored(Buffer.from(footer))));
+  const footer = encode([
+    6,
+    new Uint8Array(3),
+    new Uint8Array(32),
+    new Uint8Array(32),
+    new Uint8Array(32),
+    600,
+    0,
+  ]);
+  blocks.push(
+    block(10, [600, 600], STANDS_ALONE | HAS_FOOTER, footer.length, stored(Buffer.from(footer))),
+  );
   return { magic: Buffer.from('47534c4f47000001', 'hex'), blocks };
 }
 

@@ -8,7 +8,15 @@ import { decode, encode } from '../../src/messagepack.js';
 import { ReferenceEncoder } from './encoder.js';
 import { accept } from './ws-server.js';
 
-export const KINDS = [['fighter', [['x', 0, 0.25, 1000, 0], ['seat', 0, 1, 64, 0]]]];
+export const KINDS = [
+  [
+    'fighter',
+    [
+      ['x', 0, 0.25, 1000, 0],
+      ['seat', 0, 1, 64, 0],
+    ],
+  ],
+];
 export const INTERVAL = 3;
 const PLAYER = new Uint8Array(16).fill(0xab);
 
@@ -36,7 +44,9 @@ export class ThinServer {
   /** Answer of the join that leads here. */
   joinAnswer(role = 'player') {
     return {
-      ticket: 'a ticket', seat: role === 'player' ? 2 : null, role,
+      ticket: 'a ticket',
+      seat: role === 'player' ? 2 : null,
+      role,
       transports: [
         { kind: 'quic', url: 'quic://127.0.0.1:1' },
         { kind: 'websocket', url: this.url },
@@ -78,7 +88,9 @@ class ThinConnection {
     this.frames = [];
     this.events = 0;
     socket.onMessage = (bytes) => this.received(decode(bytes));
-    socket.onClose = (code) => { this.closeCode = code; };
+    socket.onClose = (code) => {
+      this.closeCode = code;
+    };
   }
 
   welcome(number) {

@@ -12,13 +12,21 @@ const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11';
  */
 export function accept(request, socket) {
   const key = request.headers['sec-websocket-key'];
-  const answer = createHash('sha1').update(key + GUID).digest('base64');
+  const answer = createHash('sha1')
+    .update(key + GUID)
+    .digest('base64');
   const protocol = request.headers['sec-websocket-protocol'];
-  socket.write([
-    'HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade',
-    `Sec-WebSocket-Accept: ${answer}`,
-    ...(protocol ? [`Sec-WebSocket-Protocol: ${protocol.split(',')[0].trim()}`] : []), '', '',
-  ].join('\r\n'));
+  socket.write(
+    [
+      'HTTP/1.1 101 Switching Protocols',
+      'Upgrade: websocket',
+      'Connection: Upgrade',
+      `Sec-WebSocket-Accept: ${answer}`,
+      ...(protocol ? [`Sec-WebSocket-Protocol: ${protocol.split(',')[0].trim()}`] : []),
+      '',
+      '',
+    ].join('\r\n'),
+  );
   return new ServerSocket(socket);
 }
 
@@ -84,7 +92,9 @@ export class ServerSocket {
       if (this.rest.length < end) return;
       const mask = this.rest.subarray(head, head + 4);
       const body = Buffer.from(this.rest.subarray(head + 4, end));
-      body.forEach((byte, index) => { body[index] = byte ^ mask[index % 4]; });
+      body.forEach((byte, index) => {
+        body[index] = byte ^ mask[index % 4];
+      });
       const opcode = this.rest[0] & 0x0f;
       this.rest = this.rest.subarray(end);
       if (opcode === 2) this.onMessage(new Uint8Array(body));
