@@ -1,0 +1,103 @@
+/**
+ * Who plays and how it stands: from events, and from the fighters that are seen.
+ *
+ * A player does not see everybody all the time, so kills are counted from events too.
+ */
+
+const FEED_MAX = 50;
+/** At the start everybody who is there is told as having joined: no news. */
+const ARRIVALS_TICKS = 60;
+
+export class Roster {
+  constructor() {
+    /** By seat. @type {Map<number, {seat, name, kills, deaths, isHere}>} */
+    this.players = new Map();
+    /** Newest last: `{kind, text, seat}`. */
+    this.feed = [];
+    this.phase = '';
+    this.phaseSince = 0;
+    /** @type {any[] | null} Result: [seat, placement, score]. */
+    this.result = null;
+    this.changes = 0;
+    this.firstTick = -1;
+  }
+
+  nameOf(seat) {
+    return this.players.get(seat)?.name ?? `Seat ${seat}`;
+  }
+
+  /** @param {{name: string, tick: number, payload: any[]}} event */
+  onEvent({ name, tick, payload }) {
+    this.changes += 1;
+    if (this.firstTick < 0) this.firstTick = tick;
+    const isNews = tick > this.firstTick + ARRIVALS_TICKS;
+    const [first, second] = payload;
+    if (name === 'phase') this.onPhase(String(first), Number(second));
+    else if (name === 'joined') this.onJoined(first, String(second), isNews);
+    else if (name === 'left') this.onLeft(first);
+    else if (name === 'chat') this.say('chat', `${this.nameOf(first)}: ${second}`, first);
+    else if (name === 'kill') this.onKill(first, second);
+    else if (name === 'over') this.result = Array.isArray(first) ? first : null;
+  }
+
+  onPhase(phase, since) {
+    if (phase === 'running' && this.phase !== '' && this.phase !== 'running') {
+      for (const player of this.players.values()) Object.assign(player, { kills: 0, deaths: 0 });
+    }
+    this.phase = phase;
+    this.phaseSince = since;
+  }
+
+  onJoined(seat, name, isNews) {
+    const old = this.players.get(seat);
+    const isNew = old === undefined || !old.isHere;
+    this.players.set(seat, {
+      seat,
+      name,
+      kills: old?.kills ?? 0,
+      deaths: old?.deaths ?? 0,
+      isHere: true,
+    });
+    if (isNew && isNews) this.say('note', `${name} joined`, seat);
+  }
+
+  onLeft(seat) {
+    const player = this.players.get(seat);
+    if (!player) return;
+    player.isHere = false;
+    this.say('note', `${player.name} left`, seat);
+  }
+
+  onKill(killer, killed) {
+    const by = this.players.get(killer);
+    const whom = this.players.get(killed);
+    if (by) by.kills += 1;
+    if (whom) whom.deaths += 1;
+    this.say('kill', `${this.nameOf(killer)} ⟶ ${this.nameOf(killed)}`, killer);
+  }
+
+  /** What is seen is right, whatever was counted. */
+  onFighters(fighters) {
+    for (const { seat, kills, deaths } of fighters) {
+      const player = this.players.get(seat);
+      if (!player) {
+        this.players.set(seat, { seat, name: `Seat ${seat}`, kills, deaths, isHere: true });
+        this.changes += 1;
+      } else if (player.kills !== kills || player.deaths !== deaths) {
+        Object.assign(player, { kills, deaths });
+        this.changes += 1;
+      }
+    }
+  }
+
+  /** Best first. */
+  standings() {
+    const here = [...this.players.values()].filter(({ isHere }) => isHere);
+    return here.sort((a, b) => b.kills - a.kills || a.deaths - b.deaths || a.seat - b.seat);
+  }
+
+  say(kind, text, seat) {
+    this.feed.push({ kind, text, seat });
+    if (this.feed.length > FEED_MAX) this.feed.shift();
+  }
+}

@@ -1,0 +1,50 @@
+/** Errors and ends as sentences that say what happened and what to do next. */
+
+const SENTENCES = {
+  'network.unreachable': 'The server cannot be reached. Check that it runs; this page tries again.',
+  'session.full': 'All seats of this match are taken. Watch it, or pick another one.',
+  'session.not_found': 'This match is not here any more. Pick another one from the list.',
+  'session.not_joinable': 'This match takes nobody in its present state. Pick another one.',
+  'session.instance_lost': 'The game server of this match is gone. Open a new match.',
+  'session.not_host': 'Only the one who opened this match may do that.',
+  'session.join_code_invalid': 'This match is private and needs its join code.',
+  'session.spectators_not_allowed': 'Nobody may watch this match. Pick another one.',
+  'session.view_not_allowed': 'This match shows spectators one team only: choose whose eyes.',
+  'fleet.no_capacity': 'No game server has room now. Try again in a minute, or join a match.',
+  'fleet.unavailable': 'The game server did not answer. Try again.',
+  'rate.limited': 'That was too often. Wait a moment and try again.',
+  'replay.not_found': 'There is no recording of this match. It may have been deleted by age.',
+  'replay.too_large': 'This recording is too large for a browser. Use `gameserver replay`.',
+  replay_malformed: 'This file is no recording that this page can read.',
+  no_transport: 'This browser offers no way to connect that the game server has. Try another one.',
+  unreachable: 'The game server cannot be reached: its port may be blocked by a firewall.',
+  timeout: 'The connection went silent. Check the network and join again.',
+  ticket_expired: 'Joining took too long. Try again.',
+  match_full: 'All seats of this match are taken. Watch it, or pick another one.',
+  match_unknown: 'This match is over. Pick another one from the list.',
+  seat_taken: 'Somebody has this seat. Try again.',
+  busy: 'Too many players arrive at once. Try again in a few seconds.',
+  draining: 'This game server is being stopped. Pick another match.',
+  kicked: 'You were removed from the match. You may join again.',
+  banned: 'You may not play in this match any more.',
+  replaced: 'You joined this match from another window, which plays on there.',
+  match_over: 'The match is over.',
+  consented: 'You have left the match.',
+  slow_consumer: 'Your connection was too slow for this match. Join again, or watch it.',
+  protocol_error: 'Page and server do not understand each other. Reload the page.',
+  protocol_mismatch: 'This page is of another version than the server. Reload the page.',
+  lost: 'The connection broke and could not be taken up again. Join again.',
+};
+
+/** @param {any} error @returns {string} */
+export function sentenceFor(error) {
+  const known = SENTENCES[error?.code];
+  if (known) return known;
+  const reference = error?.requestId ? ` (request ${error.requestId})` : '';
+  return `${error?.message || 'Something went wrong.'}${reference}`;
+}
+
+/** @param {{name: string, text: string}} end @returns {string} */
+export function sentenceForEnd(end) {
+  return SENTENCES[end.name] ?? `The connection has ended: ${end.text || end.name}.`;
+}

@@ -1,0 +1,133 @@
+/** The console's copy of arena's maths, and the prediction that rests on it. Needs no browser. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import {
+  aimRadians,
+  aimTowards,
+  discHit,
+  pushOut,
+  rayLength,
+  step,
+} from '../../assets/console/arena/map.js';
+import { Predictor } from '../../assets/console/arena/predict.js';
+import { Roster } from '../../assets/console/arena/roster.js';
+
+const RATE = 60;
+const CONFIG = {
+  map: { width_m: 40, height_m: 30, walls: [[10, 10, 12, 14]] },
+  movement: { speed_max_m_per_s: 6, acceleration_m_per_s2: 60, body_radius_m: 0.4 },
+};
+const RIGHT = [100, 0, 0, 0];
+const near = (a, b, within = 1e-6) => assert.ok(Math.abs(a - b) <= within, `${a} is not ${b}`);
+
+test('a body reaches its top speed and no more, also across', () => {
+  for (const stick of [RIGHT, [100, 100, 0, 0], [-100, 40, 0, 0]]) {
+    let body = { x: 20, y: 5, vx: 0, vy: 0 };
+    for (let tick = 0; tick < 20; tick += 1) body = step(CONFIG, RATE, body, stick);
+    near(Math.hypot(body.vx, body.vy), 6);
+  }
+});
+
+test('a body is pushed out of a wall and into the arena', () => {
+  near(pushOut(CONFIG, 9.9, 12)[0], 9.6);
+  near(pushOut(CONFIG, 11.9, 12)[0], 12.4);
+  assert.deepEqual(pushOut(CONFIG, -5, 500), [0.4, 29.6]);
+});
+
+test('a ray ends at a wall, at the border or at its range', () => {
+  near(rayLength(CONFIG, 5, 12, 1, 0, 25), 5);
+  near(rayLength(CONFIG, 5, 12, -1, 0, 25), 5);
+  near(rayLength(CONFIG, 5, 5, 1, 0, 25), 25);
+});
+
+test('a disc is hit in front and missed behind or beside', () => {
+  near(discHit(0, 0, 1, 0, 10, 0, 0.5), 9.5);
+  assert.equal(discHit(0, 0, 1, 0, -10, 0, 0.5), null);
+  assert.equal(discHit(0, 0, 1, 0, 10, 0.6, 0.5), null);
+});
+
+test('an aim survives the way through a direction', () => {
+  for (const aim of [0, 1000, 16_384, 40_000, 65_000]) {
+    const angle = aimRadians(aim);
+    const back = aimTowards(Math.cos(angle), Math.sin(angle));
+    assert.ok(Math.abs(back - aim) <= 1, `${aim} became ${back}`);
+  }
+});
+
+/** A server that gets the inputs a few ticks later, and reports every third tick. */
+function play({ late, shove = () => null }) {
+  const predictor = new Predictor(CONFIG, RATE);
+  let body = { x: 5, y: 12, vx: 0, vy: 0 };
+  let worst = 0;
+  predictor.onSnapshot(0, { x: 5, y: 12, life: 0 }, 0);
+  const inputs = new Map();
+  for (let now = 1; now < 400; now += 1) {
+    const nowMs = (now * 1000) / RATE;
+    const ahead = now + late;
+    const input = now % 90 < 45 ? [100, now % 7 === 0 ? 50 : 0, 0, 0] : [-60, -100, 0, 0];
+    inputs.set(ahead, input);
+    predictor.onInput(ahead, input, nowMs);
+    body = step(CONFIG, RATE, body, inputs.get(now) ?? [0, 0, 0, 0]);
+    body = shove(now, body) ?? body;
+    if (now % 3 === 0) {
+      const round = (value) => Math.round(value * 256) / 256;
+      predictor.onSnapshot(now, { x: round(body.x), y: round(body.y), life: 0 }, nowMs);
+    }
+    const then = predictor.history[now % 128];
+    if (now > late + 4 && then?.tick === now) {
+      worst = Math.max(worst, Math.hypot(then.body.x - body.x, then.body.y - body.y));
+    }
+  }
+  return { predictor, worst };
+}
+
+test('the prediction is what the server does, walls included', () => {
+  for (const late of [2, 6, 15]) {
+    const { predictor, worst } = play({ late });
+    assert.ok(worst < 0.1, `${worst} m off`);
+    assert.equal(predictor.corrections <= 1, true, `${predictor.corrections} corrections`);
+  }
+});
+
+test('a push that was not foreseen is corrected, and stays so', () => {
+  const shove = (now, body) => (now === 200 ? { ...body, y: body.y + 1 } : null);
+  const { predictor } = play({ late: 6, shove });
+  assert.ok(predictor.corrections >= 1 && predictor.corrections < 8, `${predictor.corrections}`);
+});
+
+test('who comes back elsewhere is there at once', () => {
+  const predictor = new Predictor(CONFIG, RATE);
+  predictor.onSnapshot(3, { x: 5, y: 5, life: 0 }, 0);
+  predictor.onSnapshot(6, { x: 5, y: 5, life: 1 }, 50);
+  predictor.onInput(9, RIGHT, 60);
+  assert.equal(predictor.shown(80).x, 5, 'the dead do not move');
+  predictor.onSnapshot(12, { x: 30, y: 20, life: 2 }, 100);
+  assert.deepEqual(predictor.shown(100), { x: 30, y: 20 });
+});
+
+test('scores are counted from events and put right by what is seen', () => {
+  const roster = new Roster();
+  const event = (name, payload, tick = 10) => roster.onEvent({ name, payload, tick });
+  event('phase', ['running', 0]);
+  event('joined', [0, 'ann']);
+  event('joined', [1, 'bob']);
+  event('kill', [1, 0], 500);
+  assert.deepEqual(
+    roster.standings().map(({ name, kills }) => [name, kills]),
+    [
+      ['bob', 1],
+      ['ann', 0],
+    ],
+  );
+  roster.onFighters([{ seat: 0, kills: 4, deaths: 1 }]);
+  assert.equal(roster.standings()[0].name, 'ann');
+  event('left', [0], 600);
+  assert.deepEqual(
+    roster.standings().map(({ name }) => name),
+    ['bob'],
+  );
+  assert.deepEqual(
+    roster.feed.map(({ kind }) => kind),
+    ['kill', 'note'],
+  );
+});

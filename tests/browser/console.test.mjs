@@ -1,0 +1,248 @@
+/**
+ * The console in a real browser against a running server: `GAMESERVER_URL`, by default a
+ * `gameserver dev` of this machine.
+ *
+ *     node --test tests/browser
+ *
+ * `EXPECT_TRANSPORT=websocket` for a server that offers no WebTransport. `CHROMIUM` names another
+ * browser.
+ */
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Chromium } from './chromium.mjs';
+
+const SERVER = (process.env.GAMESERVER_URL ?? 'http://127.0.0.1:8080').replace(/\/+$/, '');
+const TRANSPORT = process.env.EXPECT_TRANSPORT ?? 'webtransport';
+const PHONE = { width: 390, height: 844, isPhone: true };
+const KEYS = { right: 'KeyD', left: 'KeyA', up: 'KeyW', down: 'KeyS' };
+const NO_WEBTRANSPORT = 'delete window.WebTransport';
+const IN_MATCH = 'window.gameserver?.own';
+const MEETING = { x: 15, y: 10 };
+/** Closer than this, nothing hides two fighters from each other. */
+const MEETING_M = 2.5;
+
+let browser;
+before(async () => {
+  browser = await Chromium.launch();
+});
+after(async () => {
+  await browser?.close();
+});
+
+const pause = (ms) =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+
+async function inPages(options, run) {
+  const pages = await Promise.all(options.map((one) => browser.page(one)));
+  try {
+    await run(...pages);
+    for (const page of pages) assert.deepEqual(page.complaints, []);
+  } finally {
+    await Promise.all(pages.map((page) => page.close()));
+  }
+}
+
+async function playNow(page) {
+  await page.open(SERVER);
+  await page.click('play-now');
+  return page.until(IN_MATCH);
+}
+
+/** Opens a match that nobody else is in, and plays in it. */
+async function openPractice(page) {
+  await page.open(SERVER);
+  const mode = 'document.querySelector(\'[data-testid="new-mode"]\')';
+  await page.until(`[...${mode}?.options ?? []].some(({ value }) => value === 'practice')`);
+  await page.evaluate(`${mode}.value = 'practice'`);
+  await page.click('new-match');
+  return page.until(IN_MATCH);
+}
+
+const state = (page) => page.evaluate('window.gameserver');
+
+async function hold(page, directions, ms) {
+  for (const direction of directions) await page.key('keyDown', KEYS[direction]);
+  await pause(ms);
+  for (const direction of directions) await page.key('keyUp', KEYS[direction]);
+}
+
+/** Walks to a place; whoever is stuck at a wall tries another way for a moment. */
+async function walkTo(page, { x, y }) {
+  let last = null;
+  for (let step = 0; step < 150; step += 1) {
+    const { own } = await state(page);
+    if (Math.hypot(own.x - x, own.y - y) < MEETING_M / 2) return;
+    const isStuck = last !== null && Math.hypot(own.x - last.x, own.y - last.y) < 0.1;
+    last = own;
+    if (isStuck) await hold(page, [Object.keys(KEYS)[step % 4]], 700);
+    const wanted = [];
+    if (Math.abs(own.x - x) > 0.3) wanted.push(own.x < x ? 'right' : 'left');
+    if (Math.abs(own.y - y) > 0.3) wanted.push(own.y < y ? 'up' : 'down');
+    await hold(page, wanted, 150);
+  }
+  assert.fail('never got to the meeting point');
+}
+
+function colours(page) {
+  return page.evaluate(`(() => {
+    const canvas = document.querySelector('[data-testid="canvas"]');
+    const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    const seen = new Set();
+    for (let at = 0; at < data.length; at += 4) {
+      seen.add((data[at] << 16) | (data[at + 1] << 8) | data[at + 2]);
+    }
+    return seen.size;
+  })()`);
+}
+
+async function assertFits(page, name) {
+  const [content, window] = await page.evaluate(
+    '[document.documentElement.scrollWidth, document.documentElement.clientWidth]',
+  );
+  assert.ok(content <= window, `${name}: ${content} px wide in ${window}`);
+}
+
+test('one click leads into a match, over the best transport, and it is drawn', () =>
+  inPages([{}], async (page) => {
+    await playNow(page);
+    assert.equal((await state(page)).transport, TRANSPORT);
+    await page.until(
+      'window.gameserver.stats.snapshotsPerS > 5 && window.gameserver.stats.rttMs > 0',
+    );
+    const shown = (id) =>
+      page.evaluate(`document.querySelector('[data-testid="net-${id}"]').textContent`);
+    assert.equal(await shown('transport'), TRANSPORT);
+    assert.match(await shown('rtt'), /^\d+ ms$/);
+    assert.ok((await colours(page)) >= 5, 'something is drawn');
+  }));
+
+test('without WebTransport the game goes over WebSocket', () =>
+  inPages([{ before: NO_WEBTRANSPORT }], async (page) => {
+    const start = await playNow(page);
+    assert.equal((await state(page)).transport, 'websocket');
+    assert.ok(Number.isFinite(start.x));
+  }));
+
+test('two players in one match see each other move', () =>
+  inPages([{}, {}], async (ann, bob) => {
+    await openPractice(ann);
+    await bob.open(await ann.evaluate('location.href'));
+    await bob.until(IN_MATCH);
+    const [first, second] = [await state(ann), await state(bob)];
+    assert.equal(first.session, second.session);
+    assert.notEqual(first.seat, second.seat);
+    await Promise.all([walkTo(ann, MEETING), walkTo(bob, MEETING)]);
+    const seenBy = (page, seat) =>
+      `window.gameserver.others.find((other) => other.seat === ${seat})`;
+    await Promise.all([ann.until(seenBy(ann, second.seat)), bob.until(seenBy(bob, first.seat))]);
+    for (const [mover, watcher] of [
+      [ann, bob],
+      [bob, ann],
+    ]) {
+      const { seat } = await state(mover);
+      const before = await watcher.evaluate(seenBy(watcher, seat));
+      await hold(mover, ['up'], 500);
+      const moved = `Math.hypot(${seenBy(watcher, seat)}.x - ${before.x},
+      ${seenBy(watcher, seat)}.y - ${before.y}) > 1`;
+      await watcher.until(moved);
+      await pause(500);
+      const { own } = await state(mover);
+      const seen = await watcher.evaluate(seenBy(watcher, seat));
+      assert.ok(Math.hypot(seen.x - own.x, seen.y - own.y) < 0.3, 'both agree where it is');
+    }
+  }));
+
+test('the own fighter answers before the server does, and is rarely corrected', () =>
+  inPages([{}], async (page) => {
+    await openPractice(page);
+    const before = await state(page);
+    for (const direction of ['right', 'up', 'left', 'down']) await hold(page, [direction], 400);
+    const later = await state(page);
+    const moved = Math.hypot(later.own.x - before.own.x, later.own.y - before.own.y);
+    assert.ok(later.tick > before.tick && moved < 6);
+    const corrections = later.corrections - before.corrections;
+    assert.ok(corrections <= 3, `${corrections} corrections in less than two seconds`);
+  }));
+
+test('watching shows fighters that move', () =>
+  inPages([{}, {}], async (player, page) => {
+    await playNow(player);
+    const { session } = await state(player);
+    await page.open(SERVER);
+    const link = `[data-id="${session}"] [data-testid="watch"]`;
+    await page.until(`document.querySelector('${link}')`);
+    await page.evaluate(`document.querySelector('${link}').click()`);
+    await page.until('window.gameserver?.others.length > 0');
+    await hold(player, ['right'], 100);
+    const places = 'JSON.stringify(window.gameserver.others)';
+    const before = await page.evaluate(places);
+    for (const direction of ['right', 'up', 'left', 'down']) await hold(player, [direction], 200);
+    await page.until(`${places} !== ${JSON.stringify(before)}`);
+    assert.ok((await colours(page)) >= 5, 'something is drawn');
+  }));
+
+test('chat reaches the others', () =>
+  inPages([{}, {}], async (ann, bob) => {
+    await openPractice(ann);
+    await bob.open(await ann.evaluate('location.href'));
+    await bob.until(IN_MATCH);
+    await ann.evaluate(`(() => {
+    const input = document.querySelector('[data-testid="chat"]');
+    input.value = 'hello from ann';
+    input.form.requestSubmit();
+  })()`);
+    await bob.until(
+      'document.querySelector(\'[data-testid="feed"]\').textContent.includes("hello from ann")',
+    );
+  }));
+
+test('a match that its host has ended can be watched again', () =>
+  inPages([{}], async (page) => {
+    await openPractice(page);
+    const { session } = await state(page);
+    await hold(page, ['right', 'up'], 1500);
+    await page.click('leave');
+    const row = `document.querySelector('[data-id="${session}"]')`;
+    await page.until(`${row}?.querySelector('[data-testid="end"]')`);
+    await page.evaluate(`${row}.querySelector('[data-testid="end"]').click()`);
+    await page.until(`!${row}`);
+    await page.evaluate(`location.hash = '#/replay/${session}'`);
+    await page.until('window.gameserver?.view === "replay" && window.gameserver.others.length > 0');
+    await page.evaluate(`(() => {
+    const position = document.querySelector('[data-testid="replay-position"]');
+    position.value = window.gameserver.lastTick - 1;
+    position.dispatchEvent(new Event('input'));
+  })()`);
+    await page.until('window.gameserver.tick >= window.gameserver.lastTick - 1');
+    assert.ok((await colours(page)) >= 5, 'something is drawn');
+  }));
+
+test('a phone shows every page without scrolling sideways', () =>
+  inPages([PHONE], async (page) => {
+    await page.open(SERVER);
+    await page.until('document.querySelector(\'[data-testid="session-row"]\')');
+    await assertFits(page, 'sessions');
+    await playNow(page);
+    await assertFits(page, 'play');
+    await page.evaluate('location.hash = `#/watch/${window.gameserver.session}`');
+    await page.until('window.gameserver?.view === "watch"');
+    await assertFits(page, 'watch');
+    await page.evaluate('location.hash = "#/replay"');
+    await page.until('document.querySelector(\'[data-testid="replay-file"]\')');
+    await assertFits(page, 'replay');
+  }));
+
+test('what does not work is told in a sentence, with a way on', async () => {
+  const page = await browser.page();
+  try {
+    await page.open(`${SERVER}/#/play/00000000-0000-4000-8000-000000000000`);
+    const failure = 'document.querySelector(\'[data-testid="failure"]\')';
+    const text = await page.until(`${failure}?.textContent`);
+    assert.match(text, /not here any more/);
+    assert.ok(await page.evaluate(`${failure}.querySelector('a[href="#/"]') !== null`));
+  } finally {
+    await page.close();
+  }
+});
