@@ -3,3 +3,5 @@
 //!
 //! It knows no Bevy, no sockets, no files and no clock: the simulation hands it numbers, it hands
 //! back frames. `docs/protocol.md` describes every byte.
+
+pub mod log;
