@@ -4,16 +4,18 @@
 //! ticks, prediction, rollback, results) is the engine's. This crate does no I/O and reads no
 //! clock: a simulation sees its tick, its inputs and a seeded random source, nothing else.
 //!
-//! Reading order: [`game`], [`tick`], [`input`], [`player`], [`flow`], [`determinism`],
-//! [`protocol`], [`bot`].
+//! Reading order: [`game`], [`tick`], [`input`], [`player`], [`net_id`], [`flow`],
+//! [`determinism`], [`state`], [`protocol`], [`bot`].
 
 pub mod bot;
 pub mod determinism;
 pub mod flow;
 pub mod game;
 pub mod input;
+pub mod net_id;
 pub mod player;
 pub mod protocol;
+pub mod state;
 pub mod tick;
 
 pub use gameserver_contract as contract;
@@ -28,6 +30,8 @@ pub mod prelude {
     pub use crate::flow::{MatchOver, MatchPhase, MatchSettings, MatchStatus, Standing};
     pub use crate::game::{Game, PredictedState};
     pub use crate::input::{InputRefusal, PlayerAction, PlayerInput};
+    pub use crate::net_id::NetId;
     pub use crate::player::{Avatar, PlayerJoined, PlayerLeft, Simulated};
+    pub use crate::state::RecordState;
     pub use crate::tick::{CurrentTick, TickSystems};
 }

@@ -20,8 +20,10 @@ use bevy_time::TimeUpdateStrategy;
 use gameserver_shared::determinism::MatchRng;
 use gameserver_shared::flow::{FlowPlugin, MatchPhase, MatchSettings, MatchStatus};
 use gameserver_shared::game::Game;
+use gameserver_shared::net_id::{NetId, NetIdPlugin};
 use gameserver_shared::player::{PlayerJoined, PlayerLeft, Roster};
 use gameserver_shared::protocol::{ProtocolPlugin, tick_duration};
+use gameserver_shared::state::StatePlugin;
 use lightyear::prelude::server::{Server, ServerPlugins, Started};
 use lightyear::prelude::{Linked, NetworkTarget, Replicate, ReplicationMetadata};
 
@@ -53,6 +55,8 @@ pub fn build_match<G: Game>(settings: MatchSettings) -> App {
     app.add_plugins((
         ProtocolPlugin::<G>::default(),
         FlowPlugin,
+        NetIdPlugin,
+        StatePlugin::<G>::default(),
         link::LinkPlugin,
         inputs::InputGuardPlugin::<G>::default(),
         avatars::AvatarPlugin::<G>::default(),
@@ -73,6 +77,7 @@ fn open_for_links(app: &mut App) {
     app.world_mut().entity_mut(server).insert(Started);
     app.insert_resource(Seats::new(server));
     app.world_mut().spawn((
+        NetId::MATCH,
         MatchStatus {
             phase: MatchPhase::Waiting,
             since_tick: 0,

@@ -51,6 +51,11 @@ impl Game for Arena {
     fn add_rules(app: &mut App) {
         app.add_message::<combat::Hit>()
             .init_resource::<rules::Departed>();
+        app.record_component::<Body>()
+            .record_component::<Weapon>()
+            .record_component::<Fighter>()
+            .record_resource::<rules::Departed>()
+            .record_rules(config::BUILTIN.as_bytes());
         app.add_systems(
             FixedUpdate,
             (
