@@ -5,7 +5,7 @@
 //! `Games::default().with::<MyGame>()?`.
 //!
 //! Reading order: [`instance`], [`config`], [`games`], [`gateway`], [`host`], [`simulation`],
-//! [`control`], [`telemetry`].
+//! [`match_log`], [`replay`], [`control`], [`telemetry`].
 
 pub mod config;
 pub mod control;
@@ -13,6 +13,8 @@ pub mod games;
 pub mod gateway;
 pub mod host;
 pub mod instance;
+pub mod match_log;
+pub mod replay;
 pub mod simulation;
 pub mod telemetry;
 

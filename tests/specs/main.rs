@@ -6,4 +6,5 @@ mod hostile;
 mod inputs;
 mod isolation;
 mod play;
+mod replays;
 mod repo;

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::worker::{Context, Told};
 use super::{FinishedMatch, MatchSpec};
+use crate::match_log;
 use crate::simulation::{self, Outcome, SeatEvent, Seats};
 use crate::telemetry;
 
@@ -60,10 +61,13 @@ impl RunningMatch {
         let game = context.games.get(&spec.game)?;
         let tick = Duration::from_secs_f64(1.0 / f64::from(game.descriptor.tick_rate_hz));
         let build = || (game.build)(spec.settings.clone());
-        let Ok(app) = catch_unwind(AssertUnwindSafe(build)) else {
+        let Ok(mut app) = catch_unwind(AssertUnwindSafe(build)) else {
             report_panic(&spec, context);
             return None;
         };
+        if let Some(sink) = &context.logs {
+            match_log::begin(&mut app, &spec, game, sink, context.clock.now_ms());
+        }
         tracing::info!(match.id = %spec.id, game = %spec.game, mode = spec.settings.mode, "match hosted");
         let tick_seconds = telemetry::tick_seconds(&spec.game);
         Some(Self {
@@ -203,6 +207,8 @@ impl RunningMatch {
             ended_at_ms,
             players,
         };
+        let key = self.spec.result_key;
+        self.fenced(|app| match_log::finish(app.world_mut(), &result, &key));
         let farewell = match outcome {
             MatchOutcome::Finished => ticks_in(FAREWELL, self.tick),
             MatchOutcome::Aborted => 0,

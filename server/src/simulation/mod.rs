@@ -31,6 +31,7 @@ pub use guard::{Guard, GuardRules, Violation};
 pub use outcome::Outcome;
 pub use seats::{Entrant, SeatEvent, SeatState, Seats};
 
+use crate::match_log::RecordPlugin;
 use crate::telemetry;
 
 /// Builds the App of one match, ready for its first tick.
@@ -57,6 +58,7 @@ pub fn build_match<G: Game>(settings: MatchSettings) -> App {
         FlowPlugin,
         NetIdPlugin,
         StatePlugin::<G>::default(),
+        RecordPlugin::<G>::default(),
         link::LinkPlugin,
         inputs::InputGuardPlugin::<G>::default(),
         avatars::AvatarPlugin::<G>::default(),

@@ -7,12 +7,13 @@
 //! It knows no files and no clock: records go in and bytes come out, and the other way round.
 //! Bytes that are read are believed in nothing: they may be torn, flipped or made up.
 //!
-//! Reading order: [`record`], [`block`], [`writer`], [`reader`], [`error`].
+//! Reading order: [`record`], [`block`], [`writer`], [`reader`], [`summary`], [`error`].
 
 pub mod block;
 pub mod error;
 pub mod reader;
 pub mod record;
+pub mod summary;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -22,6 +23,7 @@ pub use block::{BLOCK_HEADER_BYTES, BlockHeader, RawBlock};
 pub use error::{Damage, DamageKind, EncodeError, LogError, RecordError};
 pub use reader::{BlockEntry, Item, LogReader, Playback};
 pub use record::{Footer, LogHeader, Record, SeatChange, SnapshotKind, TickRecord};
+pub use summary::{LogEnd, LogSummary};
 pub use writer::{BlockEncoder, LogWriter, TickEntry};
 
 /// What a log begins with: a name and the version of the format.

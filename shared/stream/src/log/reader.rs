@@ -84,6 +84,12 @@ impl<'a> LogReader<'a> {
         &self.damages
     }
 
+    /// The whole file.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
     /// The bytes before a block: what its footer's SHA-256 is of.
     #[must_use]
     pub fn bytes_before(&self, block: &BlockEntry) -> &'a [u8] {
