@@ -37,6 +37,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: ConfigCommand,
     },
+    /// Recorded matches: look at them, check them, show them.
+    Replay {
+        #[command(subcommand)]
+        action: ReplayCommand,
+    },
     /// Asks a running service whether it is ready; for containers.
     Healthcheck(HealthcheckArguments),
 }
@@ -133,6 +138,40 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Prints every setting with its source; secrets are not shown.
     Print,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum ReplayCommand {
+    /// Tells what is in a log, and up to which tick it is whole.
+    Info {
+        /// The log.
+        file: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Simulates matches again and compares every tick; exit code 1 when one comes out otherwise.
+    Verify {
+        /// The logs.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Writes a log as text: one JSON object a line for each record.
+    Export {
+        /// The log.
+        file: PathBuf,
+        /// Where to; `-` is the terminal.
+        #[arg(long, value_name = "OUT")]
+        json: PathBuf,
+    },
+    /// Serves a log to browsers on this machine.
+    Serve {
+        /// The log.
+        file: PathBuf,
+        /// Port; 0 is any that is free.
+        #[arg(long, default_value_t = 8090)]
+        port: u16,
+    },
 }
 
 #[derive(Debug, Clone, Args)]

@@ -35,6 +35,18 @@ pub(crate) enum CliError {
         path: String,
         source: std::io::Error,
     },
+    #[error("failed to read {path}")]
+    ReplayFile {
+        path: String,
+        source: std::io::Error,
+    },
+    #[error("failed to read {path}")]
+    ReplayLog {
+        path: String,
+        source: gameserver_stream::log::LogError,
+    },
+    #[error("{0}")]
+    Diverged(String),
     #[error("{0}")]
     Unhealthy(String),
     #[error("{0}")]
@@ -68,6 +80,9 @@ impl CliError {
             | Self::Bots(_)
             | Self::Game(_)
             | Self::Report { .. }
+            | Self::ReplayFile { .. }
+            | Self::ReplayLog { .. }
+            | Self::Diverged(_)
             | Self::Unhealthy(_) => 1,
         }
     }

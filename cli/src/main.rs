@@ -1,4 +1,5 @@
-//! The one binary: `gameserver dev | api | instance | bots | migrate | config | healthcheck`.
+//! The one binary: `gameserver dev | api | instance | bots | migrate | config | replay |
+//! healthcheck`.
 //!
 //! It composes the libraries and is the only place that names the sample games.
 

@@ -41,6 +41,10 @@ pub struct InstanceConfig {
     pub players_max: usize,
     /// How long a seat is held for a player whose connection broke. Default 30 s.
     pub resume_window: Duration,
+    /// Folder for match logs, this instance's alone; matches are not recorded when absent.
+    pub log_folder: Option<PathBuf>,
+    /// Bytes of complete match logs that are kept. Default 1 GiB.
+    pub log_folder_bytes_max: u64,
 }
 
 /// Who speaks TLS on the WebSocket port.

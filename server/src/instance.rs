@@ -24,6 +24,7 @@ use crate::control::{self, Announcement, ControlService};
 use crate::games::Games;
 use crate::gateway::{self, Admission};
 use crate::host::{HostConfig, MatchHost};
+use crate::match_log::LogFolder;
 use crate::offers::{Identity, Offers};
 use crate::telemetry;
 
@@ -103,6 +104,10 @@ impl Instance {
             workers: config.workers,
             matches_max: config.matches_max,
             resume_window: config.resume_window,
+            logs: config.log_folder.clone().map(|path| LogFolder {
+                path,
+                bytes_max: config.log_folder_bytes_max,
+            }),
         };
         let started = MatchHost::start(host_config, games, deps.clock.clone());
         let (host, finished) = started.map_err(StartError::Workers)?;

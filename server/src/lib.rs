@@ -5,7 +5,7 @@
 //! `Games::default().with::<MyGame>()?`.
 //!
 //! Reading order: [`instance`], [`config`], [`games`], [`gateway`], [`host`], [`simulation`],
-//! [`control`], [`telemetry`].
+//! [`match_log`], [`replay`], [`control`], [`telemetry`].
 
 pub mod config;
 pub mod control;
@@ -13,7 +13,9 @@ pub mod games;
 pub mod gateway;
 pub mod host;
 pub mod instance;
+pub mod match_log;
 mod offers;
+pub mod replay;
 pub mod simulation;
 pub mod telemetry;
 

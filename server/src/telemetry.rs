@@ -44,6 +44,12 @@ pub fn describe() {
     describe_counter!("gs_match_panics_total", "matches ended by a panic");
     describe_gauge!("gs_queue_depth", "entries waiting in a bounded queue");
     describe_counter!("gs_queue_dropped_total", "entries refused by a full queue");
+    describe_counter!("gs_match_log_bytes_total", "bytes written to match logs");
+    describe_counter!("gs_match_logs_total", "match logs that ended, by outcome");
+    describe_counter!(
+        "gs_match_logs_deleted_total",
+        "match logs deleted to make room for newer ones"
+    );
     counter!("gs_tick_overruns_total").absolute(0);
     counter!("gs_system_errors_total").absolute(0);
     counter!("gs_match_panics_total").absolute(0);
@@ -128,4 +134,16 @@ pub(crate) fn queue_refused(queue: &'static str) {
 
 pub(crate) fn queue_holds(queue: &'static str, depth: usize) {
     gauge!("gs_queue_depth", "queue" => queue).set(depth as f64);
+}
+
+pub(crate) fn match_log_bytes(count: usize) {
+    counter!("gs_match_log_bytes_total").increment(count as u64);
+}
+
+pub(crate) fn match_log_ended(outcome: &'static str) {
+    counter!("gs_match_logs_total", "outcome" => outcome).increment(1);
+}
+
+pub(crate) fn match_log_deleted() {
+    counter!("gs_match_logs_deleted_total").increment(1);
 }

@@ -3,9 +3,10 @@
 use bevy_ecs::prelude::*;
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 /// The match's only source of randomness. The same seed and the same inputs give the same match.
-#[derive(Resource, Debug, Clone, PartialEq, Eq)]
+#[derive(Resource, Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatchRng(Xoshiro256PlusPlus);
 
 impl MatchRng {

@@ -59,7 +59,7 @@ pub struct MatchOver {
 }
 
 /// How one player did.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Standing {
     /// The seat.
     pub seat: Seat,

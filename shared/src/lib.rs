@@ -4,8 +4,8 @@
 //! ticks, prediction, rollback, results) is the engine's. This crate does no I/O and reads no
 //! clock: a simulation sees its tick, its inputs and a seeded random source, nothing else.
 //!
-//! Reading order: [`game`], [`tick`], [`input`], [`player`], [`flow`], [`event`], [`determinism`],
-//! [`net_id`], [`snapshot`], [`sight`], [`grid`], [`protocol`], [`bot`].
+//! Reading order: [`game`], [`tick`], [`input`], [`player`], [`net_id`], [`flow`], [`event`],
+//! [`determinism`], [`state`], [`snapshot`], [`sight`], [`grid`], [`protocol`], [`bot`].
 
 pub mod bot;
 pub mod determinism;
@@ -19,6 +19,7 @@ pub mod player;
 pub mod protocol;
 pub mod sight;
 pub mod snapshot;
+pub mod state;
 pub mod tick;
 
 pub use gameserver_contract as contract;
@@ -41,5 +42,6 @@ pub mod prelude {
     pub use crate::snapshot::{
         Audience, Field, OnStage, Quantised, ShownKind, SnapshotSystems, Team, Values,
     };
+    pub use crate::state::RecordState;
     pub use crate::tick::{CurrentTick, TickSystems};
 }

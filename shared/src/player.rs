@@ -50,17 +50,63 @@ pub struct PlayerLeft {
 }
 
 /// Who sits where. Server only; changed by the engine before the tick.
-#[derive(Resource, Debug, Default)]
+#[derive(Resource, Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Roster {
     /// By seat, so that iteration has one order.
     pub seats: BTreeMap<Seat, SeatedPlayer>,
 }
 
 /// A player on a seat.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeatedPlayer {
     /// The account.
     pub player: PlayerId,
     /// Name that others see.
     pub display_name: String,
+}
+
+/// Who came and went since the last tick, in this order. It is there when somebody records the
+/// match, who empties it every tick.
+#[derive(Resource, Debug, Default)]
+pub struct SeatChanges {
+    /// Oldest first.
+    pub list: Vec<SeatChange>,
+}
+
+/// Somebody came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SeatChange {
+    /// Took a seat.
+    Joined(PlayerJoined),
+    /// Gave it up.
+    Left(PlayerLeft),
+}
+
+/// Gives a player a seat, between two ticks: the rules see it in the next one.
+pub fn seat_player(world: &mut World, joined: PlayerJoined) {
+    let seated = SeatedPlayer {
+        player: joined.player,
+        display_name: joined.display_name.clone(),
+    };
+    let mut roster = world.resource_mut::<Roster>();
+    roster.seats.insert(joined.seat, seated);
+    note(world, || SeatChange::Joined(joined.clone()));
+    world.write_message(joined);
+}
+
+/// Takes a player's seat, between two ticks. Nothing happens when nobody sits there.
+pub fn unseat_player(world: &mut World, seat: Seat) {
+    let seated = world.resource_mut::<Roster>().seats.remove(&seat);
+    let Some(SeatedPlayer { player, .. }) = seated else {
+        return;
+    };
+    let left = PlayerLeft { seat, player };
+    note(world, || SeatChange::Left(left));
+    world.write_message(left);
+}
+
+fn note(world: &mut World, change: impl FnOnce() -> SeatChange) {
+    if let Some(mut changes) = world.get_resource_mut::<SeatChanges>() {
+        changes.list.push(change());
+    }
 }

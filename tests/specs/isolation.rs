@@ -63,7 +63,7 @@ async fn connect_past_the_gateway() -> (Connection, Connection) {
     let welcome = Welcome {
         connection: 0,
         player: PlayerId(Uuid::nil()),
-        seat: Some(Seat(0)),
+        seat: Seat(0),
         role: Role::Player,
         tick_rate_hz: 60,
         snapshot_rate_hz: 20,
@@ -166,7 +166,7 @@ async fn a_player_who_comes_too_late_is_told_so() {
     let entrant = Entrant {
         player: stage.new_player(),
         display_name: "late".to_owned(),
-        seat: Some(Seat(0)),
+        seat: Seat(0),
         connection: inside.clone(),
     };
     assert_eq!(stage.host.enter(broken, entrant), Ok(true));

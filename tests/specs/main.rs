@@ -6,5 +6,6 @@ mod hostile;
 mod inputs;
 mod isolation;
 mod play;
+mod replays;
 mod repo;
 mod thin;

@@ -28,13 +28,18 @@ async fn walks(kind: TransportKind) {
     let mut player = ThinPlayer::join(&stage.join(match_id, 2), kind).await;
     let place = |player: &ThinPlayer| player.field_of_seat(2, "x");
     player
-        .press_until("the player sees their fighter", &ArenaInput::default(), |player| {
-            place(player).is_some()
-        })
+        .press_until(
+            "the player sees their fighter",
+            &ArenaInput::default(),
+            |player| place(player).is_some(),
+        )
         .await;
     let before = place(&player).unwrap();
     // A spawn may be at a wall: left or right, one of them is free for two metres.
-    let left = ArenaInput { stick_x: -100, ..RIGHT };
+    let left = ArenaInput {
+        stick_x: -100,
+        ..RIGHT
+    };
     let way = if before > 20.0 { left } else { RIGHT };
     player
         .press_until("the fighter walks", &way, |player| {
@@ -70,7 +75,11 @@ async fn a_thin_player_chats_leaves_and_the_others_are_told() {
     let mut goodbye = Vec::new();
     frame::put_leave(&mut goodbye);
     let heard = |player: &ThinPlayer, name: &str| {
-        player.events.iter().find(|event| event.name == name).cloned()
+        player
+            .events
+            .iter()
+            .find(|event| event.name == name)
+            .cloned()
     };
     eventually("the chat is heard by both", || {
         stays.look();
@@ -78,7 +87,8 @@ async fn a_thin_player_chats_leaves_and_the_others_are_told() {
         heard(&stays, "chat").is_some() && heard(&leaves, "chat").is_some()
     })
     .await;
-    let chat: (u16, String) = rmp_serde::from_slice(&heard(&stays, "chat").unwrap().payload).unwrap();
+    let chat: (u16, String) =
+        rmp_serde::from_slice(&heard(&stays, "chat").unwrap().payload).unwrap();
     assert_eq!(chat, (1, "good game".to_owned()));
     leaves.say(goodbye);
     assert_eq!(leaves.raw.closed().await.code, CloseCode::Consented);
@@ -95,7 +105,10 @@ async fn frames_that_the_protocol_does_not_have_close_the_connection() {
     let match_id = stage.start_match("arena", 1, 4);
     let player = ThinPlayer::join(&stage.join(match_id, 0), Quic).await;
     let counter = Counter::watch_labelled("gs_net_dropped_total", "reason", "frame_malformed");
-    let reason = player.raw.send_until_closed(&[vec![0x91, 99], vec![0xc1]]).await;
+    let reason = player
+        .raw
+        .send_until_closed(&[vec![0x91, 99], vec![0xc1]])
+        .await;
     assert_eq!(reason.code, CloseCode::ProtocolError);
     assert!(counter.increase() >= 16);
 }
@@ -106,8 +119,13 @@ async fn an_input_out_of_range_is_dropped_and_counted() {
     let match_id = stage.start_match("arena", 1, 4);
     let mut player = ThinPlayer::join(&stage.join(match_id, 0), Quic).await;
     let counter = Counter::watch_labelled("gs_inputs_rejected_total", "rule", "stick_range");
-    let beyond = ArenaInput { stick_x: 127, ..RIGHT };
+    let beyond = ArenaInput {
+        stick_x: 127,
+        ..RIGHT
+    };
     let looks = |_: &ThinPlayer| counter.increase() > 3;
-    player.press_until("the inputs are refused", &beyond, looks).await;
+    player
+        .press_until("the inputs are refused", &beyond, looks)
+        .await;
     assert_eq!(player.raw.connection.closed(), None);
 }

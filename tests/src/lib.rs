@@ -4,7 +4,7 @@
 //! then those who play on it: [`witness`] (honest), [`raw_player`] with [`dialect`] (says any
 //! bytes), [`cheater`] (a modified client), [`stranger`] (speaks no protocol of ours),
 //! [`thin_player`] (no simulation), [`cable`] (a link that can be cut), and [`fragile`], a game that
-//! breaks on purpose.
+//! breaks on purpose. [`recording`] has what was recorded of them.
 
 pub mod cable;
 pub mod cheater;
@@ -13,6 +13,7 @@ pub mod dialect;
 pub mod fragile;
 pub mod patience;
 pub mod raw_player;
+pub mod recording;
 pub mod stage;
 pub mod stranger;
 pub mod thin_player;

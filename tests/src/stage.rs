@@ -2,6 +2,7 @@
 //! clients are the real ones.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION, TicketSigner, Tick
 use gameserver_server::Games;
 use gameserver_server::gateway::{self, Admission};
 use gameserver_server::host::{FinishedMatch, HostConfig, MatchFacts, MatchHost, MatchSpec};
+use gameserver_server::match_log::LogFolder;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_transport::certificate::ServerCertificate;
 use gameserver_transport::frame::{Credential, Hello, Mode};
@@ -59,7 +61,21 @@ impl Stage {
     /// When the machine has no free port or no thread.
     #[must_use]
     pub fn open(games: Games, workers: usize) -> Self {
-        Self::build(games, workers, RESUME_WINDOW, None)
+        Self::build(games, workers, RESUME_WINDOW, None, None)
+    }
+
+    /// The same, and matches are recorded into this folder.
+    ///
+    /// # Panics
+    ///
+    /// When the machine has no free port, no thread or no such folder.
+    #[must_use]
+    pub fn recording(games: Games, workers: usize, folder: &Path) -> Self {
+        let logs = LogFolder {
+            path: folder.to_owned(),
+            bytes_max: u64::MAX,
+        };
+        Self::build(games, workers, RESUME_WINDOW, None, Some(logs))
     }
 
     /// The same with one worker, while no other spec has a stage of this kind. A spec has one.
@@ -70,16 +86,23 @@ impl Stage {
     /// The same, and seats are held for so long.
     pub async fn alone_holding_seats_for(resume_window: Duration, games: Games) -> Self {
         let turn = TURN.lock().await;
-        Self::build(games, 1, resume_window, Some(turn))
+        Self::build(games, 1, resume_window, Some(turn), None)
     }
 
-    fn build(games: Games, workers: usize, resume_window: Duration, turn: Option<Turn>) -> Self {
+    fn build(
+        games: Games,
+        workers: usize,
+        resume_window: Duration,
+        turn: Option<Turn>,
+        logs: Option<LogFolder>,
+    ) -> Self {
         let clock: SharedClock = Arc::new(SystemClock);
         let entropy: SharedEntropy = SeededEntropy::new(7);
         let config = HostConfig {
             workers,
             matches_max: 64,
             resume_window,
+            logs,
         };
         let (host, finished) =
             MatchHost::start(config, games, clock.clone()).expect("threads for the workers");

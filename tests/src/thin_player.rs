@@ -77,7 +77,9 @@ impl ThinPlayer {
 
     fn take_in(&mut self, frame: Bytes) {
         let fields: Vec<rmpv::Value> = rmp_serde::from_slice(&frame).expect("a frame is an array");
-        let number = fields[0].as_u64().and_then(|number| u32::try_from(number).ok());
+        let number = fields[0]
+            .as_u64()
+            .and_then(|number| u32::try_from(number).ok());
         match number.expect("a frame begins with its number") {
             frame::START => {
                 let start = Start::decode(&frame).expect("a start frame");

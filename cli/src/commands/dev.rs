@@ -47,6 +47,10 @@ pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Resu
         .database
         .url
         .get_or_insert_with(|| data.database_url());
+    settings
+        .instance
+        .replays_folder
+        .get_or_insert_with(|| data.path.join("replays"));
     let secrets = Secrets::all(&settings, &*entropy)?;
     let store = api::open_store(&settings).await?;
     let cache = api::memory_cache(clock.clone());

@@ -80,6 +80,8 @@ pub(super) async fn stop_instance(instance: Instance, shutdown: &Shutdown, grace
     instance.shutdown(patience).await;
 }
 
+const MIB: u64 = 1024 * 1024;
+
 /// Starts an instance.
 pub(super) async fn start(
     settings: &Settings,
@@ -107,6 +109,8 @@ pub(super) async fn start(
         matches_max: instance.matches_max,
         players_max: instance.players_max,
         resume_window: Duration::from_secs(instance.resume_window_s),
+        log_folder: instance.replays_folder.clone(),
+        log_folder_bytes_max: instance.replays_max_mib.saturating_mul(MIB),
     };
     Ok(Instance::start(config, games::hosted()?, deps).await?)
 }

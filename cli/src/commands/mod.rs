@@ -6,6 +6,7 @@ mod dev;
 mod healthcheck;
 mod instance;
 mod migrate;
+mod replay;
 
 use crate::arguments::{Arguments, Command, ConfigCommand, DevArguments};
 use crate::error::CliError;
@@ -34,6 +35,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
         Command::Bots(arguments) => bots::run(arguments).await,
         Command::Migrate { direction } => migrate::run(&loaded.settings, direction).await,
         Command::Config { action } => config(&loaded, action),
+        Command::Replay { action } => replay::run(action).await,
         Command::Healthcheck(arguments) => healthcheck::run(&loaded.settings, arguments).await,
     }
 }

@@ -213,6 +213,11 @@ pub(crate) struct InstanceSettings {
     pub(crate) players_max: usize,
     /// Seconds that a seat is held for a player whose connection broke.
     pub(crate) resume_window_s: u64,
+    /// Folder for the logs of its matches; `gameserver-data/replays` in development when absent,
+    /// and nowhere in production.
+    pub(crate) replays_folder: Option<PathBuf>,
+    /// MiB of complete logs that are kept; the oldest are deleted first.
+    pub(crate) replays_max_mib: u64,
     /// Seconds that running matches get to end when the process is asked to stop.
     pub(crate) drain_s: u64,
 }
@@ -228,6 +233,8 @@ impl Default for InstanceSettings {
             matches_max: 256,
             players_max: 2_000,
             resume_window_s: 30,
+            replays_folder: None,
+            replays_max_mib: 1_024,
             drain_s: 600,
         }
     }

@@ -27,6 +27,7 @@ pub use board::{Board, MatchFacts, SeatClaim, SeatHolder};
 use worker::{Command, Told};
 
 use crate::games::Games;
+use crate::match_log::{LogFolder, LogWriters};
 use crate::simulation::Entrant;
 use crate::telemetry;
 
@@ -37,7 +38,7 @@ const COMMANDS_MAX: usize = 1_024;
 const RESULTS_MAX: usize = 1_024;
 
 /// What a host needs to know.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct HostConfig {
     /// Worker threads.
     pub workers: usize,
@@ -45,6 +46,8 @@ pub struct HostConfig {
     pub matches_max: usize,
     /// How long a seat is held for a player whose connection broke.
     pub resume_window: Duration,
+    /// Where matches are recorded; nowhere when absent.
+    pub logs: Option<LogFolder>,
 }
 
 /// A match to be hosted.
@@ -98,6 +101,8 @@ pub struct MatchHost {
     /// Where watchers go in, by match.
     entrances: Mutex<BTreeMap<MatchId, Entrance>>,
     runtime: Handle,
+    /// After the workers, whose matches write to it.
+    _logs: Option<LogWriters>,
 }
 
 #[derive(Debug)]
@@ -111,7 +116,7 @@ impl MatchHost {
     ///
     /// # Errors
     ///
-    /// The operating system gave no thread.
+    /// The operating system gave no thread, or no folder for the logs.
     ///
     /// # Panics
     ///
@@ -122,6 +127,8 @@ impl MatchHost {
         clock: SharedClock,
     ) -> std::io::Result<(Self, mpsc::Receiver<FinishedMatch>)> {
         let board = Arc::new(Board::default());
+        let logs = config.logs.map(LogWriters::start).transpose()?;
+        let sink = logs.as_ref().and_then(LogWriters::sink).cloned();
         let (results, finished) = mpsc::channel(RESULTS_MAX);
         let start_worker = |index: usize| {
             let (commands, inbox) = sync_channel(COMMANDS_MAX);
@@ -131,6 +138,7 @@ impl MatchHost {
                 clock: clock.clone(),
                 results: results.clone(),
                 resume_window: config.resume_window,
+                logs: sink.clone(),
                 worker: index,
             };
             let thread = std::thread::Builder::new()
@@ -152,6 +160,7 @@ impl MatchHost {
                 matches_max: config.matches_max,
                 entrances: Mutex::default(),
                 runtime: Handle::current(),
+                _logs: logs,
             },
             finished,
         ))

@@ -20,6 +20,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::audience::Shown;
 use super::worker::{Context, Told};
 use super::{FinishedMatch, MatchSpec};
+use crate::match_log;
 use crate::simulation::{self, Broadcasts, EventLog, Outcome, Published, SeatEvent, Seats};
 use crate::telemetry;
 
@@ -71,10 +72,13 @@ impl RunningMatch {
         let game = context.games.get(&spec.game)?;
         let tick = Duration::from_secs_f64(1.0 / f64::from(game.descriptor.tick_rate_hz));
         let build = || (game.build)(spec.settings.clone());
-        let Ok(app) = catch_unwind(AssertUnwindSafe(build)) else {
+        let Ok(mut app) = catch_unwind(AssertUnwindSafe(build)) else {
             report_panic(&spec, context);
             return None;
         };
+        if let Some(sink) = &context.logs {
+            match_log::begin(&mut app, &spec, game, sink, context.clock.now_ms());
+        }
         tracing::info!(match.id = %spec.id, game = %spec.game, mode = spec.settings.mode, "match hosted");
         let tick_seconds = telemetry::tick_seconds(&spec.game);
         Some(Self {
@@ -229,6 +233,8 @@ impl RunningMatch {
             ended_at_ms,
             players,
         };
+        let key = self.spec.result_key;
+        self.fenced(|app| match_log::finish(app.world_mut(), &result, &key));
         let farewell = match outcome {
             MatchOutcome::Finished => ticks_in(FAREWELL, self.tick),
             MatchOutcome::Aborted => 0,
@@ -307,6 +313,7 @@ impl Drop for RunningMatch {
 fn shown_now(world: &mut World) -> Vec<Shown> {
     let published = std::mem::take(&mut world.resource_mut::<Broadcasts>().recent);
     let events = std::mem::take(&mut world.resource_mut::<EventLog>().recent);
+    match_log::record_shown(world, &published, &events);
     let is_key = |published: &Published| published.form == Form::KeyFrame;
     let standing: Option<Arc<[Bytes]>> = published
         .iter()

@@ -14,6 +14,7 @@ use super::audience::Shown;
 use super::running_match::{RunningMatch, Step};
 use super::{Board, FinishedMatch, MatchSpec};
 use crate::games::Games;
+use crate::match_log::LogSink;
 use crate::simulation::Entrant;
 
 /// How long a worker without matches waits for a command before it looks again.
@@ -46,6 +47,8 @@ pub(super) struct Context {
     pub(super) clock: SharedClock,
     pub(super) results: mpsc::Sender<FinishedMatch>,
     pub(super) resume_window: Duration,
+    /// Where matches are recorded.
+    pub(super) logs: Option<LogSink>,
     /// Which worker this is.
     pub(super) worker: usize,
 }

@@ -6,11 +6,14 @@ use std::collections::BTreeMap;
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
+use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::sight::Sight;
 use gameserver_shared::snapshot::{Shown, SnapshotSystems};
 use gameserver_shared::stream::broadcast::{Broadcast, Form, View};
 use gameserver_shared::stream::stage::{Slot, Stage};
 use gameserver_shared::stream::viewer::Seen;
+
+use crate::match_log::MatchRecorder;
 
 /// Seconds between two key frames.
 const KEY_FRAME_S: u32 = 2;
@@ -93,7 +96,8 @@ fn encode_views(
     mut broadcasts: ResMut<Broadcasts>,
     mut shown: ResMut<Shown>,
     sight: Option<Res<Sight>>,
-    settings: Res<gameserver_shared::flow::MatchSettings>,
+    settings: Res<MatchSettings>,
+    recorder: Option<Res<MatchRecorder>>,
 ) {
     let Shown { stage, records, .. } = &mut *shown;
     let Broadcasts {
@@ -103,7 +107,8 @@ fn encode_views(
         recent,
     } = &mut *broadcasts;
     let Some(tick) = stage.tick() else { return };
-    let form = if tick >= *next_key_tick {
+    let is_wanted = recorder.is_some_and(|recorder| recorder.wants_key_snapshot());
+    let form = if tick >= *next_key_tick || is_wanted {
         *next_key_tick = tick + KEY_FRAME_S * u32::from(settings.tick_rate_hz);
         Form::KeyFrame
     } else {

@@ -24,10 +24,11 @@ use bevy_time::TimeUpdateStrategy;
 use gameserver_shared::determinism::MatchRng;
 use gameserver_shared::flow::{FlowPlugin, MatchPhase, MatchSettings, MatchStatus};
 use gameserver_shared::game::Game;
-use gameserver_shared::net_id::NetIdPlugin;
+use gameserver_shared::net_id::{NetId, NetIdPlugin};
 use gameserver_shared::player::{PlayerJoined, PlayerLeft, Roster};
 use gameserver_shared::protocol::{ProtocolPlugin, tick_duration};
 use gameserver_shared::snapshot::SnapshotPlugin;
+use gameserver_shared::state::StatePlugin;
 use lightyear::prelude::server::{Server, ServerPlugins, Started};
 use lightyear::prelude::{Linked, NetworkTarget, Replicate, ReplicationMetadata};
 
@@ -38,6 +39,7 @@ pub use outcome::Outcome;
 pub use seats::{Entrant, SeatEvent, SeatState, Seats};
 pub use thin::StartFrame;
 
+use crate::match_log::RecordPlugin;
 use crate::telemetry;
 
 /// Builds the App of one match, ready for its first tick.
@@ -63,6 +65,8 @@ pub fn build_match<G: Game>(settings: MatchSettings) -> App {
         ProtocolPlugin::<G>::default(),
         FlowPlugin,
         NetIdPlugin,
+        StatePlugin::<G>::default(),
+        RecordPlugin::<G>::default(),
         link::LinkPlugin,
         inputs::InputGuardPlugin::<G>::default(),
         avatars::AvatarPlugin::<G>::default(),
@@ -88,6 +92,7 @@ fn open_for_links(app: &mut App) {
     app.world_mut().entity_mut(server).insert(Started);
     app.insert_resource(Seats::new(server));
     app.world_mut().spawn((
+        NetId::MATCH,
         MatchStatus {
             phase: MatchPhase::Waiting,
             since_tick: 0,

@@ -1,17 +1,19 @@
 //! Keeps what the rules decided, until the host takes it.
 
+use std::collections::BTreeMap;
+
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
+use gameserver_contract::ids::{PlayerId, Seat};
 use gameserver_contract::result::{PlayerResult, STATS_MAX};
 use gameserver_shared::flow::{MatchOver, Standing, placements};
 use gameserver_shared::player::{PlayerJoined, Roster};
+use gameserver_shared::state::RecordState;
 use gameserver_shared::tick::TickSystems;
-use std::collections::BTreeMap;
-
-use gameserver_contract::ids::{PlayerId, Seat};
+use serde::{Deserialize, Serialize};
 
 /// The decision, and everybody who was ever part of it.
-#[derive(Resource, Debug, Default)]
+#[derive(Resource, Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
     standings: Option<Vec<Standing>>,
     players: BTreeMap<Seat, PlayerId>,
@@ -23,10 +25,12 @@ pub(super) struct OutcomePlugin;
 
 impl Plugin for OutcomePlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Outcome>().add_systems(
-            FixedUpdate,
-            (remember_players, keep_first_decision).in_set(TickSystems::Publish),
-        );
+        app.init_resource::<Outcome>()
+            .record_resource::<Outcome>()
+            .add_systems(
+                FixedUpdate,
+                (remember_players, keep_first_decision).in_set(TickSystems::Publish),
+            );
     }
 }
 

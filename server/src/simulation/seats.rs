@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use gameserver_contract::ids::{PlayerId, Seat};
-use gameserver_shared::player::{Avatar, PlayerJoined, PlayerLeft, Roster, SeatedPlayer};
+use gameserver_shared::player::{Avatar, PlayerJoined, Roster, seat_player, unseat_player};
 use gameserver_shared::protocol::PACKET_BYTES_MAX;
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connection::Connection;
@@ -124,16 +124,12 @@ impl Seats {
             display_name,
             ..
         } = entrant;
-        let seated = SeatedPlayer {
-            player,
-            display_name: display_name.clone(),
-        };
-        world.resource_mut::<Roster>().seats.insert(seat, seated);
-        world.write_message(PlayerJoined {
+        let joined = PlayerJoined {
             seat,
             player,
             display_name,
-        });
+        };
+        seat_player(world, joined);
     }
 
     /// Looks after connections that have ended and seats that were held long enough; once a tick.
@@ -225,10 +221,7 @@ impl Seats {
 
     fn free(world: &mut World, seat: Seat) {
         world.resource_mut::<Self>().held.remove(&seat);
-        let seated = world.resource_mut::<Roster>().seats.remove(&seat);
-        if let Some(SeatedPlayer { player, .. }) = seated {
-            world.write_message(PlayerLeft { seat, player });
-        }
+        unseat_player(world, seat);
     }
 }
 

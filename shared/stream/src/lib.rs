@@ -6,11 +6,13 @@
 //!
 //! Reading order: [`schema`] (what a game shows), [`stage`] (the state, snapshot by snapshot),
 //! [`record`] (one entity, encoded once), [`viewer`] (one player's share), [`broadcast`] (one view
-//! for many watchers), [`frame`] (everything else that is said), [`reader`] (the client's end).
+//! for many watchers), [`frame`] (everything else that is said), [`reader`] (the client's end),
+//! [`log`] (a whole match in a file).
 
 pub mod broadcast;
 pub mod frame;
 mod group;
+pub mod log;
 pub mod reader;
 pub mod record;
 pub mod schema;

@@ -19,7 +19,8 @@ pub struct Hit {
     pub damage: u16,
 }
 
-/// Finds the first fighter on each shot's way, unless a wall is nearer.
+/// Finds the first fighter on each shot's way, unless a wall is nearer. Shots of one tick count
+/// in the order of seats.
 pub fn resolve_shots(
     config: Res<ArenaConfig>,
     tick: CurrentTick,
@@ -29,6 +30,8 @@ pub fn resolve_shots(
     let shots = fighters.iter().filter(|(_, body, weapon, _)| {
         body.alive && weapon.fired_at_tick == tick.number() && tick.number() > 0
     });
+    let mut shots: Vec<_> = shots.collect();
+    shots.sort_unstable_by_key(|(avatar, ..)| avatar.seat);
     for (shooter, body, ..) in shots {
         let direction = aim_direction(body.aim);
         let reach = map::ray_length(&config, body.position, direction, config.weapon.range_m);

@@ -7,7 +7,8 @@ use bevy_math::Vec2;
 use gameserver_shared::prelude::*;
 use serde::{Deserialize, Serialize};
 
-const BUILTIN: &str = include_str!("../../../../assets/games/arena/game.toml");
+/// The file that the game ships with.
+pub const BUILTIN: &str = include_str!("../../../../assets/games/arena/game.toml");
 
 /// Everything in the file.
 #[derive(Resource, Debug, Clone, PartialEq, Deserialize)]

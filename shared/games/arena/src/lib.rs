@@ -53,6 +53,11 @@ impl Game for Arena {
         app.add_message::<combat::Hit>()
             .add_message::<MatchEvent>()
             .init_resource::<rules::Departed>();
+        app.record_component::<Body>()
+            .record_component::<Weapon>()
+            .record_component::<Fighter>()
+            .record_resource::<rules::Departed>()
+            .record_rules(config::BUILTIN.as_bytes());
         app.add_systems(
             FixedUpdate,
             (

@@ -1,10 +1,15 @@
 //! Spawning, health, score and the end of a match. Server only.
+//!
+//! Whatever draws a random number or writes a list goes in the order of seats: the order of
+//! Bevy's tables differs between a match and its replay.
 
 use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
+use gameserver_shared::player::Roster;
 use gameserver_shared::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::combat::Hit;
 use crate::components::{Body, Fighter, Weapon};
@@ -12,13 +17,14 @@ use crate::config::ArenaConfig;
 use crate::snapshot::SeatTag;
 
 /// What those who left had achieved, so that the result names them too.
-#[derive(Resource, Debug, Default)]
+#[derive(Resource, Debug, Default, Serialize, Deserialize)]
 pub struct Departed(BTreeMap<Seat, Standing>);
 
 /// Gives everybody who takes a seat an avatar, and takes the avatars of those who leave.
 pub fn seat_players(
     mut commands: Commands,
     config: Res<ArenaConfig>,
+    roster: Res<Roster>,
     mut rng: ResMut<MatchRng>,
     mut departed: ResMut<Departed>,
     mut joined: MessageReader<PlayerJoined>,
@@ -31,7 +37,12 @@ pub fn seat_players(
             commands.entity(entity).despawn();
         }
     }
-    for new in joined.read() {
+    // Who came and went between two ticks gets no avatar.
+    let seated = |new: &&PlayerJoined| {
+        let holder = roster.seats.get(&new.seat);
+        holder.is_some_and(|holder| holder.player == new.player)
+    };
+    for new in joined.read().filter(seated) {
         departed.0.remove(&new.seat);
         let position = safest_spawn(&config, &mut rng, fighters.iter().map(|row| row.2));
         let body = Body {
@@ -57,12 +68,16 @@ pub fn seat_players(
 
 /// Clears what was done in the warm-up when play begins.
 pub fn reset_when_play_starts(
-    status: Single<&MatchStatus, Changed<MatchStatus>>,
+    status: Single<&MatchStatus>,
+    tick: CurrentTick,
     config: Res<ArenaConfig>,
     mut departed: ResMut<Departed>,
     mut fighters: Query<(&mut Fighter, &Body)>,
 ) {
-    if status.phase != MatchPhase::Running {
+    // The phase began after the rules of its first tick. Change detection would also find a
+    // status that was restored.
+    let began = status.since_tick + 1 == tick.number();
+    if status.phase != MatchPhase::Running || !began {
         return;
     }
     departed.0.clear();
@@ -121,17 +136,19 @@ pub fn respawn_fighters(
     config: Res<ArenaConfig>,
     tick: CurrentTick,
     mut rng: ResMut<MatchRng>,
-    mut fighters: Query<(&mut Body, &mut Weapon, &mut Fighter)>,
+    mut fighters: Query<(&Avatar, &mut Body, &mut Weapon, &mut Fighter)>,
 ) {
     let alive: Vec<Body> = fighters
         .iter()
-        .map(|row| *row.0)
+        .map(|row| *row.1)
         .filter(|body| body.alive)
         .collect();
-    for (mut body, mut weapon, mut fighter) in &mut fighters {
-        if body.alive || tick.number() < fighter.changes_at_tick {
-            continue;
-        }
+    let returning = fighters
+        .iter_mut()
+        .filter(|(_, body, _, fighter)| !body.alive && tick.number() >= fighter.changes_at_tick);
+    let mut returning: Vec<_> = returning.collect();
+    returning.sort_unstable_by_key(|(avatar, ..)| avatar.seat);
+    for (_, mut body, mut weapon, mut fighter) in returning {
         body.position = safest_spawn(&config, &mut rng, alive.iter());
         body.velocity = Vec2::ZERO;
         body.life = body.life.wrapping_add(1);
@@ -172,7 +189,8 @@ pub fn end_match(
         let present = fighters
             .iter()
             .map(|(avatar, fighter)| standing(avatar.seat, fighter));
-        let standings = present.chain(departed.0.values().cloned()).collect();
+        let mut standings: Vec<_> = present.chain(departed.0.values().cloned()).collect();
+        standings.sort_unstable_by_key(|standing| standing.seat);
         over.write(MatchOver { standings });
     }
 }

@@ -1,0 +1,131 @@
+//! `replay serve`: a log for browsers on this machine, whole or in parts.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, RANGE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use gameserver_web_api::{Limits, server};
+use tokio::net::TcpListener;
+
+use crate::commands::say;
+use crate::error::CliError;
+use crate::shutdown::Shutdown;
+
+/// Runs until it is told to stop.
+pub(super) async fn run(file: &Path, port: u16) -> Result<(), CliError> {
+    let bytes = super::read(file)?;
+    let match_id = super::open(file, &bytes)?.header().match_id;
+    let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    let address = (Ipv4Addr::LOCALHOST, port);
+    let refused = |error| CliError::Usage(format!("port {port} cannot be opened ({error})"));
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let taken = listener.local_addr().map_err(refused)?;
+    say(&format!(
+        "match {match_id} at http://{taken}/replay. Ctrl-C stops."
+    ));
+    let router = router(Bytes::from(bytes));
+    server::serve_http(listener, router, Limits::default(), shutdown.drain).await;
+    Ok(())
+}
+
+/// The page that plays it is mounted here beside the file.
+fn router(log: Bytes) -> Router {
+    Router::new().route("/replay", get(part)).with_state(log)
+}
+
+async fn part(State(log): State<Bytes>, headers: HeaderMap) -> Response {
+    let plain = [
+        (
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        ),
+        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+    ];
+    let wanted = headers.get(RANGE).and_then(|range| range.to_str().ok());
+    let Some(wanted) = wanted else {
+        return (plain, log).into_response();
+    };
+    let length = log.len();
+    match asked_for(wanted, length) {
+        Asked::Everything => (plain, log).into_response(),
+        Asked::Nothing => {
+            let told = [(CONTENT_RANGE, format!("bytes */{length}"))];
+            (StatusCode::RANGE_NOT_SATISFIABLE, told).into_response()
+        }
+        Asked::Part { first, end } => {
+            let told = [(CONTENT_RANGE, format!("bytes {first}-{}/{length}", end - 1))];
+            (
+                StatusCode::PARTIAL_CONTENT,
+                plain,
+                told,
+                log.slice(first..end),
+            )
+                .into_response()
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Asked {
+    /// Not one range of bytes: RFC 9110 lets a server answer with the whole then.
+    Everything,
+    Part {
+        first: usize,
+        end: usize,
+    },
+    /// A range that begins behind the end.
+    Nothing,
+}
+
+fn asked_for(range: &str, length: usize) -> Asked {
+    let Some((first, last)) = range
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+    else {
+        return Asked::Everything;
+    };
+    let (first, last) = (first.trim(), last.trim());
+    let part = |first: usize, end: usize| {
+        if first < end {
+            Asked::Part { first, end }
+        } else {
+            Asked::Nothing
+        }
+    };
+    match (first.parse::<usize>(), last.parse::<usize>()) {
+        (Ok(first), Ok(last)) if first <= last => part(first, last.saturating_add(1).min(length)),
+        (Ok(first), Err(_)) if last.is_empty() => part(first, length),
+        (Err(_), Ok(last)) if first.is_empty() => part(length - last.min(length), length),
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => Asked::Everything,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_cut_to_what_there_is() {
+        let part = |first, end| Asked::Part { first, end };
+        assert_eq!(asked_for("bytes=0-9", 100), part(0, 10));
+        assert_eq!(asked_for("bytes=90-", 100), part(90, 100));
+        assert_eq!(asked_for("bytes=90-500", 100), part(90, 100));
+        assert_eq!(asked_for("bytes=-10", 100), part(90, 100));
+        assert_eq!(asked_for("bytes=-500", 100), part(0, 100));
+        assert_eq!(asked_for("bytes=100-", 100), Asked::Nothing);
+        assert_eq!(asked_for("bytes=-0", 100), Asked::Nothing);
+    }
+
+    #[test]
+    fn what_is_no_single_range_gets_everything() {
+        for odd in ["bytes=1-2,5-6", "lines=1-2", "bytes=9-1", "bytes=a-b", ""] {
+            assert_eq!(asked_for(odd, 100), Asked::Everything, "{odd}");
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! The recorder of one match: a resource of its App that turns ticks into blocks of the log.
+
+use std::marker::PhantomData;
+
+use bevy_app::prelude::*;
+use bevy_ecs::prelude::*;
+use bytes::Bytes;
+use gameserver_contract::ids::MatchId;
+use gameserver_contract::result::MatchResult;
+use gameserver_control::result_signature::{self, ResultKey};
+use gameserver_shared::flow::MatchSettings;
+use gameserver_shared::game::Game;
+use gameserver_shared::player::{self, SeatChanges};
+use gameserver_shared::state::{self, StateHashes, StateRegistry};
+use gameserver_shared::stream::broadcast::{Form, View};
+use gameserver_shared::tick::{CurrentTick, TickSystems};
+use gameserver_stream::log::{
+    EncodeError, Footer, LogHeader, LogWriter, RawBlock, SeatChange, SnapshotKind, TickEntry,
+};
+use lightyear::prelude::LocalTimeline;
+
+use super::inputs::{ChangedInputs, ReplayedInputs, follow_inputs, note_inputs};
+use super::sink::{LogSink, SinkFull};
+use crate::games::HostedGame;
+use crate::host::MatchSpec;
+use crate::simulation::Published;
+
+/// Blocks a second: what a crash may cost is a quarter of a second.
+const BLOCKS_PER_SECOND: u32 = 4;
+/// Seconds between key frames: what a replay needs at most to simulate before it shows any tick.
+const KEY_FRAME_INTERVAL_S: u32 = 5;
+
+/// Records this match. There is none when the instance keeps no logs, and none after the end.
+#[derive(Resource, Debug)]
+pub struct MatchRecorder {
+    id: MatchId,
+    writer: LogWriter,
+    inputs: ChangedInputs,
+    sink: LogSink,
+    ticks_per_block: u32,
+    ticks_per_key_frame: u32,
+    key_snapshot: KeySnapshot,
+    is_finished: bool,
+}
+
+/// Whether the present stretch of the log can be shown yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum KeySnapshot {
+    Wanted,
+    Recorded,
+}
+
+/// Adds what records and what replays; both sleep until somebody inserts their resources.
+#[derive(Debug)]
+pub struct RecordPlugin<G: Game>(PhantomData<G>);
+
+impl<G: Game> Default for RecordPlugin<G> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<G: Game> Plugin for RecordPlugin<G> {
+    fn build(&self, app: &mut App) {
+        app.add_systems(
+            FixedUpdate,
+            (
+                (
+                    note_inputs::<G>.run_if(resource_exists::<MatchRecorder>),
+                    follow_inputs::<G>.run_if(resource_exists::<ReplayedInputs>),
+                )
+                    .before(TickSystems::ReadInputs),
+                record_tick
+                    .run_if(resource_exists::<MatchRecorder>)
+                    .after(TickSystems::HashState)
+                    .before(TickSystems::Publish),
+            ),
+        );
+        app.add_systems(FixedLast, record_key_frame.run_if(key_frame_is_due));
+    }
+}
+
+/// Begins the log of a match that has not made a tick yet. Without room for it there is no log.
+pub fn begin(app: &mut App, spec: &MatchSpec, game: &HostedGame, sink: &LogSink, now_ms: i64) {
+    let world = app.world_mut();
+    let header = header(world, spec, game, now_ms);
+    let Ok(recorder) = MatchRecorder::begin(&header, sink) else {
+        tracing::warn!(match.id = %spec.id, "match not recorded: too many logs wait to be written");
+        return;
+    };
+    world.insert_resource(recorder);
+    world.init_resource::<StateHashes>();
+    world.init_resource::<SeatChanges>();
+}
+
+fn header(world: &World, spec: &MatchSpec, game: &HostedGame, now_ms: i64) -> LogHeader {
+    let registry = world.resource::<StateRegistry>();
+    // The same for every match of the game, so that it also tells two schemas apart.
+    let start_frame = game.start.frame(0);
+    let descriptor = &game.descriptor;
+    let MatchSettings {
+        mode,
+        players_min,
+        players_max,
+        tick_rate_hz,
+        seed,
+    } = spec.settings.clone();
+    LogHeader {
+        match_id: spec.id,
+        session: spec.session,
+        game: spec.game.clone(),
+        mode,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        fingerprint: game.fingerprint,
+        rules_hash: registry.rules_hash(),
+        seed,
+        players_min,
+        players_max,
+        tick_rate_hz,
+        snapshot_interval_ticks: descriptor.tick_rate_hz / descriptor.snapshot_rate_hz.max(1),
+        schema_hash: xxhash_rust::xxh3::xxh3_64(&start_frame),
+        start_frame: start_frame.to_vec(),
+        started_at_ms: now_ms,
+        components: registry.hashed_names().map(str::to_owned).collect(),
+    }
+}
+
+/// Ends the log with the result. What the App still does is not recorded.
+pub fn finish(world: &mut World, result: &MatchResult, key: &ResultKey) {
+    let Some(mut recorder) = world.remove_resource::<MatchRecorder>() else {
+        return;
+    };
+    world.remove_resource::<StateHashes>();
+    world.remove_resource::<SeatChanges>();
+    match rmp_serde::to_vec(result) {
+        Ok(result) => recorder.finish(result, key),
+        Err(error) => {
+            tracing::error!(match.id = %recorder.id, %error, "result cannot be encoded");
+        }
+    }
+}
+
+/// Records what watchers are shown of the tick that just ended: the view of everything, and the
+/// events.
+pub fn record_shown(world: &mut World, published: &[Published], events: &[Bytes]) {
+    let tick = world.resource::<LocalTimeline>().tick().0;
+    let Some(mut recorder) = world.get_resource_mut::<MatchRecorder>() else {
+        return;
+    };
+    for shown in published.iter().filter(|shown| shown.view == View::All) {
+        let kind = match shown.form {
+            Form::KeyFrame => SnapshotKind::Key,
+            Form::Delta => SnapshotKind::Delta,
+        };
+        recorder.push_frame(shown.tick, kind, &shown.frame);
+    }
+    for event in events {
+        recorder.push_event(tick, event);
+    }
+}
+
+impl MatchRecorder {
+    pub(super) fn begin(header: &LogHeader, sink: &LogSink) -> Result<Self, SinkFull> {
+        sink.begin(header.match_id)?;
+        let ticks_per_second = u32::from(header.tick_rate_hz);
+        let ticks_per_block = (ticks_per_second / BLOCKS_PER_SECOND).max(1);
+        let mut recorder = Self {
+            id: header.match_id,
+            writer: LogWriter::begin(header, ticks_per_block),
+            inputs: ChangedInputs::default(),
+            sink: sink.clone(),
+            ticks_per_block,
+            ticks_per_key_frame: ticks_per_second * KEY_FRAME_INTERVAL_S,
+            key_snapshot: KeySnapshot::Wanted,
+            is_finished: false,
+        };
+        let first = recorder.writer.end_block();
+        recorder.hand_over(first);
+        Ok(recorder)
+    }
+
+    /// Records what spectators are sent, after its tick was simulated.
+    pub fn push_frame(&mut self, tick: u32, kind: SnapshotKind, frame: &[u8]) {
+        if kind == SnapshotKind::Key {
+            self.key_snapshot = KeySnapshot::Recorded;
+        }
+        let full = self.writer.snapshot(tick, kind, frame);
+        self.hand_over_or_tell(full);
+    }
+
+    /// Records what spectators are told, after its tick was simulated.
+    pub fn push_event(&mut self, tick: u32, frame: &[u8]) {
+        let full = self.writer.event(tick, frame);
+        self.hand_over_or_tell(full);
+    }
+
+    /// True when the next snapshot should be one that can be read alone, so that a replay which
+    /// begins at the last key frame has something to show.
+    #[must_use]
+    pub fn wants_key_snapshot(&self) -> bool {
+        self.key_snapshot == KeySnapshot::Wanted
+    }
+
+    pub(super) fn inputs_mut(&mut self) -> &mut ChangedInputs {
+        &mut self.inputs
+    }
+
+    pub(super) fn record_tick(&mut self, tick: u32, changes: &[SeatChange], hashes: &StateHashes) {
+        let full = self.writer.tick(TickEntry {
+            tick,
+            changes,
+            inputs: self.inputs.iter(),
+            hashes: &hashes.values,
+        });
+        self.hand_over(full);
+    }
+
+    /// At its time; when ticks are being lost, as soon as there is room again.
+    pub(super) fn key_frame_is_due(&self, tick: u32) -> bool {
+        if self.writer.is_losing() {
+            return tick.is_multiple_of(self.ticks_per_block) && self.sink.has_room();
+        }
+        tick.is_multiple_of(self.ticks_per_key_frame)
+    }
+
+    pub(super) fn record_key_frame(&mut self, tick: u32, state: &[u8]) {
+        self.key_snapshot = KeySnapshot::Wanted;
+        if self.writer.is_losing() {
+            let resumed = self.writer.resume(state).map(|()| None);
+            self.hand_over_or_tell(resumed);
+            return;
+        }
+        let before = self.writer.key_frame(tick, state);
+        self.hand_over_or_tell(before);
+    }
+
+    pub(super) fn finish(&mut self, result: Vec<u8>, key: &ResultKey) {
+        let rest = self.writer.end_block();
+        self.hand_over(rest);
+        let ticks_missing = self.writer.ticks_missing();
+        let last_tick = self.writer.last_tick();
+        let footer = Footer {
+            result_signature: result_signature::sign(key, &result),
+            result,
+            // The thread that writes the file knows these.
+            sha256: [0; 32],
+            log_signature: [0; 32],
+            ticks: last_tick - ticks_missing,
+            ticks_missing,
+        };
+        if ticks_missing > 0 {
+            tracing::warn!(match.id = %self.id, ticks_missing, "match log has gaps");
+        }
+        self.is_finished = self.sink.finish(self.id, last_tick, footer, *key).is_ok();
+    }
+
+    fn hand_over_or_tell(&mut self, full: Result<Option<RawBlock>, EncodeError>) {
+        match full {
+            Ok(full) => self.hand_over(full),
+            Err(error) => tracing::warn!(match.id = %self.id, %error, "not in the match log"),
+        }
+    }
+
+    fn hand_over(&mut self, full: Option<RawBlock>) {
+        let Some(full) = full else {
+            return;
+        };
+        if let Err(refused) = self.sink.append(self.id, full) {
+            self.writer.lose(&refused);
+        }
+    }
+}
+
+impl Drop for MatchRecorder {
+    /// A match that panicked keeps what it has.
+    fn drop(&mut self) {
+        if !self.is_finished {
+            let rest = self.writer.end_block();
+            self.hand_over(rest);
+            self.sink.leave(self.id);
+        }
+    }
+}
+
+fn record_tick(
+    mut recorder: ResMut<MatchRecorder>,
+    mut changes: ResMut<SeatChanges>,
+    hashes: Res<StateHashes>,
+    tick: CurrentTick,
+) {
+    let changes: Vec<_> = changes.list.drain(..).map(as_logged).collect();
+    recorder.record_tick(tick.number(), &changes, &hashes);
+}
+
+fn as_logged(change: player::SeatChange) -> SeatChange {
+    match change {
+        player::SeatChange::Joined(joined) => SeatChange::Joined {
+            seat: joined.seat,
+            player: joined.player,
+            display_name: joined.display_name,
+        },
+        player::SeatChange::Left(left) => SeatChange::Left {
+            seat: left.seat,
+            player: left.player,
+        },
+    }
+}
+
+fn key_frame_is_due(recorder: Option<Res<MatchRecorder>>, tick: CurrentTick) -> bool {
+    recorder.is_some_and(|recorder| recorder.key_frame_is_due(tick.number()))
+}
+
+fn record_key_frame(world: &mut World) -> Result<(), BevyError> {
+    let state = state::save(world)?;
+    let tick = world.resource::<LocalTimeline>().tick().0;
+    let mut recorder = world.resource_mut::<MatchRecorder>();
+    recorder.record_key_frame(tick, &state);
+    Ok(())
+}

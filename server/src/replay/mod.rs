@@ -1,0 +1,12 @@
+//! Plays recorded matches again: the same App, the same inputs, no connections. What comes of it
+//! must be what the log says, tick for tick.
+//!
+//! A log is not believed in anything: one that was made up ends as an error.
+//!
+//! Reading order: [`verify`], [`rerun`].
+
+pub mod rerun;
+pub mod verify;
+
+pub use rerun::{Rerun, RerunError};
+pub use verify::{Divergence, Evidence, VerifyReport, verify, verify_from};
