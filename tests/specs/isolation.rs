@@ -63,7 +63,7 @@ async fn connect_past_the_gateway() -> (Connection, Connection) {
     let welcome = Welcome {
         connection: 0,
         player: PlayerId(Uuid::nil()),
-        seat: Seat(0),
+        seat: Some(Seat(0)),
         role: Role::Player,
         tick_rate_hz: 60,
         snapshot_rate_hz: 20,
