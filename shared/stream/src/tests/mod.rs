@@ -3,3 +3,4 @@
 mod broadcast;
 mod crowd;
 mod lossy;
+mod vectors;
