@@ -63,6 +63,7 @@ async fn connect_past_the_gateway() -> (Connection, Connection) {
     let welcome = Welcome {
         connection: 0,
         player: PlayerId(Uuid::nil()),
+        watch: None,
         seat: Some(Seat(0)),
         role: Role::Player,
         tick_rate_hz: 60,
@@ -167,6 +168,7 @@ async fn a_player_who_comes_too_late_is_told_so() {
         player: stage.new_player(),
         display_name: "late".to_owned(),
         seat: Some(Seat(0)),
+        watch: None,
         connection: inside.clone(),
     };
     assert_eq!(stage.host.enter(broken, entrant), Ok(true));

@@ -175,6 +175,7 @@ impl Stage {
             match_id,
             seat: Some(Seat(seat)),
             role: Role::Player,
+            watch: None,
             instance: self.instance,
             epoch: self.epoch,
             issued_at_ms: now_ms,
@@ -201,6 +202,9 @@ impl Stage {
             ticket: signer.sign(ticket),
             seat: ticket.seat,
             role: ticket.role,
+            view: ticket.watch.map(|watch| watch.view),
+            team: ticket.watch.and_then(|watch| watch.team),
+            delay_s: ticket.watch.map(|watch| watch.delay_s),
             transports: vec![
                 offer(TransportKind::Quic, "quic", pin),
                 offer(TransportKind::WebSocket, "ws", None),

@@ -9,6 +9,7 @@ use gameserver_contract::entropy::{SharedEntropy, random_bytes};
 use gameserver_contract::ids::{MatchId, PlayerId, Seat};
 use gameserver_contract::session::Role;
 use gameserver_contract::ticket::{JoinTicket, TicketError, TicketVerifier};
+use gameserver_contract::watch::Watch;
 use gameserver_shared::protocol::PACKET_BYTES_MAX;
 use gameserver_transport::close::RefusalCode;
 use gameserver_transport::frame::{Credential, Hello, Mode, Welcome};
@@ -38,6 +39,8 @@ pub(super) struct Admitted {
     pub(super) display_name: String,
     pub(super) seat: Option<Seat>,
     pub(super) role: Role,
+    /// What a spectator sees; none for players.
+    pub(super) watch: Option<Watch>,
     pub(super) welcome: Welcome,
 }
 
@@ -95,10 +98,10 @@ impl Admission {
             Use::Repeated => return Err(RefusalCode::TicketUsed),
             Use::Full => return Err(RefusalCode::Busy),
         }
-        match (ticket.role, ticket.seat) {
-            (Role::Player, Some(seat)) => self.seat_player(ticket, seat),
-            (Role::Spectator, None) => self.admit_spectator(ticket),
-            (Role::Player, None) | (Role::Spectator, Some(_)) => Err(RefusalCode::TicketMalformed),
+        match (ticket.role, ticket.seat, ticket.watch) {
+            (Role::Player, Some(seat), None) => self.seat_player(ticket, seat),
+            (Role::Spectator, None, Some(watch)) => self.admit_spectator(ticket, watch),
+            (Role::Player | Role::Spectator, _, _) => Err(RefusalCode::TicketMalformed),
         }
     }
 
@@ -144,11 +147,12 @@ impl Admission {
             display_name,
             seat: Some(seat),
             role: Role::Player,
+            watch: None,
             welcome: self.welcome(&facts, player, Some(seat), Role::Player, token.encode()),
         })
     }
 
-    fn admit_spectator(&self, ticket: JoinTicket) -> Result<Admitted, RefusalCode> {
+    fn admit_spectator(&self, ticket: JoinTicket, watch: Watch) -> Result<Admitted, RefusalCode> {
         let facts = self
             .board
             .admit_spectator(ticket.match_id)
@@ -167,6 +171,7 @@ impl Admission {
             display_name,
             seat: None,
             role,
+            watch: Some(watch),
             welcome,
         })
     }
@@ -190,6 +195,7 @@ impl Admission {
             display_name: holder.display_name,
             seat,
             role,
+            watch: None,
             welcome,
         })
     }

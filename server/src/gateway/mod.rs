@@ -86,6 +86,7 @@ fn enter(host: &MatchHost, admitted: Admitted, connection: &Connection) {
         player: admitted.player,
         display_name: admitted.display_name,
         seat: admitted.seat,
+        watch: admitted.watch,
         connection: connection.clone(),
     };
     match host.enter(id, entrant) {

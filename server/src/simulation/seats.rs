@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bevy_ecs::prelude::*;
 use gameserver_contract::ids::{PlayerId, Seat};
+use gameserver_contract::watch::Watch;
 use gameserver_shared::player::{Avatar, PlayerJoined, PlayerLeft, Roster, SeatedPlayer};
 use gameserver_shared::protocol::PACKET_BYTES_MAX;
 use gameserver_transport::close::CloseCode;
@@ -32,6 +33,8 @@ pub struct Entrant {
     pub display_name: String,
     /// The seat; none for spectators.
     pub seat: Option<Seat>,
+    /// What a spectator sees; none for players.
+    pub watch: Option<Watch>,
     /// The link to them.
     pub connection: Connection,
 }
