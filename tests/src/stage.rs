@@ -198,6 +198,7 @@ impl Stage {
             match_id,
             seat: Some(Seat(seat)),
             role: Role::Player,
+            watch: None,
             instance: self.instance,
             epoch: self.epoch,
             issued_at_ms: now_ms,
@@ -224,6 +225,9 @@ impl Stage {
             ticket: signer.sign(ticket),
             seat: ticket.seat,
             role: ticket.role,
+            view: ticket.watch.map(|watch| watch.view),
+            team: ticket.watch.and_then(|watch| watch.team),
+            delay_s: ticket.watch.map(|watch| watch.delay_s),
             transports: vec![
                 offer(TransportKind::Quic, "quic", pin),
                 offer(TransportKind::WebSocket, "ws", None),

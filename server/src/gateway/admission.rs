@@ -10,6 +10,7 @@ use gameserver_contract::entropy::{SharedEntropy, random_bytes};
 use gameserver_contract::ids::{MatchId, PlayerId, Seat};
 use gameserver_contract::session::Role;
 use gameserver_contract::ticket::{JoinTicket, TicketError, TicketVerifier};
+use gameserver_contract::watch;
 use gameserver_shared::protocol::PACKET_BYTES_MAX;
 use gameserver_shared::stream::broadcast::View;
 use gameserver_transport::close::RefusalCode;
@@ -40,6 +41,7 @@ pub(super) struct Admitted {
     pub(super) display_name: String,
     pub(super) place: Place,
     pub(super) role: Role,
+    /// What a spectator sees; none for players.
     pub(super) welcome: Welcome,
 }
 
@@ -105,10 +107,10 @@ impl Admission {
             Use::Repeated => return Err(RefusalCode::TicketUsed),
             Use::Full => return Err(RefusalCode::Busy),
         }
-        match (ticket.role, ticket.seat) {
-            (Role::Player, Some(seat)) => self.seat_player(ticket, seat),
-            (Role::Spectator, None) => self.admit_spectator(ticket),
-            (Role::Player, None) | (Role::Spectator, Some(_)) => Err(RefusalCode::TicketMalformed),
+        match (ticket.role, ticket.seat, ticket.watch) {
+            (Role::Player, Some(seat), None) => self.seat_player(ticket, seat),
+            (Role::Spectator, None, Some(watch)) => self.admit_spectator(ticket, watch),
+            (Role::Player | Role::Spectator, _, _) => Err(RefusalCode::TicketMalformed),
         }
     }
 
@@ -158,7 +160,12 @@ impl Admission {
         })
     }
 
-    fn admit_spectator(&self, ticket: JoinTicket) -> Result<Admitted, RefusalCode> {
+    fn admit_spectator(
+        &self,
+        ticket: JoinTicket,
+        watch: watch::Watch,
+    ) -> Result<Admitted, RefusalCode> {
+        let watch = wish(watch).ok_or(RefusalCode::TicketMalformed)?;
         let facts = self
             .board
             .admit_spectator(ticket.match_id)
@@ -171,10 +178,6 @@ impl Admission {
             ..
         } = ticket;
         let welcome = self.welcome(&facts, player, None, role, String::new());
-        let watch = Watch {
-            view: View::All,
-            delay: Duration::ZERO,
-        };
         Ok(Admitted {
             match_id,
             player,
@@ -228,6 +231,19 @@ impl Admission {
             game: facts.game.id.clone(),
         }
     }
+}
+
+/// What a spectator's ticket lets them watch; none when it names no team to look through.
+fn wish(claim: watch::Watch) -> Option<Watch> {
+    let view = match (claim.view, claim.team) {
+        (watch::View::All, _) => View::All,
+        (watch::View::Team, Some(team)) => View::Team(team),
+        (watch::View::Team, None) => return None,
+    };
+    Some(Watch {
+        view,
+        delay: Duration::from_secs(claim.delay_s.into()),
+    })
 }
 
 fn refusal(claim: SeatClaim) -> RefusalCode {

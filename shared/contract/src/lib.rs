@@ -3,8 +3,8 @@
 //! It knows no Bevy, no tokio, no database and no transport, so that a game client, an instance,
 //! the web service and a script in another process can all read the same records.
 //!
-//! Reading order: [`ids`], [`game`], [`session`], [`ticket`], [`result`], [`account`],
-//! [`problem`], and the two things that every service takes as an argument, [`clock`] and
+//! Reading order: [`ids`], [`game`], [`session`], [`watch`], [`ticket`], [`result`],
+//! [`account`], [`problem`], and the two things that every service takes as an argument, [`clock`] and
 //! [`entropy`].
 
 pub mod account;
@@ -16,6 +16,7 @@ pub mod problem;
 pub mod result;
 pub mod session;
 pub mod ticket;
+pub mod watch;
 
 /// Version of the game connection (Hello, Welcome, frames). Peers with another version refuse
 /// each other with a typed answer.

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{GameId, MatchId, PlayerId, Seat, SessionId};
+use crate::watch::{SpectatorsPolicy, View};
 
 /// Where a session is in its life. `created → filling → starting → running → ending → ended`,
 /// with the side states `draining` and `failed`.
@@ -153,6 +154,9 @@ pub struct Session {
     pub players_max: u16,
     /// People who watch.
     pub spectators: u32,
+    /// What people who watch may see.
+    #[serde(default)]
+    pub spectators_policy: SpectatorsPolicy,
     /// Who opened it.
     pub host_player_id: PlayerId,
     /// The match that runs it.
@@ -191,6 +195,9 @@ pub struct CreateSession {
     /// Labels to search by: at most 8 of at most 32 characters each.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// What people who watch may see; everything, at once, when absent.
+    #[serde(default)]
+    pub spectators: SpectatorsPolicy,
 }
 
 /// Body of `POST /sessions/{id}/join`.
@@ -204,6 +211,16 @@ pub struct JoinSession {
     /// The code of a private session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub join_code: Option<String>,
+    /// Spectators: how much to see; everything when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<View>,
+    /// Spectators with the view `team`: whose eyes. In modes without teams, a seat.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<u16>,
+    /// Spectators: seconds to be behind the players, 0–300; the session's least when absent or
+    /// shorter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_s: Option<u16>,
 }
 
 /// Answer to a join: the right to connect and where to.
@@ -216,6 +233,15 @@ pub struct JoinAnswer {
     pub seat: Option<Seat>,
     /// Play or watch.
     pub role: Role,
+    /// What a spectator sees; absent for players.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<View>,
+    /// Whose eyes a spectator sees with, in the view `team`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<u16>,
+    /// Seconds that a spectator is behind the players; absent for players.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_s: Option<u16>,
     /// Ways to connect, in the order to try.
     pub transports: Vec<TransportOffer>,
     /// The ticket is refused after this time; the reserved seat returns then.

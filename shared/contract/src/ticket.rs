@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::entropy::{Entropy, random_bytes};
 use crate::ids::{InstanceEpoch, InstanceId, MatchId, PlayerId, Seat, SessionId};
 use crate::session::Role;
+use crate::watch::Watch;
 
 /// Version of the claims' layout.
-pub const TICKET_VERSION: u8 = 1;
+pub const TICKET_VERSION: u8 = 2;
 /// Put before the signed bytes, so that a signature made for something else is no ticket.
 pub const SIGNING_CONTEXT: &[u8] = b"gameserver join ticket v1\0";
 /// Longest life of a ticket: 30 s. One that claims more is refused even when well signed.
@@ -46,6 +47,8 @@ pub struct JoinTicket {
     pub seat: Option<Seat>,
     /// Play or watch.
     pub role: Role,
+    /// What a spectator sees; none for players.
+    pub watch: Option<Watch>,
     /// The only instance that accepts it.
     pub instance: InstanceId,
     /// The only run of that instance that accepts it.
@@ -234,6 +237,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::watch::View;
 
     const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -247,6 +251,7 @@ mod tests {
             match_id: MatchId(Uuid::from_u128(3)),
             seat: Some(Seat(4)),
             role: Role::Player,
+            watch: None,
             instance: InstanceId(Uuid::from_u128(5)),
             epoch: InstanceEpoch(6),
             issued_at_ms: NOW_MS,
@@ -270,6 +275,48 @@ mod tests {
     #[test]
     fn a_signed_ticket_comes_back_as_it_was() {
         assert_eq!(verify(&ticket()), Ok(ticket()));
+    }
+
+    #[test]
+    fn the_layout_is_the_one_that_the_documentation_shows() {
+        let watching = JoinTicket {
+            seat: None,
+            role: Role::Spectator,
+            watch: Some(Watch {
+                view: View::Team,
+                team: Some(1),
+                delay_s: 30,
+            }),
+            ..ticket()
+        };
+        assert_eq!(verify(&watching), Ok(watching.clone()));
+        assert_eq!(
+            signer().sign(&ticket()),
+            concat!(
+                "nQLcABAHBwcHBwcHBwcHBwcHBwcHxBAAAAAAAAAAAAAAAAAAAAABo2FubsQQAAAAAAAAAAAAAAAAAAAA",
+                "AsQQAAAAAAAAAAAAAAAAAAAAAwSmcGxheWVywMQQAAAAAAAAAAAAAAAAAAAABQbPAAABi8_laADPAAAB",
+                "i8_ljxAGwjISx7YUpsXrevAyNl2guc0NR9HYTU3xal7NGERlbn4K6MXU9KazgIiA_26QKyqZwInBiw2o",
+                "7BX9d9MCmA8M",
+            )
+        );
+        assert_eq!(
+            signer().sign(&watching),
+            concat!(
+                "nQLcABAHBwcHBwcHBwcHBwcHBwcHxBAAAAAAAAAAAAAAAAAAAAABo2FubsQQAAAAAAAAAAAAAAAAAAAA",
+                "AsQQAAAAAAAAAAAAAAAAAAAAA8Cpc3BlY3RhdG9yk6R0ZWFtAR7EEAAAAAAAAAAAAAAAAAAAAAUGzwAA",
+                "AYvP5WgAzwAAAYvP5Y8QwA4JiVgekU48b5LlRSklDGEzSPQXiySjsLiApb42agP98hsSn4kp0laQlU6H",
+                "6PRqN2H7m2QYnWQQwj2xSUUSBQ",
+            )
+        );
+    }
+
+    #[test]
+    fn a_ticket_of_another_layout_version_is_refused() {
+        let old = JoinTicket {
+            version: 1,
+            ..ticket()
+        };
+        assert_eq!(verify(&old), Err(TicketError::Malformed));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use gameserver_contract::problem::FieldError;
 use gameserver_contract::session::SessionState;
+use gameserver_contract::watch::View;
 
 use crate::cache::{CacheError, RateDecision};
 use crate::fleet::control::ControlError;
@@ -65,6 +66,12 @@ pub(crate) enum Error {
     /// Only the host may.
     #[error("act as the session's host")]
     NotHost,
+    /// The session takes no spectators.
+    #[error("watch a session that nobody may watch")]
+    SpectatorsNotAllowed,
+    /// The session grants its spectators no more than this view.
+    #[error("watch more than the view {}", .0.as_str())]
+    ViewNotAllowed(View),
     /// The private session's code is missing or wrong.
     #[error("join without the right code")]
     JoinCodeInvalid,

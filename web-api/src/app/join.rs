@@ -7,9 +7,10 @@ use gameserver_contract::entropy::random_bytes;
 use gameserver_contract::ids::{PlayerId, Seat, SessionId};
 use gameserver_contract::session::{JoinAnswer, JoinSession, Role, Visibility};
 use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION};
+use gameserver_contract::watch::Watch;
 use subtle::ConstantTimeEq as _;
 
-use super::{App, Error};
+use super::{App, Error, spectators};
 use crate::config::SEAT_HOLD;
 use crate::fleet::InstanceRecord;
 use crate::store::{Reservation, SeatWish, SessionRow};
@@ -44,6 +45,7 @@ impl App {
         if !row.session.state.is_joinable() {
             return Err(Error::NotJoinable(row.session.state));
         }
+        let watch = spectators::grant(&row.session, join)?;
         let instance = self.instance_of(&row).await?.ok_or(Error::InstanceLost)?;
         let display_name = self.me(player).await?.player.display_name;
         let now = self.now();
@@ -51,6 +53,7 @@ impl App {
             player,
             display_name,
             role: join.role,
+            watch,
             now,
             until: now + SEAT_HOLD,
         };
@@ -113,6 +116,7 @@ impl App {
             match_id: row.session.match_id,
             seat,
             role: hold.role,
+            watch: hold.watch,
             instance: row.instance,
             epoch: row.epoch,
             issued_at_ms: hold.now.timestamp_millis(),
@@ -122,6 +126,9 @@ impl App {
             ticket: self.tickets.sign(&ticket),
             seat,
             role: hold.role,
+            view: hold.watch.map(|watch| watch.view),
+            team: hold.watch.and_then(|watch| watch.team),
+            delay_s: hold.watch.map(|watch| watch.delay_s),
             transports: instance.transports.clone(),
             expires_at: hold.until,
         }
@@ -133,6 +140,7 @@ struct Hold {
     player: PlayerId,
     display_name: String,
     role: Role,
+    watch: Option<Watch>,
     now: DateTime<Utc>,
     until: DateTime<Utc>,
 }

@@ -15,6 +15,7 @@ pub(crate) mod rate;
 pub(crate) mod registry;
 pub(crate) mod results;
 pub(crate) mod sessions;
+mod spectators;
 mod text;
 
 use std::sync::Arc;

@@ -10,11 +10,12 @@ use gameserver_contract::game::GameMode;
 use gameserver_contract::ids::{GameId, MatchId, PlayerId, SessionId};
 use gameserver_contract::problem::FieldError;
 use gameserver_contract::session::{CreateSession, Page, Session, SessionState, Visibility};
+use gameserver_contract::watch::SpectatorsPolicy;
 use gameserver_control::{KickPlayerRequest, StartMatchRequest, StopMatchRequest};
 
 use super::cursor::Paging;
 use super::text::{check_label, clean_name};
-use super::{App, Error, field};
+use super::{App, Error, field, spectators};
 use crate::config::INSTANCES_TRIED_MAX;
 use crate::fleet::InstanceRecord;
 use crate::fleet::choice::{Wish, candidates};
@@ -125,6 +126,7 @@ impl App {
             join_code: private.then(|| clear_text::<JOIN_CODE_LENGTH>(&*self.entropy)),
             tags: wishes.tags.clone(),
             players_max,
+            spectators: wishes.spectators,
             host,
             match_id: MatchId::generate(&*self.clock, &*self.entropy),
             instance: instance.id,
@@ -334,6 +336,7 @@ struct CleanWishes {
     players_max: Option<u16>,
     visibility: Visibility,
     tags: Vec<String>,
+    spectators: SpectatorsPolicy,
 }
 
 impl CleanWishes {
@@ -353,6 +356,7 @@ impl CleanWishes {
                 .filter_map(|it| check_label(it, "/region").err()),
         );
         complaints.extend(tag_complaints(&create.tags));
+        complaints.extend(spectators::policy_complaint(&create.spectators));
         if !complaints.is_empty() {
             return Err(Error::Invalid(complaints));
         }
@@ -364,6 +368,7 @@ impl CleanWishes {
             players_max: create.players_max,
             visibility: create.visibility,
             tags: create.tags,
+            spectators: create.spectators,
         })
     }
 

@@ -67,6 +67,10 @@ codes! {
         "Only the session's host may do this.";
     SessionJoinCodeInvalid = "session.join_code_invalid", FORBIDDEN "403",
         "The session is private, and the join code is missing or wrong.";
+    SessionSpectatorsNotAllowed = "session.spectators_not_allowed", FORBIDDEN "403",
+        "Nobody may watch the session.";
+    SessionViewNotAllowed = "session.view_not_allowed", FORBIDDEN "403",
+        "The session does not show that much to spectators.";
     SessionInstanceLost = "session.instance_lost", SERVICE_UNAVAILABLE "503",
         "The session's game server is gone.";
     GameUnknown = "game.unknown", UNPROCESSABLE_ENTITY "422",

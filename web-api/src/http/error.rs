@@ -120,6 +120,10 @@ impl From<Error> for ApiError {
             }
             Error::NotHost => Self::new(Code::SessionNotHost),
             Error::JoinCodeInvalid => Self::new(Code::SessionJoinCodeInvalid),
+            Error::SpectatorsNotAllowed => Self::new(Code::SessionSpectatorsNotAllowed),
+            Error::ViewNotAllowed(view) => {
+                Self::new(Code::SessionViewNotAllowed).detail("view", view.as_str())
+            }
             Error::RateLimited(rate) => Self::rate_limited(rate),
             Error::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused),
             Error::IdempotencyInProgress => {

@@ -161,8 +161,9 @@ async fn get_session(
 
 /// Joins a session: holds a seat for 10 seconds and signs a ticket for it.
 ///
-/// Whoever joins again gets the same seat, held anew. Spectators take no seat. A private session
-/// needs its join code, except from its host.
+/// Whoever joins again gets the same seat, held anew. Spectators take no seat; they see at most
+/// what the session's `spectators_policy` grants, and at least as late. A private session needs its
+/// join code, except from its host.
 #[utoipa::path(
     post, path = "/sessions/{id}/join", tag = "sessions",
     params(
@@ -175,6 +176,7 @@ async fn get_session(
     security(("access_token" = [])),
     extensions(("x-codes" = json!([
         "session.not_found", "session.join_code_invalid", "session.full", "session.not_joinable",
+        "session.spectators_not_allowed", "session.view_not_allowed",
         "session.instance_lost", "idempotency.key_reused", "idempotency.in_progress"
     ])))
 )]

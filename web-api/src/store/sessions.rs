@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, SessionId};
 use gameserver_contract::session::{Session, SessionState, Visibility};
+use gameserver_contract::watch::{SpectatorsPolicy, View};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -31,6 +32,8 @@ pub struct NewSession {
     pub tags: Vec<String>,
     /// Seats in all.
     pub players_max: u16,
+    /// What people who watch may see.
+    pub spectators: SpectatorsPolicy,
     /// Who opened it.
     pub host: PlayerId,
     /// The match that runs it.
@@ -99,7 +102,8 @@ macro_rules! select_session {
     ($where:expr) => {
         concat!(
             "SELECT s.id, s.game, s.mode, s.name, s.region, s.state, s.visibility, s.join_code, \
-             s.tags, s.players_max, s.spectators, s.host_player_id, s.match_id, s.instance_id, \
+             s.tags, s.players_max, s.spectators, s.spectators_allowed, s.spectators_view, \
+             s.spectators_delay_s, s.host_player_id, s.match_id, s.instance_id, \
              s.instance_epoch, s.result_key, s.version, s.created_at_ms, s.updated_at_ms, ",
             seats_in_use!(),
             " AS players FROM sessions AS s WHERE ",
@@ -308,8 +312,9 @@ fn insert_row(new: NewSession) -> Sql {
     let sql = Sql::new(
         "INSERT INTO sessions (id, game, mode, name, region, visibility, join_code, tags, \
          players_max, host_player_id, match_id, instance_id, instance_epoch, result_key, \
-         created_at_ms, updated_at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15)",
+         created_at_ms, updated_at_ms, spectators_allowed, spectators_view, spectators_delay_s) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, \
+         $16, $17, $18)",
     );
     sql.bind(new.id)
         .bind(&new.game)
@@ -326,6 +331,9 @@ fn insert_row(new: NewSession) -> Sql {
         .bind(new.epoch)
         .bind(&new.result_key)
         .bind(new.now)
+        .bind(new.spectators.allowed)
+        .bind(new.spectators.view.as_str())
+        .bind(new.spectators.delay_s)
 }
 
 async fn read(
@@ -369,6 +377,10 @@ fn visibility(text: String) -> Result<Visibility, StoreError> {
     }
 }
 
+fn view(text: String) -> Result<View, StoreError> {
+    View::parse(&text).ok_or_else(|| corrupt("sessions.spectators_view", text))
+}
+
 #[derive(Debug, FromRow)]
 struct StoredSession {
     id: Uuid,
@@ -383,6 +395,9 @@ struct StoredSession {
     players: i64,
     players_max: i64,
     spectators: i64,
+    spectators_allowed: bool,
+    spectators_view: String,
+    spectators_delay_s: i64,
     host_player_id: Uuid,
     match_id: Uuid,
     instance_id: Uuid,
@@ -410,6 +425,11 @@ impl TryFrom<StoredSession> for SessionRow {
             players: narrow("seats", row.players)?,
             players_max: narrow("sessions.players_max", row.players_max)?,
             spectators: narrow("sessions.spectators", row.spectators)?,
+            spectators_policy: SpectatorsPolicy {
+                allowed: row.spectators_allowed,
+                view: view(row.spectators_view)?,
+                delay_s: narrow("sessions.spectators_delay_s", row.spectators_delay_s)?,
+            },
             host_player_id: PlayerId(row.host_player_id),
             match_id: MatchId(row.match_id),
             join_code: row.join_code,

@@ -11,6 +11,7 @@ mod openapi;
 mod requests;
 mod results;
 mod running;
+mod spectators;
 mod world;
 
 pub(crate) use instance::arena_descriptor;

@@ -2,6 +2,7 @@
 
 use gameserver_contract::ids::{GameId, PlayerId};
 use gameserver_contract::session::{SessionState, Visibility};
+use gameserver_contract::watch::{SpectatorsPolicy, View};
 
 use crate::store::{After, MatchReport, NewSession, Reservation, SessionFilter, SessionRow};
 
@@ -55,6 +56,11 @@ async fn a_session_is_read_back_by_its_id_and_by_its_match(subject: Subject) {
             .to_vec(),
         join_code: Some("K7QX".to_owned()),
         visibility: Visibility::Private,
+        spectators: SpectatorsPolicy {
+            allowed: false,
+            view: View::Team,
+            delay_s: 300,
+        },
         ..new_session()
     };
     let made = subject.store.insert_session(new.clone()).await.unwrap();
@@ -62,6 +68,7 @@ async fn a_session_is_read_back_by_its_id_and_by_its_match(subject: Subject) {
     assert_eq!((made.result_key, made.version), (key(9), 1));
     assert_eq!(made.session.tags, new.tags);
     assert_eq!(made.session.join_code, new.join_code);
+    assert_eq!(made.session.spectators_policy, new.spectators);
     assert_eq!(made.session.state, SessionState::Created);
     assert_eq!((made.session.players, made.session.players_max), (0, 4));
     assert_eq!(

@@ -10,6 +10,7 @@ use gameserver_contract::ids::{
     DeviceId, GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, SessionId,
 };
 use gameserver_contract::session::{Role, SessionState, Visibility};
+use gameserver_contract::watch::SpectatorsPolicy;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
 use crate::store::{NewGuest, NewSession, Reservation, SeatWish, SessionRow, Store};
@@ -209,6 +210,7 @@ pub(super) fn new_session() -> NewSession {
         join_code: None,
         tags: Vec::new(),
         players_max: 4,
+        spectators: SpectatorsPolicy::default(),
         host: player_id(),
         match_id: match_id(),
         instance: instance_id(),
