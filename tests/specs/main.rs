@@ -9,3 +9,4 @@ mod play;
 mod replays;
 mod repo;
 mod thin;
+mod watching;

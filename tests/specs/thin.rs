@@ -74,27 +74,19 @@ async fn a_thin_player_chats_leaves_and_the_others_are_told() {
     leaves.say(line);
     let mut goodbye = Vec::new();
     frame::put_leave(&mut goodbye);
-    let heard = |player: &ThinPlayer, name: &str| {
-        player
-            .events
-            .iter()
-            .find(|event| event.name == name)
-            .cloned()
-    };
     eventually("the chat is heard by both", || {
         stays.look();
         leaves.look();
-        heard(&stays, "chat").is_some() && heard(&leaves, "chat").is_some()
+        stays.heard("chat").is_some() && leaves.heard("chat").is_some()
     })
     .await;
-    let chat: (u16, String) =
-        rmp_serde::from_slice(&heard(&stays, "chat").unwrap().payload).unwrap();
+    let chat: (u16, String) = rmp_serde::from_slice(&stays.heard("chat").unwrap().payload).unwrap();
     assert_eq!(chat, (1, "good game".to_owned()));
     leaves.say(goodbye);
     assert_eq!(leaves.raw.closed().await.code, CloseCode::Consented);
     eventually("the other is told", || {
         stays.look();
-        heard(&stays, "left").is_some()
+        stays.heard("left").is_some()
     })
     .await;
 }

@@ -13,6 +13,7 @@ use gameserver_contract::ids::{
 };
 use gameserver_contract::session::{JoinAnswer, Role, TransportKind, TransportOffer};
 use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION, TicketSigner, TicketVerifier};
+use gameserver_contract::watch::Watch;
 use gameserver_server::Games;
 use gameserver_server::gateway::{self, Admission};
 use gameserver_server::host::{FinishedMatch, HostConfig, MatchFacts, MatchHost, MatchSpec};
@@ -229,7 +230,8 @@ impl Stage {
             team: ticket.watch.and_then(|watch| watch.team),
             delay_s: ticket.watch.map(|watch| watch.delay_s),
             transports: vec![
-                offer(TransportKind::Quic, "quic", pin),
+                offer(TransportKind::Quic, "quic", pin.clone()),
+                offer(TransportKind::WebTransport, "https", pin),
                 offer(TransportKind::WebSocket, "ws", None),
             ],
             expires_at: SystemClock.now() + Duration::from_secs(10),
@@ -240,6 +242,16 @@ impl Stage {
     #[must_use]
     pub fn join(&self, match_id: MatchId, seat: u16) -> JoinAnswer {
         self.join_answer(&self.ticket(match_id, self.new_player(), seat))
+    }
+
+    /// Lets a new spectator watch.
+    #[must_use]
+    pub fn watch(&self, match_id: MatchId, watch: Watch) -> JoinAnswer {
+        let mut ticket = self.ticket(match_id, self.new_player(), 0);
+        ticket.seat = None;
+        ticket.role = Role::Spectator;
+        ticket.watch = Some(watch);
+        self.join_answer(&ticket)
     }
 
     /// The Hello of an up-to-date client of the stage's only game.

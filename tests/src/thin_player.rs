@@ -161,6 +161,18 @@ impl ThinPlayer {
         Some(fields[index].meaning(entity.values()[index]))
     }
 
+    /// The tick of the newest snapshot; 0 before the first.
+    #[must_use]
+    pub fn tick(&self) -> u32 {
+        self.reader.as_ref().map_or(0, SnapshotReader::tick)
+    }
+
+    /// The first event of that name.
+    #[must_use]
+    pub fn heard(&self, name: &str) -> Option<&Heard> {
+        self.events.iter().find(|event| event.name == name)
+    }
+
     /// How early the own inputs come.
     #[must_use]
     pub fn lead(&self) -> Option<i32> {
