@@ -10,12 +10,12 @@ use crate::error::CliError;
 use crate::settings::LogFormat;
 
 /// What is logged when `RUST_LOG` does not say otherwise. lightyear logs every late packet of every
-/// client as an error; these things are counted in metrics instead. Name one of its crates in
-/// `RUST_LOG` to hear it.
+/// client as an error, and a warning is written for each page that breaks off; these things are
+/// counted in metrics instead. Name one of the crates in `RUST_LOG` to hear it.
 const DEFAULT_FILTER: &str = "info,lightyear_debug=off,lightyear_connection=off,\
     lightyear_inputs=off,lightyear_messages=off,lightyear_replication=off,lightyear_sync=off,\
     lightyear_transport=off,lightyear_prediction=off,lightyear_interpolation=off,\
-    bevy_replicon=off";
+    bevy_replicon=off,web_transport_quinn=error";
 
 /// Begins to log. Call it once.
 pub(crate) fn start(format: LogFormat) -> Result<(), CliError> {

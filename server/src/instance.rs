@@ -91,10 +91,7 @@ impl Instance {
         deps: Deps,
     ) -> Result<Self, StartError> {
         telemetry::describe();
-        let identity = Identity::of(&config, &deps.clock)?;
-        let listener_config = ListenerConfig::new(config.game_address, identity.served().clone());
-        let listener = Listener::bind(listener_config)?;
-        let offers = Offers::new(&config, identity, &listener);
+        let (listener, offers) = open_game_port(&config, &deps)?;
         let control_listener = open_control_port(config.control_address).await?;
         let game_address = listener.local_address();
         let control_address = control_listener
@@ -258,6 +255,14 @@ impl Instance {
             tracing::error!(%error, "the workers did not end in order");
         }
     }
+}
+
+fn open_game_port(config: &InstanceConfig, deps: &Deps) -> Result<(Listener, Offers), StartError> {
+    let identity = Identity::of(config, &deps.clock)?;
+    let certificate = identity.served().clone();
+    let listener = Listener::bind(ListenerConfig::new(config.game_address, certificate))?;
+    let offers = Offers::new(config, identity, &listener);
+    Ok((listener, offers))
 }
 
 async fn open_control_port(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -1,5 +1,5 @@
-//! The server's door: QUIC, WebTransport and WebSocket on one port number, and only clients with a readable
-//! Hello come through.
+//! The server's door: QUIC, WebTransport and WebSocket on one port number, and only clients with a
+//! readable Hello come through.
 //!
 //! Each handshake runs in a task of its own with a deadline, and there are only so many at once.
 //! Whatever a peer sends or the operating system refuses, the accept loops go on.
