@@ -2,6 +2,7 @@
 
 mod admission;
 mod docker;
+mod fog;
 mod hostile;
 mod inputs;
 mod isolation;

@@ -3,14 +3,15 @@
 //! Reading order: [`patience`] (how to wait), [`counters`] (what the instance counted), [`stage`],
 //! then those who play on it: [`witness`] (honest), [`raw_player`] with [`dialect`] (says any
 //! bytes), [`cheater`] (a modified client), [`stranger`] (speaks no protocol of ours),
-//! [`thin_player`] (no simulation), [`cable`] (a link that can be cut), and [`fragile`], a game that
-//! breaks on purpose. [`recording`] has what was recorded of them.
+//! [`thin_player`] (no simulation), [`cable`] (a link that can be cut), [`fragile`], a game that
+//! breaks on purpose, and [`masked`], one that has something to hide. [`recording`] has what was recorded of them.
 
 pub mod cable;
 pub mod cheater;
 pub mod counters;
 pub mod dialect;
 pub mod fragile;
+pub mod masked;
 pub mod patience;
 pub mod raw_player;
 pub mod recording;
