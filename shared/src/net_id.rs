@@ -30,7 +30,7 @@ pub struct NetIds {
 
 impl NetIds {
     /// A number that nobody had.
-    pub fn next(&mut self) -> NetId {
+    pub fn give(&mut self) -> NetId {
         self.given += 1;
         NetId(self.given)
     }
@@ -54,6 +54,6 @@ fn number_avatar(
     mut commands: Commands,
 ) {
     if unnumbered.contains(added.entity) {
-        commands.entity(added.entity).insert(ids.next());
+        commands.entity(added.entity).insert(ids.give());
     }
 }

@@ -240,10 +240,10 @@ impl StateRegistry {
             bytes,
             ..
         } = self;
-        let hashed = kinds
+        let compared = kinds
             .iter()
             .filter(|kind| kind.purpose == Purpose::HashedAndSaved);
-        for kind in hashed {
+        for kind in compared {
             bytes.clear();
             kind.write(world, order, bytes)?;
             hashes.push(truncated(xxh3_64(bytes)));
@@ -326,9 +326,9 @@ impl Kind {
 fn hash_state(world: &mut World) -> Result<(), BevyError> {
     world.resource_scope(|world, mut registry: Mut<'_, StateRegistry>| {
         let mut hashes = std::mem::take(&mut *world.resource_mut::<StateHashes>());
-        let hashed = registry.hash_into(world, &mut hashes.values);
+        let done = registry.hash_into(world, &mut hashes.values);
         *world.resource_mut::<StateHashes>() = hashes;
-        Ok(hashed?)
+        Ok(done?)
     })
 }
 

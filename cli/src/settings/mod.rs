@@ -213,8 +213,7 @@ pub(crate) struct InstanceSettings {
     pub(crate) players_max: usize,
     /// Seconds that a seat is held for a player whose connection broke.
     pub(crate) resume_window_s: u64,
-    /// Folder for the logs of its matches; `gameserver-data/replays` in development when absent,
-    /// and nowhere in production.
+    /// Folder for the logs of its matches. Without one matches are not recorded; `dev` has one.
     pub(crate) replays_folder: Option<PathBuf>,
     /// MiB of complete logs that are kept; the oldest are deleted first.
     pub(crate) replays_max_mib: u64,
