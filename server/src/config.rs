@@ -41,6 +41,8 @@ pub struct InstanceConfig {
     pub players_max: usize,
     /// How long a seat is held for a player whose connection broke. Default 30 s.
     pub resume_window: Duration,
+    /// Folder for match logs, this instance's alone; matches are not recorded when absent.
+    pub log_folder: Option<PathBuf>,
 }
 
 /// Who speaks TLS on the WebSocket port.

@@ -116,7 +116,7 @@ impl Instance {
         ));
         let (told, registered) = watch::channel(false);
         let (depth, results_waiting) = watch::channel(0);
-        let service = ControlService::new(host.clone());
+        let service = ControlService::new(host.clone(), config.log_folder.clone());
         let keep_registered = control::keep_registered(
             announcement,
             registry.clone(),

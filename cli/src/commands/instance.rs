@@ -107,6 +107,7 @@ pub(super) async fn start(
         matches_max: instance.matches_max,
         players_max: instance.players_max,
         resume_window: Duration::from_secs(instance.resume_window_s),
+        log_folder: None,
     };
     Ok(Instance::start(config, games::hosted()?, deps).await?)
 }
