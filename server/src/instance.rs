@@ -122,7 +122,7 @@ impl Instance {
         let (told, registered) = watch::channel(false);
         let (depth, results_waiting) = watch::channel(0);
         let keep_offers = offers.keep(deps.clock.clone(), stop.clone());
-        let service = ControlService::new(host.clone());
+        let service = ControlService::new(host.clone(), config.log_folder.clone());
         let keep_registered = control::keep_registered(
             announcement,
             registry.clone(),

@@ -34,6 +34,7 @@ pub trait Game: Send + Sync + 'static {
     }
 
     /// What every client may know before it is sent anything: the map, speeds. As JSON.
+    #[must_use]
     fn public_config() -> String {
         "{}".to_owned()
     }

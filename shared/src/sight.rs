@@ -73,25 +73,18 @@ impl Sight {
         for (seat, from) in eyes {
             let before = self.seen.entry(seat).or_default();
             self.next.clear();
-            let near = self
-                .grid
-                .near(from, radius)
-                .map(|index| self.visible[index]);
-            self.next.extend(
-                near.filter(|target| {
-                    target.owner == Some(seat) || {
-                        let known = before.binary_search(&(target.id, target.slot)).is_ok();
-                        let reach = if known {
-                            radius
-                        } else {
-                            radius * ENTERS_WITHIN
-                        };
-                        let to = target.place;
-                        from.distance_squared(to) <= reach * reach && is_clear(Glance { from, to })
-                    }
-                })
-                .map(|target| (target.id, target.slot)),
-            );
+            let near = self.grid.near(from, radius);
+            let near = near.map(|index| self.visible[index]);
+            let seen = near.filter(|target| {
+                target.owner == Some(seat)
+                    || (is_within_reach(target, from, before, radius)
+                        && is_clear(Glance {
+                            from,
+                            to: target.place,
+                        }))
+            });
+            self.next
+                .extend(seen.map(|target| (target.id, target.slot)));
             self.next.sort_unstable();
             std::mem::swap(before, &mut self.next);
         }
@@ -101,4 +94,15 @@ impl Sight {
     pub fn forget(&mut self, seat: Seat) {
         self.seen.remove(&seat);
     }
+}
+
+/// Near enough to come into view, or to stay in it.
+fn is_within_reach(target: &Visible, from: Vec2, before: &[(u32, Slot)], radius: f32) -> bool {
+    let is_known = before.binary_search(&(target.id, target.slot)).is_ok();
+    let reach = if is_known {
+        radius
+    } else {
+        radius * ENTERS_WITHIN
+    };
+    from.distance_squared(target.place) <= reach * reach
 }

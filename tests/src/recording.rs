@@ -84,12 +84,12 @@ pub type Forger<'f> = dyn FnMut(u32, Seat, &[u8]) -> Option<Vec<u8>> + 'f;
 #[must_use]
 pub fn rewrite(log: &[u8], forge: &mut Forger<'_>) -> Vec<u8> {
     let reader = LogReader::open(log).expect("a log");
-    let (mut encoder, magic) = BlockEncoder::begin().expect("memory for a compressor");
+    let (mut compressor, magic) = BlockEncoder::begin().expect("memory for a compressor");
     let mut out = magic.to_vec();
     let mut writer = LogWriter::begin(reader.header(), TICKS_PER_BLOCK);
     let mut encode = |block: Option<RawBlock>| -> Bytes {
-        let encoded = block.map(|block| encoder.encode(&block).expect("a small block"));
-        encoded.unwrap_or_default()
+        let written = block.map(|block| compressor.encode(&block).expect("a small block"));
+        written.unwrap_or_default()
     };
     out.extend(encode(writer.end_block()));
     let mut playback = reader.play();

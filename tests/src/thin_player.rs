@@ -140,7 +140,7 @@ impl ThinPlayer {
 
     /// What is known of the match now.
     pub fn entities(&self) -> impl Iterator<Item = (u32, &Entity)> + '_ {
-        let known = self.reader.iter().flat_map(|reader| reader.entities());
+        let known = self.reader.iter().flat_map(SnapshotReader::entities);
         known.map(|(id, entity)| (*id, entity))
     }
 

@@ -57,6 +57,20 @@ pub const RESULT_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub const RESULT_PLAYERS_MAX: usize = 10_000;
 /// Most matches in a heartbeat.
 pub const REPORTED_MATCHES_MAX: usize = 4_096;
+/// Streams of events at the same time in one replica; one more is refused.
+pub const LISTENERS_MAX: usize = 1_000;
+/// Streams of events at the same time of one player.
+pub const LISTENERS_PER_PLAYER_MAX: usize = 8;
+/// Longest life of a stream of events: that of the access token it was opened with.
+pub const LISTENER_LIFETIME: Duration = ACCESS_TOKEN_LIFETIME;
+/// Changes that wait for a slow listener; one who falls further behind must begin anew.
+pub const CHANGES_QUEUED_MAX: usize = 256;
+/// Sessions in the first event of a list; older ones follow when they change.
+pub const SNAPSHOT_SESSIONS_MAX: u16 = 1_000;
+/// Sessions that one listener is told changes of; one more and it must begin anew.
+pub const SESSIONS_FOLLOWED_MAX: usize = 10_000;
+/// Silence after which a stream of events sends a comment.
+pub const EVENTS_HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Settings of the service.
 #[derive(Debug, Clone)]

@@ -2,6 +2,7 @@
 //! hands in results, and does what it is asked.
 
 mod registration;
+mod replay;
 mod results;
 mod service;
 

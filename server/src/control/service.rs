@@ -1,30 +1,36 @@
 //! What web-api can ask of an instance.
 
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use gameserver_contract::ids::{GameId, MatchId};
 use gameserver_control::instance_control_server::InstanceControl;
 use gameserver_control::{
-    KickPlayerAnswer, KickPlayerRequest, StartMatchAnswer, StartMatchRequest, StopMatchAnswer,
-    StopMatchRequest,
+    KickPlayerAnswer, KickPlayerRequest, ReadReplayAnswer, ReadReplayRequest, StartMatchAnswer,
+    StartMatchRequest, StopMatchAnswer, StopMatchRequest,
 };
 use gameserver_shared::flow::MatchSettings;
 use tonic::{Request, Response, Status};
 
+use super::replay::Replays;
 use crate::host::{HostError, MatchHost, MatchSpec};
 
 /// The service.
 #[derive(Debug)]
 pub struct ControlService {
     host: Arc<MatchHost>,
+    replays: Replays,
 }
 
 impl ControlService {
-    /// Serves this host.
+    /// Serves this host, and the logs in this folder.
     #[must_use]
-    pub fn new(host: Arc<MatchHost>) -> Self {
-        Self { host }
+    pub fn new(host: Arc<MatchHost>, log_folder: Option<PathBuf>) -> Self {
+        Self {
+            host,
+            replays: Replays::new(log_folder),
+        }
     }
 
     fn spec(&self, request: StartMatchRequest) -> Result<MatchSpec, Status> {
@@ -83,6 +89,22 @@ impl InstanceControl for ControlService {
         let player = parse(&request.player_id, "player_id")?;
         let kicked = self.host.kick(id, player, request.reason).map_err(status)?;
         Ok(Response::new(KickPlayerAnswer { kicked }))
+    }
+
+    async fn read_replay(
+        &self,
+        request: Request<ReadReplayRequest>,
+    ) -> Result<Response<ReadReplayAnswer>, Status> {
+        let request = request.into_inner();
+        let id: MatchId = parse(&request.match_id, "match_id")?;
+        let read = self.replays.read(id, request.offset, request.length_max);
+        match read.await {
+            Ok(answer) => Ok(Response::new(answer)),
+            Err(error) => {
+                tracing::warn!(match.id = %id, %error, "log not read");
+                Err(Status::internal("the log cannot be read"))
+            }
+        }
     }
 }
 

@@ -205,10 +205,9 @@ impl Audience {
                 watcher.lost = true;
             }
             let already = usize::try_from(watcher.next - self.first).unwrap_or(usize::MAX);
-            for kept in self.kept.iter().skip(already) {
-                if kept.at.elapsed() < watcher.watch.delay {
-                    break;
-                }
+            let delay = watcher.watch.delay;
+            let waiting = self.kept.iter().skip(already);
+            for kept in waiting.take_while(|kept| kept.at.elapsed() >= delay) {
                 watcher.hand(&kept.shown);
                 watcher.next += 1;
             }

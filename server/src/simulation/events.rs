@@ -75,10 +75,10 @@ fn tell_of_phase(
     status: Single<&MatchStatus, Changed<MatchStatus>>,
     mut events: MessageWriter<MatchEvent>,
 ) {
-    events.write(phase_event(&status));
+    events.write(phase_event(**status));
 }
 
-fn phase_event(status: &MatchStatus) -> MatchEvent {
+fn phase_event(status: MatchStatus) -> MatchEvent {
     let phase = match status.phase {
         MatchPhase::Waiting => "waiting",
         MatchPhase::Starting => "starting",
@@ -121,7 +121,7 @@ pub fn standing(world: &mut World) -> Vec<Bytes> {
     let tick = world.resource::<LocalTimeline>().tick().0;
     let number = world.resource::<EventLog>().number;
     let mut statuses = world.query::<&MatchStatus>();
-    let phase = statuses.single(world).ok().map(phase_event);
+    let phase = statuses.single(world).ok().copied().map(phase_event);
     let seats = world.resource::<Roster>().seats.iter();
     let players =
         seats.map(|(seat, player)| MatchEvent::new("joined", &(seat.0, &player.display_name)));

@@ -90,7 +90,7 @@ fn lift_fog(
         }
         let before = lifted.by_link.entry(link).or_default();
         let now = sight.of(seat);
-        let is_own = |row: &(u32, Slot)| owner(&shown, row) == Some(seat);
+        let is_own = |row: &(u32, Slot)| owner(&shown, row.1) == Some(seat);
         for row in now.iter().filter(|row| before.binary_search(row).is_err()) {
             if let Some(entity) = shown.entities.get(&NetId(row.0)) {
                 commands.gain_visibility(*entity, link);
@@ -107,6 +107,6 @@ fn lift_fog(
     }
 }
 
-fn owner(shown: &Shown, row: &(u32, Slot)) -> Option<Seat> {
-    shown.stage.actor(row.1).owner
+fn owner(shown: &Shown, slot: Slot) -> Option<Seat> {
+    shown.stage.actor(slot).owner
 }

@@ -8,3 +8,6 @@ pub mod result_signature;
 pub mod secret;
 
 pub use generated::*;
+
+/// Bytes of a log in one `ReadReplay` answer: 256 KiB.
+pub const REPLAY_BYTES_MAX: u32 = 256 * 1024;

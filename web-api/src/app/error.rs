@@ -75,6 +75,18 @@ pub(crate) enum Error {
     /// The private session's code is missing or wrong.
     #[error("join without the right code")]
     JoinCodeInvalid,
+    /// No log of the session's match is kept.
+    #[error("find the replay")]
+    ReplayNotFound,
+    /// The match is not over.
+    #[error("show the replay of a session that is {}", .0.as_str())]
+    ReplayNotReady(SessionState),
+    /// As many listen to events as may.
+    #[error("listen to events beside so many others")]
+    TooManyListeners,
+    /// The process is about to stop.
+    #[error("begin something long while the process is stopping")]
+    Draining,
     /// Too many calls.
     #[error("stay below the rate limit")]
     RateLimited(RateDecision),

@@ -93,7 +93,11 @@ impl App {
             held_until: hold.until,
         };
         match self.store.reserve_seat(wish).await? {
-            Reservation::Held(seat) => Ok(seat),
+            Reservation::Held(None) => Ok(None),
+            Reservation::Held(seat) => {
+                self.tell_changed(&[session]).await;
+                Ok(seat)
+            }
             Reservation::Full => Err(Error::SessionFull),
             Reservation::NotJoinable(state) => Err(Error::NotJoinable(state)),
             Reservation::NotFound => Err(Error::SessionNotFound),

@@ -53,11 +53,15 @@ async fn reap_in(app: &SharedApp, mut lost: LostInstances) -> LostInstances {
 async fn sweep_in(app: &SharedApp) {
     let worker = Arc::clone(app);
     let swept = app
-        .run_to_end(async move { worker.store.sweep(worker.now()).await })
+        .run_to_end(async move {
+            let swept = worker.store.sweep(worker.now()).await?;
+            worker.tell_changed(&swept.sessions).await;
+            Ok::<_, Error>(swept.rows)
+        })
         .await;
     match swept {
         Ok(rows) => tracing::debug!(rows, "expired rows were deleted"),
-        Err(error) => log_failure(&error.into(), "failed to delete expired rows"),
+        Err(error) => log_failure(&error, "failed to delete expired rows"),
     }
 }
 
@@ -83,7 +87,9 @@ impl App {
             }
             let since = *lost.0.get(&(instance, epoch)).unwrap_or(&now);
             if now - since >= chrono_grace() {
-                failed += self.store.fail_sessions_of(instance, alive, now).await?;
+                let lost = self.store.fail_sessions_of(instance, alive, now).await?;
+                self.tell_changed(&lost).await;
+                failed += lost.len() as u64;
                 tracing::warn!(instance.id = %instance, "an instance was lost with its sessions");
             } else {
                 missing.insert((instance, epoch), since);

@@ -5,6 +5,7 @@
 //! [`Entropy`](gameserver_contract::entropy::Entropy).
 
 pub(crate) mod auth;
+pub(crate) mod changes;
 pub(crate) mod cursor;
 mod error;
 pub(crate) mod idempotency;
@@ -13,13 +14,14 @@ pub(crate) mod lifecycle;
 pub(crate) mod players;
 pub(crate) mod rate;
 pub(crate) mod registry;
+pub(crate) mod replays;
 pub(crate) mod results;
 pub(crate) mod sessions;
 mod spectators;
 mod text;
+pub(crate) mod watching;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -28,6 +30,7 @@ use gameserver_contract::entropy::SharedEntropy;
 use gameserver_contract::ticket::TicketSigner;
 use gameserver_control::secret::ControlSecret;
 use sha2::Digest as _;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
@@ -56,7 +59,8 @@ pub(crate) struct App {
     pub(crate) rate_limits: RateLimits,
     bucket_key: [u8; 32],
     pub(crate) heartbeats: registry::HeartbeatOrder,
-    draining: AtomicBool,
+    pub(crate) changes: changes::Changes,
+    draining: CancellationToken,
     running: TaskTracker,
 }
 
@@ -91,7 +95,8 @@ impl App {
             entropy: ports.entropy,
             store: ports.store,
             cache: ports.cache,
-            draining: AtomicBool::new(false),
+            changes: changes::Changes::default(),
+            draining: CancellationToken::new(),
             running: TaskTracker::new(),
         })
     }
@@ -121,14 +126,14 @@ impl App {
         }
     }
 
-    /// Stops being ready: nobody new should be sent here.
+    /// Stops being ready: nobody new should be sent here. Streams of events end.
     pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
+        self.draining.cancel();
     }
 
     /// True once [`App::drain`] was called.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
+        self.draining.is_cancelled()
     }
 
     /// Waits until all work of [`App::run_to_end`] is done, at most so long. True when it is.

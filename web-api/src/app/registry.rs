@@ -63,9 +63,10 @@ impl App {
             .store
             .fail_sessions_of(instance.id, epoch, self.now())
             .await?;
+        self.tell_changed(&failed).await;
         tracing::info!(
             instance.id = %instance.id, instance.region = %instance.region,
-            instance.build = %instance.build, sessions.failed = failed,
+            instance.build = %instance.build, sessions.failed = failed.len(),
             "an instance registered"
         );
         Ok(RegisterAnswer {
@@ -100,11 +101,12 @@ impl App {
         self.fleet
             .renew(&InstanceRecord { load, ..instance })
             .await?;
-        let unwanted = self
+        let applied = self
             .store
             .apply_reports(id, epoch, &reports, self.now())
             .await?;
-        let stop = self.matches_to_stop(id, unwanted, &reports).await?;
+        let stop = self.matches_to_stop(id, applied.unknown, &reports).await?;
+        self.tell_changed(&applied.changed).await;
         let stop_match_ids = stop.iter().map(MatchId::to_string).collect();
         Ok(HeartbeatAnswer {
             known: true,

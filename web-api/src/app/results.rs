@@ -66,7 +66,9 @@ impl App {
         let result: MatchResult =
             rmp_serde::from_slice(&report.result).map_err(|_| ResultError::Malformed)?;
         check(&result, match_id, &row).map_err(ResultError::Implausible)?;
-        Ok(self.store.store_result(&result, now).await?)
+        let outcome = self.store.store_result(&result, now).await?;
+        self.tell_changed(&[row.session.id]).await;
+        Ok(outcome)
     }
 }
 

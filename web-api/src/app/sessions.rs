@@ -101,10 +101,13 @@ impl App {
             self.store
                 .transition(row.session.id, SessionState::Failed, self.now())
                 .await?;
+            self.tell_changed(&[row.session.id]).await;
             return Err(Error::InstanceUnavailable(cause));
         }
         count_created("created");
-        self.now_filling(row).await
+        let row = self.now_filling(row).await?;
+        self.tell_changed(&[row.session.id]).await;
+        Ok(row)
     }
 
     fn new_session(
@@ -198,7 +201,9 @@ impl App {
         if !row.session.state.is_final() {
             self.kick(&row, player, "left").await?;
         }
-        self.store.release_seat(id, player, self.now()).await?;
+        if self.store.release_seat(id, player, self.now()).await? {
+            self.tell_changed(&[id]).await;
+        }
         Ok(())
     }
 
@@ -241,6 +246,7 @@ impl App {
             Some(Err(state)) => return Err(Error::IllegalTransition(state)),
             None => return Err(Error::SessionNotFound),
         };
+        self.tell_changed(&[id]).await;
         match self.stop_match(&ending).await? {
             Stopped::ResultFollows => Ok(ending),
             Stopped::NotHosted => self.settle(ending, SessionState::Ended).await,
@@ -281,7 +287,10 @@ impl App {
             .transition(row.session.id, state, self.now())
             .await?
         {
-            Some(Ok(row)) => Ok(row),
+            Some(Ok(row)) => {
+                self.tell_changed(&[row.session.id]).await;
+                Ok(row)
+            }
             _ => self.session(row.session.id).await,
         }
     }
@@ -356,7 +365,7 @@ impl CleanWishes {
                 .filter_map(|it| check_label(it, "/region").err()),
         );
         complaints.extend(tag_complaints(&create.tags));
-        complaints.extend(spectators::policy_complaint(&create.spectators));
+        complaints.extend(spectators::policy_complaint(create.spectators));
         if !complaints.is_empty() {
             return Err(Error::Invalid(complaints));
         }

@@ -42,7 +42,7 @@ pub(super) fn grant(session: &Session, join: &JoinSession) -> Result<Option<Watc
 }
 
 /// What is wrong with the policy of a new session.
-pub(super) fn policy_complaint(policy: &SpectatorsPolicy) -> Option<FieldError> {
+pub(super) fn policy_complaint(policy: SpectatorsPolicy) -> Option<FieldError> {
     delay_complaint("/spectators/delay_s", policy.delay_s)
 }
 

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 
 use gameserver_contract::clock::ManualClock;
 use gameserver_contract::entropy::{SystemEntropy, random_bytes};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::broadcast;
 
-use super::{Cache, CacheError};
+use super::subscription::MESSAGES_QUEUED_MAX;
+use super::{Cache, CacheError, Heard, Subscription};
 use crate::test_servers;
 
 const LONG: Duration = Duration::from_mins(1);
@@ -93,6 +96,8 @@ for_each_cache! {
     a_limit_of_zero_lets_nobody_pass
     a_new_window_starts_when_the_old_one_ends
     a_counter_and_a_value_of_one_name_do_not_meet
+    a_message_reaches_everybody_who_listens_to_its_channel
+    a_message_is_not_kept_for_who_comes_later
 }
 
 mod cases {
@@ -285,6 +290,97 @@ mod cases {
             3
         );
     }
+
+    pub(super) async fn a_message_reaches_everybody_who_listens_to_its_channel(subject: Subject) {
+        let cache = &subject.cache;
+        let mut first = cache.subscribe("news").await.unwrap();
+        let mut second = cache.subscribe("news").await.unwrap();
+        let mut other = cache.subscribe("weather").await.unwrap();
+        let bytes: Vec<u8> = (0..=255).collect();
+        cache.publish("news", &bytes).await.unwrap();
+        cache.publish("news", b"").await.unwrap();
+        cache.publish("weather", b"rain").await.unwrap();
+        for listener in [&mut first, &mut second] {
+            assert_eq!(hear(listener).await, message(&bytes));
+            assert_eq!(hear(listener).await, message(b""));
+            assert_eq!(listener.next_waiting(), None);
+        }
+        assert_eq!(hear(&mut other).await, message(b"rain"));
+    }
+
+    pub(super) async fn a_message_is_not_kept_for_who_comes_later(subject: Subject) {
+        let cache = &subject.cache;
+        cache.publish("news", b"old").await.unwrap();
+        let mut late = cache.subscribe("news").await.unwrap();
+        cache.publish("news", b"new").await.unwrap();
+        assert_eq!(hear(&mut late).await, message(b"new"));
+    }
+}
+
+/// What a listener hears next, within a time that no message should take.
+async fn hear(subscription: &mut Subscription) -> Heard {
+    tokio::time::timeout(Duration::from_secs(5), subscription.next())
+        .await
+        .expect("nothing was heard")
+}
+
+fn message(bytes: &[u8]) -> Heard {
+    Heard::Message(bytes.into())
+}
+
+#[tokio::test]
+async fn who_falls_too_far_behind_is_told_that_messages_are_missing() {
+    let cache = Cache::memory(ManualClock::at_ms(0), 1);
+    let mut slow = cache.subscribe("news").await.unwrap();
+    for number in 0..=MESSAGES_QUEUED_MAX {
+        let number = number.to_be_bytes();
+        cache.publish("news", &number).await.unwrap();
+    }
+    assert_eq!(slow.next_waiting(), Some(Heard::Gap));
+    assert_eq!(hear(&mut slow).await, message(&1_usize.to_be_bytes()));
+}
+
+async fn carry(mut near: TcpStream, mut far: TcpStream, mut cut: broadcast::Receiver<()>) {
+    tokio::select! {
+        _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+        _ = cut.recv() => {}
+    }
+}
+
+/// A Redis behind a cable that the test cuts.
+#[tokio::test]
+async fn who_lost_the_server_for_a_while_is_told_so_and_listens_on() {
+    let Some(url) = test_servers::url("GAMESERVER_TEST_REDIS_URL") else {
+        return;
+    };
+    let address = url
+        .trim_start_matches("redis://")
+        .split('/')
+        .next()
+        .unwrap();
+    let cable = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let through = format!("redis://{}", cable.local_addr().unwrap());
+    let (cut, _) = broadcast::channel::<()>(1);
+    let (server, cutter) = (address.to_owned(), cut.clone());
+    tokio::spawn(async move {
+        while let Ok((near, _)) = cable.accept().await {
+            let far = TcpStream::connect(&server).await.unwrap();
+            tokio::spawn(carry(near, far, cutter.subscribe()));
+        }
+    });
+    let prefix = format!(
+        "test-{:032x}",
+        u128::from_ne_bytes(random_bytes(&SystemEntropy))
+    );
+    let speaker = Cache::redis(&url, &prefix).await.unwrap();
+    let listener = Cache::redis(&through, &prefix).await.unwrap();
+    let mut subscription = listener.subscribe("news").await.unwrap();
+    speaker.publish("news", b"before").await.unwrap();
+    assert_eq!(hear(&mut subscription).await, message(b"before"));
+    cut.send(()).unwrap();
+    assert_eq!(hear(&mut subscription).await, Heard::Gap);
+    speaker.publish("news", b"after").await.unwrap();
+    assert_eq!(hear(&mut subscription).await, message(b"after"));
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! The cache in the memory of this process, for one replica and for tests. It waits for nobody and
 //! forgets by the clock it is given.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gameserver_contract::clock::SharedClock;
+use tokio::sync::broadcast;
 
+use super::subscription::{MESSAGES_QUEUED_MAX, Queued, Subscription};
 use super::{CacheError, RateDecision};
 
 /// Values and counters that many tasks share.
@@ -15,6 +17,8 @@ pub(super) struct Memory {
     clock: SharedClock,
     entries_max: usize,
     table: Arc<Mutex<Table>>,
+    /// By name. The names are constants of this program, so they are few.
+    channels: Arc<Mutex<HashMap<String, broadcast::Sender<Queued>>>>,
 }
 
 impl Memory {
@@ -23,6 +27,7 @@ impl Memory {
             clock,
             entries_max,
             table: Arc::default(),
+            channels: Arc::default(),
         }
     }
 
@@ -105,6 +110,25 @@ impl Memory {
             limit,
             Duration::from_millis(reset_ms),
         ))
+    }
+
+    pub(super) fn publish(&self, channel: &str, message: &[u8]) {
+        if let Some(sender) = self.lock_channels().get(channel) {
+            // An error says that nobody listens.
+            let _ = sender.send(Some(message.into()));
+        }
+    }
+
+    pub(super) fn subscribe(&self, channel: &str) -> Subscription {
+        let mut channels = self.lock_channels();
+        let sender = channels
+            .entry(channel.to_owned())
+            .or_insert_with(|| broadcast::Sender::new(MESSAGES_QUEUED_MAX));
+        Subscription::local(sender.subscribe())
+    }
+
+    fn lock_channels(&self) -> MutexGuard<'_, HashMap<String, broadcast::Sender<Queued>>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nobody sees an entry that has ended, because every look at the table clears them first.

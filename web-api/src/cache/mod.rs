@@ -1,8 +1,10 @@
-//! The volatile store: leases, counters and the registry of instances in Redis or in memory.
+//! The volatile store: leases, counters, the registry of instances, and messages between replicas,
+//! in Redis or in memory.
 //! Everything here can be lost and rebuilt.
 
 mod memory;
 mod redis_server;
+mod subscription;
 
 #[cfg(test)]
 mod contract_tests;
@@ -13,6 +15,7 @@ use gameserver_contract::clock::SharedClock;
 
 use self::memory::Memory;
 use self::redis_server::RedisServer;
+pub(crate) use self::subscription::{Heard, Subscription};
 
 /// Handle to the cache; cheap to clone.
 #[derive(Debug, Clone)]
@@ -197,6 +200,37 @@ impl Cache {
                 .count(key, limit, window)
                 .await
                 .map_err(CacheError::Redis),
+        }
+    }
+
+    /// Sends a message to everybody who listens to that channel now, in every replica.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Redis`] when the server does not answer in time; the message is lost then.
+    pub async fn publish(&self, channel: &str, message: &[u8]) -> Result<(), CacheError> {
+        match &self.adapter {
+            Adapter::Memory(memory) => {
+                memory.publish(channel, message);
+                Ok(())
+            }
+            Adapter::Redis(server) => server
+                .publish(channel, message)
+                .await
+                .map_err(CacheError::Redis),
+        }
+    }
+
+    /// Listens to a channel from now on. A lost connection is opened again; the listener is told
+    /// that there was a gap.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Redis`] when the server does not answer in time.
+    pub(crate) async fn subscribe(&self, channel: &str) -> Result<Subscription, CacheError> {
+        match &self.adapter {
+            Adapter::Memory(memory) => Ok(memory.subscribe(channel)),
+            Adapter::Redis(server) => server.subscribe(channel).await.map_err(CacheError::Redis),
         }
     }
 }

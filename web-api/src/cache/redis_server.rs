@@ -4,13 +4,24 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{AsyncCommands as _, Client, RedisResult, Script};
+use futures_util::StreamExt as _;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
+use redis::{AsyncCommands as _, Client, RedisError, RedisResult, Script};
+use tokio::sync::broadcast;
+use tokio::time::MissedTickBehavior;
 
 use super::RateDecision;
+use super::subscription::{MESSAGES_QUEUED_MAX, Queued, Subscription};
 
 /// A Redis that does not answer by then is treated as down, so that requests do not pile up.
 const TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Silence after which a listening connection is asked whether it lives: nothing else is ever sent
+/// on it, so a broken one would not be noticed.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Pause before a lost listening connection is opened again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// Keys that Redis looks at per `SCAN` step: large enough for few round trips, small enough not to
 /// hold up others.
@@ -32,6 +43,8 @@ static COUNT: LazyLock<Script> = LazyLock::new(|| {
 /// A connection that opens itself again after a loss.
 #[derive(Clone)]
 pub(super) struct RedisServer {
+    /// Opens connections of its own for who listens.
+    client: Arc<Client>,
     connection: ConnectionManager,
     prefix: Arc<str>,
 }
@@ -52,8 +65,9 @@ impl RedisServer {
             // A request waits for one attempt only; the next request makes the next one.
             .set_number_of_retries(0);
         let client = Client::open(url)?;
-        let connection = ConnectionManager::new_with_config(client, config).await?;
+        let connection = ConnectionManager::new_with_config(client.clone(), config).await?;
         Ok(Self {
+            client: Arc::new(client),
             connection,
             prefix: prefix.into(),
         })
@@ -132,6 +146,54 @@ impl RedisServer {
         Ok(RateDecision::of(count, limit, reset))
     }
 
+    pub(super) async fn publish(&self, channel: &str, message: &[u8]) -> RedisResult<()> {
+        self.connection()
+            .publish(self.channel_name(channel), message)
+            .await
+    }
+
+    pub(super) async fn subscribe(&self, channel: &str) -> RedisResult<Subscription> {
+        let name = self.channel_name(channel);
+        let first = self.listen(&name).await?;
+        let (sender, receiver) = broadcast::channel(MESSAGES_QUEUED_MAX);
+        let server = self.clone();
+        let source = tokio::spawn(async move { server.keep_listening(&name, first, sender).await });
+        Ok(Subscription::fed_by(receiver, source))
+    }
+
+    /// Ends with its task only.
+    async fn keep_listening(&self, name: &str, first: PubSub, sender: broadcast::Sender<Queued>) {
+        let mut next = Some(first);
+        loop {
+            if let Some(listening) = next.take() {
+                hear_out(listening, &sender).await;
+                tracing::warn!("the connection that listens to Redis was lost");
+            }
+            tokio::time::sleep(LISTEN_AGAIN).await;
+            if let Ok(listening) = self.listen(name).await {
+                // Whoever listens learns of the gap once nothing more can be missed.
+                let _ = sender.send(None);
+                next = Some(listening);
+            }
+        }
+    }
+
+    async fn listen(&self, name: &str) -> RedisResult<PubSub> {
+        let listening = async {
+            let mut listening = self.client.get_async_pubsub().await?;
+            listening.subscribe(name).await?;
+            Ok(listening)
+        };
+        let timed_out = |_| {
+            Err(RedisError::from(std::io::Error::from(
+                std::io::ErrorKind::TimedOut,
+            )))
+        };
+        tokio::time::timeout(TIMEOUT, listening)
+            .await
+            .unwrap_or_else(timed_out)
+    }
+
     /// The first `limit` keys with that beginning, in order. `SCAN` returns keys in any order and
     /// some of them twice.
     async fn first_keys(&self, prefix: &str, limit: usize) -> RedisResult<BTreeSet<String>> {
@@ -162,8 +224,33 @@ impl RedisServer {
         self.connection.clone()
     }
 
+    fn channel_name(&self, channel: &str) -> String {
+        format!("{}:channel:{channel}", self.prefix)
+    }
+
     fn value_key(&self, key: &str) -> String {
         format!("{}:value:{key}", self.prefix)
+    }
+}
+
+/// Passes messages on until the connection is lost.
+async fn hear_out(listening: PubSub, sender: &broadcast::Sender<Queued>) {
+    let (mut asking, mut messages) = listening.split();
+    let mut ping = tokio::time::interval(PING_INTERVAL);
+    ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            message = messages.next() => {
+                let Some(message) = message else { return };
+                let _ = sender.send(Some(message.get_payload_bytes().into()));
+            }
+            _ = ping.tick() => {
+                let answer = tokio::time::timeout(TIMEOUT, asking.ping::<redis::Value>()).await;
+                if !matches!(answer, Ok(Ok(_))) {
+                    return;
+                }
+            }
+        }
     }
 }
 

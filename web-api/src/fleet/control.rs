@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use gameserver_control::instance_control_client::InstanceControlClient;
 use gameserver_control::secret::{AttachSecret, ControlSecret};
 use gameserver_control::{
-    KickPlayerAnswer, KickPlayerRequest, StartMatchAnswer, StartMatchRequest, StopMatchAnswer,
-    StopMatchRequest,
+    KickPlayerAnswer, KickPlayerRequest, ReadReplayAnswer, ReadReplayRequest, StartMatchAnswer,
+    StartMatchRequest, StopMatchAnswer, StopMatchRequest,
 };
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -84,6 +84,16 @@ impl ControlClients {
     ) -> Result<KickPlayerAnswer, ControlError> {
         let mut client = self.client(instance)?;
         within_deadline(client.kick_player(request)).await
+    }
+
+    /// Reads a piece of a match's log.
+    pub(crate) async fn read_replay(
+        &self,
+        instance: &InstanceRecord,
+        request: ReadReplayRequest,
+    ) -> Result<ReadReplayAnswer, ControlError> {
+        let mut client = self.client(instance)?;
+        within_deadline(client.read_replay(request)).await
     }
 
     fn client(&self, instance: &InstanceRecord) -> Result<Client, ControlError> {

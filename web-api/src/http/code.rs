@@ -73,6 +73,10 @@ codes! {
         "The session does not show that much to spectators.";
     SessionInstanceLost = "session.instance_lost", SERVICE_UNAVAILABLE "503",
         "The session's game server is gone.";
+    ReplayNotReady = "replay.not_ready", CONFLICT "409",
+        "The session is not over; its replay follows.";
+    ReplayNotFound = "replay.not_found", NOT_FOUND "404",
+        "There is no replay of the session (any more).";
     GameUnknown = "game.unknown", UNPROCESSABLE_ENTITY "422",
         "No game of this name is hosted here.";
     GameModeUnknown = "game.mode_unknown", UNPROCESSABLE_ENTITY "422",
@@ -103,6 +107,8 @@ codes! {
         "The body must be application/json.";
     RequestTimeout = "request.timeout", REQUEST_TIMEOUT "408",
         "The request's body did not arrive in time.";
+    RequestRangeNotSatisfiable = "request.range_not_satisfiable", RANGE_NOT_SATISFIABLE "416",
+        "The range lies beyond the end.";
     RouteNotFound = "route.not_found", NOT_FOUND "404",
         "There is nothing at this address.";
     RouteMethodNotAllowed = "route.method_not_allowed", METHOD_NOT_ALLOWED "405",
@@ -113,6 +119,8 @@ codes! {
         "A part that the server needs does not answer; try again.";
     ServerNotReady = "server.not_ready", SERVICE_UNAVAILABLE "503",
         "The server takes no traffic now.";
+    ServerBusy = "server.busy", SERVICE_UNAVAILABLE "503",
+        "As many streams of events are open as may be; try again later.";
     ServerTimeout = "server.timeout", SERVICE_UNAVAILABLE "503",
         "The server did not answer in time.";
 }

@@ -24,6 +24,8 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// When to come back after a part of the service did not answer.
 const RETRY_SOON: Duration = Duration::from_secs(1);
+/// When to come back after all places were taken.
+const RETRY_BUSY: Duration = Duration::from_secs(10);
 /// When to come back after an instance was lost or was full: a lease and a start later.
 const RETRY_FLEET: Duration = Duration::from_secs(3);
 
@@ -124,6 +126,10 @@ impl From<Error> for ApiError {
             Error::ViewNotAllowed(view) => {
                 Self::new(Code::SessionViewNotAllowed).detail("view", view.as_str())
             }
+            Error::ReplayNotFound => Self::new(Code::ReplayNotFound),
+            Error::ReplayNotReady(state) => Self::in_state(Code::ReplayNotReady, state),
+            Error::TooManyListeners => Self::new(Code::ServerBusy).retry_after(RETRY_BUSY),
+            Error::Draining => Self::new(Code::ServerNotReady).retry_after(RETRY_SOON),
             Error::RateLimited(rate) => Self::rate_limited(rate),
             Error::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused),
             Error::IdempotencyInProgress => {

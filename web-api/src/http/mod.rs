@@ -7,12 +7,14 @@ mod auth;
 pub(crate) mod code;
 pub(crate) mod context;
 pub(crate) mod error;
+mod events;
 pub(crate) mod extract;
 mod guard;
 mod health;
 mod me;
 pub(crate) mod openapi;
 mod players;
+mod replays;
 mod sessions;
 
 use std::fmt;
@@ -134,7 +136,9 @@ fn documented_routes(
     let private = OpenApiRouter::new()
         .merge(me::routes())
         .merge(players::routes())
-        .merge(sessions::routes());
+        .merge(sessions::routes())
+        .merge(replays::routes())
+        .merge(events::routes());
     let versioned = OpenApiRouter::new()
         .merge(limit(auth::routes()))
         .merge(guard(private))
@@ -155,13 +159,20 @@ fn cors(state: &HttpState) -> CorsLayer {
             header::CONTENT_TYPE,
             header::IF_MATCH,
             header::IF_NONE_MATCH,
+            header::IF_RANGE,
+            header::RANGE,
             name("idempotency-key"),
             name(context::REQUEST_ID),
         ])
         .expose_headers([
+            header::ACCEPT_RANGES,
+            header::CONTENT_DISPOSITION,
+            header::CONTENT_LENGTH,
+            header::CONTENT_RANGE,
             header::ETAG,
             header::LOCATION,
             header::RETRY_AFTER,
+            name(replays::COMPLETE),
             name("ratelimit-limit"),
             name("ratelimit-remaining"),
             name("ratelimit-reset"),

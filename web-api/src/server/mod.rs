@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::server::TcpIncoming;
 
-use crate::app::{App, Ports, SharedApp, lifecycle};
+use crate::app::{App, Ports, SharedApp, changes, lifecycle};
 use crate::cache::Cache;
 use crate::config::{ConfigError, Limits, RESULT_BYTES_MAX, WebApiConfig};
 use crate::grpc::RegistryService;
@@ -115,6 +115,7 @@ impl WebApi {
                 background.clone(),
             )),
             tokio::spawn(lifecycle::run(app.clone(), background.clone())),
+            tokio::spawn(changes::run(app.clone(), background.clone())),
         ];
         tracing::info!(%http_address, %grpc_address, "the web API is ready");
         let limits = config.limits;
@@ -173,11 +174,12 @@ pub struct RunningWebApi {
     limits: Limits,
     serving: CancellationToken,
     background: CancellationToken,
-    tasks: [JoinHandle<()>; 3],
+    tasks: [JoinHandle<()>; 4],
 }
 
 impl RunningWebApi {
-    /// Makes `/readyz` say no, so that load balancers send nobody new. Everything is still served.
+    /// Makes `/readyz` say no, so that load balancers send nobody new. Streams of events end;
+    /// everything else is still served.
     pub fn drain(&self) {
         self.app.drain();
     }
@@ -186,7 +188,7 @@ impl RunningWebApi {
     /// are about to, and waits for writes.
     pub async fn shutdown(self) {
         self.drain();
-        let [http, grpc, lifecycle] = self.tasks;
+        let [http, grpc, lifecycle, changes] = self.tasks;
         self.serving.cancel();
         join(http).await;
         self.background.cancel();
@@ -197,6 +199,7 @@ impl RunningWebApi {
             grpc_abort.abort();
         }
         join(lifecycle).await;
+        join(changes).await;
         if !self.app.finish(grace).await {
             tracing::warn!("some work was cut off at shutdown");
         }

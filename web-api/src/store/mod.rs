@@ -25,10 +25,11 @@ mod contract_tests;
 pub use self::idempotency::RememberedAnswer;
 pub use self::logins::{NewRefreshToken, RotateRefreshToken, Rotation};
 pub use self::players::{DeviceRow, NewGuest, PlayerRow, Update};
-pub use self::reports::MatchReport;
+pub use self::reports::{Applied, MatchReport};
 pub use self::results::ResultOutcome;
 pub use self::seats::{Reservation, SeatWish};
 pub use self::sessions::{After, NewSession, SessionFilter, SessionRow};
+pub use self::sweep::Swept;
 
 use self::db::Db;
 use self::sql::Sql;

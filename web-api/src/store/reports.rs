@@ -28,12 +28,20 @@ pub struct MatchReport {
     pub spectators: u32,
 }
 
+/// What a report came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// Reported matches that no live session of this instance run has; the instance should stop
+    /// them.
+    pub unknown: Vec<MatchId>,
+    /// Sessions that are not as they were.
+    pub changed: Vec<SessionId>,
+}
+
 impl Store {
     /// Makes the seats and states of an instance's sessions equal to what it reports: reported
     /// seats become taken, taken seats that it no longer reports are freed, reservations stay until
     /// they expire. Illegal state edges are ignored, and so are sessions that are not reported.
-    /// Returns the reported matches that no live session of this instance run has (the instance
-    /// should stop them).
     ///
     /// # Errors
     ///
@@ -44,9 +52,9 @@ impl Store {
         epoch: InstanceEpoch,
         reports: &[MatchReport],
         now: DateTime<Utc>,
-    ) -> Result<Vec<MatchId>, StoreError> {
+    ) -> Result<Applied, StoreError> {
         if reports.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Applied::default());
         }
         // Of two reports about one match the later one counts.
         let reports: BTreeMap<MatchId, MatchReport> = reports
@@ -59,7 +67,7 @@ impl Store {
     }
 
     /// Marks every live session of this instance as failed, apart from those of the given run;
-    /// returns how many. Their seats are free then.
+    /// returns which. Their seats are free then.
     ///
     /// # Errors
     ///
@@ -69,7 +77,7 @@ impl Store {
         instance: InstanceId,
         except: Option<InstanceEpoch>,
         now: DateTime<Utc>,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Vec<SessionId>, StoreError> {
         self.db
             .transaction(move |tx| Box::pin(fail(tx, instance, except, now)))
             .await
@@ -99,7 +107,7 @@ async fn apply(
     epoch: InstanceEpoch,
     reports: BTreeMap<MatchId, MatchReport>,
     now: DateTime<Utc>,
-) -> Result<Vec<MatchId>, StoreError> {
+) -> Result<Applied, StoreError> {
     let live = lock_live_sessions(tx, instance, epoch).await?;
     let mut seats = read_seats(tx, instance, epoch).await?;
     let mut changes = Changes::default();
@@ -115,8 +123,12 @@ async fn apply(
             &report,
         );
     }
+    let applied = Applied {
+        unknown,
+        changed: changes.sessions.iter().map(|(id, ..)| *id).collect(),
+    };
     changes.write(tx, now).await?;
-    Ok(unknown)
+    Ok(applied)
 }
 
 /// A session as it stood before the report.
@@ -294,7 +306,7 @@ async fn fail(
     instance: InstanceId,
     except: Option<InstanceEpoch>,
     now: DateTime<Utc>,
-) -> Result<u64, StoreError> {
+) -> Result<Vec<SessionId>, StoreError> {
     let lock = Sql::locking(
         "SELECT id FROM sessions WHERE instance_id = $1 AND state NOT IN ('ended', 'failed') \
          AND ($2 IS NULL OR instance_epoch <> $2) ORDER BY id",
@@ -311,5 +323,5 @@ async fn fail(
                 updated_at_ms = lost.column2 FROM (VALUES";
     let tail = ") AS lost WHERE sessions.id = lost.column1";
     tx.execute_each(Sql::with_rows(head, rows, tail)).await?;
-    Ok(lost.len() as u64)
+    Ok(lost.into_iter().map(|(id,)| SessionId(id)).collect())
 }

@@ -131,6 +131,19 @@ impl Store {
     }
 }
 
+impl Store {
+    /// True when the match's result names this player.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer.
+    pub async fn has_played(&self, id: MatchId, player: PlayerId) -> Result<bool, StoreError> {
+        let sql = Sql::new("SELECT seat FROM match_players WHERE match_id = $1 AND player_id = $2");
+        let row: Option<(i64,)> = self.db.optional(sql.bind(id).bind(player)).await?;
+        Ok(row.is_some())
+    }
+}
+
 async fn store_once(
     tx: &mut Tx,
     mut result: MatchResult,

@@ -9,8 +9,9 @@ use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId};
 use gameserver_control::instance_control_server::{InstanceControl, InstanceControlServer};
 use gameserver_control::secret::ControlSecret;
 use gameserver_control::{
-    HeartbeatRequest, KickPlayerAnswer, KickPlayerRequest, MatchStatus, RegisterRequest,
-    StartMatchAnswer, StartMatchRequest, StopMatchAnswer, StopMatchRequest, Transport,
+    HeartbeatRequest, KickPlayerAnswer, KickPlayerRequest, MatchStatus, ReadReplayAnswer,
+    ReadReplayRequest, RegisterRequest, StartMatchAnswer, StartMatchRequest, StopMatchAnswer,
+    StopMatchRequest, Transport,
 };
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -43,6 +44,7 @@ pub(crate) enum Call {
     Start(StartMatchRequest),
     Stop(StopMatchRequest),
     Kick(KickPlayerRequest),
+    Read(ReadReplayRequest),
 }
 
 /// How an instance answers.
@@ -64,6 +66,14 @@ struct State {
     calls: Vec<Call>,
     mood: Mood,
     sequence: u64,
+    log: Option<Log>,
+}
+
+/// The log of every match that the instance is asked about.
+#[derive(Debug, Clone)]
+pub(crate) struct Log {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) is_complete: bool,
 }
 
 /// The instance; cheap to clone.
@@ -87,6 +97,7 @@ impl FakeInstance {
             calls: Vec::new(),
             mood: Mood::Willing,
             sequence: 0,
+            log: None,
         };
         let instance = Self {
             id: InstanceId(Uuid::from_u128(id)),
@@ -108,6 +119,10 @@ impl FakeInstance {
         self.state.lock().unwrap().mood = mood;
     }
 
+    pub(crate) fn set_log(&self, log: Option<Log>) {
+        self.state.lock().unwrap().log = log;
+    }
+
     pub(crate) fn calls(&self) -> Vec<Call> {
         self.state.lock().unwrap().calls.clone()
     }
@@ -119,7 +134,7 @@ impl FakeInstance {
             .into_iter()
             .filter_map(|call| match call {
                 Call::Start(request) => Some(request),
-                Call::Stop(_) | Call::Kick(_) => None,
+                Call::Stop(_) | Call::Kick(_) | Call::Read(_) => None,
             })
             .collect();
         let [start] = <[_; 1]>::try_from(starts).unwrap();
@@ -207,5 +222,25 @@ impl InstanceControl for FakeInstance {
     ) -> Result<Response<KickPlayerAnswer>, Status> {
         let kicked = self.record(Call::Kick(request.into_inner()))?;
         Ok(Response::new(KickPlayerAnswer { kicked }))
+    }
+
+    async fn read_replay(
+        &self,
+        request: Request<ReadReplayRequest>,
+    ) -> Result<Response<ReadReplayAnswer>, Status> {
+        let request = request.into_inner();
+        self.record(Call::Read(request.clone()))?;
+        let Some(log) = self.state.lock().unwrap().log.clone() else {
+            return Ok(Response::new(ReadReplayAnswer::default()));
+        };
+        let offset = usize::try_from(request.offset).unwrap();
+        let rest = log.bytes.get(offset..).unwrap_or_default();
+        let length = rest.len().min(request.length_max.try_into().unwrap());
+        Ok(Response::new(ReadReplayAnswer {
+            found: true,
+            total: log.bytes.len() as u64,
+            complete: log.is_complete,
+            bytes: rest[..length].to_vec(),
+        }))
     }
 }

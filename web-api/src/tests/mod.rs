@@ -2,12 +2,15 @@
 //! instances that are real gRPC servers on loopback.
 
 mod auth;
+mod event_stream;
+mod events;
 mod instance;
 mod join;
 mod leave_and_end;
 mod lobby;
 mod me;
 mod openapi;
+mod replays;
 mod requests;
 mod results;
 mod running;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
+use axum::response::Response;
 use gameserver_contract::account::LoginAnswer;
 use gameserver_contract::clock::ManualClock;
 use gameserver_contract::entropy::SeededEntropy;
@@ -17,6 +18,7 @@ use gameserver_control::{HeartbeatAnswer, MatchStatus, SeatStatus};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
+pub(super) use super::event_stream::EventStream;
 use super::instance::FakeInstance;
 use crate::app::{App, Ports, SharedApp};
 use crate::cache::Cache;
@@ -249,15 +251,16 @@ impl Call<'_> {
         }
     }
 
+    /// Opens a stream of events.
+    pub(super) async fn open(self) -> EventStream {
+        let response = self.respond().await;
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        EventStream::of(response)
+    }
+
     pub(super) async fn send(self) -> Answer {
-        let mut request = Request::builder().method(self.method).uri(self.path);
-        for (name, value) in self.headers {
-            request = request.header(name, value);
-        }
-        let mut request = request.body(Body::from(self.body)).unwrap();
-        request.extensions_mut().insert(PeerAddress(self.peer));
-        let response = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.respond().await.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX)
             .await
             .unwrap()
@@ -267,6 +270,16 @@ impl Call<'_> {
             headers: parts.headers,
             bytes,
         }
+    }
+
+    async fn respond(self) -> Response {
+        let mut request = Request::builder().method(self.method).uri(self.path);
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        let mut request = request.body(Body::from(self.body)).unwrap();
+        request.extensions_mut().insert(PeerAddress(self.peer));
+        self.router.clone().oneshot(request).await.unwrap()
     }
 }
 

@@ -176,7 +176,7 @@ fn obey<G: Game>(
         }
         Ok(ClientFrame::Ack(acks)) => link.viewer.acknowledge(acks.newest, acks.before),
         Ok(ClientFrame::Ping { stamp }) => link.pong(stamp, tick, tick_us),
-        Ok(ClientFrame::Chat(line)) => return link.chat(line),
+        Ok(ClientFrame::Chat(text)) => return link.chat(text),
         Ok(ClientFrame::Leave) => link.say_bye(CloseCode::Consented, "left"),
         Err(error) => {
             tracing::debug!(%error, "unacceptable frame");

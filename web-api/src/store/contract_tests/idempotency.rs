@@ -89,13 +89,13 @@ async fn a_sweep_deletes_what_has_expired_and_nothing_else(subject: Subject) {
             .unwrap();
         subject.reserve(session, player_id(), 0, end).await;
     }
-    assert_eq!(store.sweep(at(9)).await.unwrap(), 0);
-    assert_eq!(store.sweep(at(10)).await.unwrap(), 3);
+    assert_eq!(store.sweep(at(9)).await.unwrap().rows, 0);
+    assert_eq!(store.sweep(at(10)).await.unwrap().rows, 3);
     assert_eq!(
         store.remembered_answer(ann, "key 2", at(10)).await.unwrap(),
         Some(answer(2))
     );
     assert_eq!(subject.read(session, 10).await.session.players, 1);
-    assert_eq!(store.sweep(at(20)).await.unwrap(), 3);
-    assert_eq!(store.sweep(at(20)).await.unwrap(), 0);
+    assert_eq!(store.sweep(at(20)).await.unwrap().rows, 3);
+    assert_eq!(store.sweep(at(20)).await.unwrap().rows, 0);
 }

@@ -243,6 +243,7 @@ async fn every_change_of_a_seat_counts_the_version_up(subject: Subject) {
     subject.store.release_seat(id, ann, at(3)).await.unwrap();
     assert_eq!(subject.read(id, 3).await.version, held.version + 1);
     subject.reserve(id, ann, 4, 30).await;
-    assert_eq!(subject.store.sweep(at(30)).await.unwrap(), 1);
+    let swept = subject.store.sweep(at(30)).await.unwrap();
+    assert_eq!((swept.rows, swept.sessions), (1, vec![id]));
     assert_eq!(subject.read(id, 30).await.version, held.version + 3);
 }

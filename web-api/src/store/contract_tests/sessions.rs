@@ -307,11 +307,12 @@ async fn a_final_state_refuses_every_change(subject: Subject) {
         spectators: 3,
     };
     let (instance, epoch) = (session.instance, session.epoch);
-    let unknown = subject
+    let applied = subject
         .store
         .apply_reports(instance, epoch, &[report], at(1))
         .await
         .unwrap();
-    assert_eq!(unknown, [match_id]);
+    assert_eq!(applied.unknown, [match_id]);
+    assert_eq!(applied.changed, []);
     assert_eq!(subject.read(id, 1).await, failed);
 }
