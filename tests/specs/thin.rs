@@ -34,7 +34,7 @@ async fn walks(kind: TransportKind) {
             |player| place(player).is_some(),
         )
         .await;
-    let before = place(&player).unwrap();
+    let before = place(&player).expect("it was just there");
     // A spawn may be at a wall: left or right, one of them is free for two metres.
     let left = ArenaInput {
         stick_x: -100,

@@ -51,13 +51,9 @@ impl Show {
     /// Plays on until something is so.
     async fn until(&mut self, what: &str, mut is_so: impl FnMut(&[ThinPlayer]) -> bool) {
         eventually(what, || {
-            for (index, player) in self.players.iter_mut().enumerate() {
+            for player in &mut self.players {
                 player.look();
-                let stick_x = if (player.tick() / 90 + index as u32).is_multiple_of(2) {
-                    80
-                } else {
-                    -80
-                };
+                let stick_x = [80, -80][(player.tick() / 90 % 2) as usize];
                 player.press(&ArenaInput {
                     stick_x,
                     ..ArenaInput::default()

@@ -44,26 +44,24 @@ fn tell(file: &Path, verified: Result<VerifyReport, RerunError>, seconds: f64) -
 fn describe(report: &VerifyReport, seconds: f64) -> String {
     let ticks = report.ticks_equal;
     let pace = f64::from(ticks) / seconds.max(1e-6);
-    let mut text = match &report.divergence {
+    let outcome = match &report.divergence {
         None => format!("equal, {ticks} ticks ({pace:.0} ticks/s)"),
         Some(found) => format!(
             "DIFFERENT in tick {}: {} is {:08x}, recorded was {:08x}; {ticks} ticks before it equal",
             found.tick, found.component, found.found, found.expected
         ),
     };
-    for (first, last) in &report.missing {
-        text += &format!("; ticks {first} to {last} are missing");
-    }
-    for damage in &report.damages {
-        text += &format!("; {damage}");
-    }
-    text += match report.evidence {
+    let missing = report.missing.iter();
+    let missing = missing.map(|(first, last)| format!("; ticks {first} to {last} are missing"));
+    let damages = report.damages.iter().map(|damage| format!("; {damage}"));
+    let lacks: String = missing.chain(damages).collect();
+    let evidence = match report.evidence {
         Evidence::Sealed => "; complete",
         Evidence::Broken => "; CHANGED after the match: the checksum of the file is wrong",
         Evidence::Unsealed if report.divergence.is_some() => "",
         Evidence::Unsealed => "; without an end",
     };
-    text
+    format!("{outcome}{lacks}{evidence}")
 }
 
 #[cfg(test)]
