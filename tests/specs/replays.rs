@@ -89,7 +89,7 @@ async fn an_input_that_was_changed_is_found_at_its_tick_and_where_it_shows() {
         let here = tick > 100 && forged_at.is_none();
         here.then(|| {
             forged_at = Some(tick);
-            encoded(&turned)
+            encoded(turned)
         })
     });
     let report = verified(&forged);
@@ -99,8 +99,8 @@ async fn an_input_that_was_changed_is_found_at_its_tick_and_where_it_shows() {
     assert_eq!(report.last_tick + 1, divergence.tick);
 }
 
-fn encoded(input: &ArenaInput) -> Vec<u8> {
-    rmp_serde::to_vec(input).expect("memory takes every write")
+fn encoded(input: ArenaInput) -> Vec<u8> {
+    rmp_serde::to_vec(&input).expect("memory takes every write")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -3,8 +3,8 @@
 //! Reading order: [`patience`] (how to wait), [`counters`] (what the instance counted), [`stage`],
 //! then those who play on it: [`witness`] (honest), [`raw_player`] with [`dialect`] (says any
 //! bytes), [`cheater`] (a modified client), [`stranger`] (speaks no protocol of ours), [`cable`] (a
-//! link that can be cut), and [`fragile`], a game that breaks on purpose. [`recording`] has what was
-//! recorded of them.
+//! link that can be cut), and [`fragile`], a game that breaks on purpose. [`recording`] has what
+//! was recorded of them.
 
 pub mod cable;
 pub mod cheater;

@@ -88,8 +88,8 @@ pub fn rewrite(log: &[u8], forge: &mut Forger<'_>) -> Vec<u8> {
     let mut out = magic.to_vec();
     let mut writer = LogWriter::begin(reader.header(), TICKS_PER_BLOCK);
     let mut encode = |block: Option<RawBlock>| -> Bytes {
-        let encoded = block.map(|block| encoder.encode(&block).expect("a small block"));
-        encoded.unwrap_or_default()
+        let bytes = block.map(|block| encoder.encode(&block).expect("a small block"));
+        bytes.unwrap_or_default()
     };
     out.extend(encode(writer.end_block()));
     let mut playback = reader.play();
