@@ -97,16 +97,7 @@ impl Instance {
         let control_address = control_listener
             .local_addr()
             .unwrap_or(config.control_address);
-        let host_config = HostConfig {
-            workers: config.workers,
-            matches_max: config.matches_max,
-            resume_window: config.resume_window,
-            logs: config.log_folder.clone().map(|path| LogFolder {
-                path,
-                bytes_max: config.log_folder_bytes_max,
-            }),
-        };
-        let started = MatchHost::start(host_config, games, deps.clock.clone());
+        let started = MatchHost::start(host_config(&config), games, deps.clock.clone());
         let (host, finished) = started.map_err(StartError::Workers)?;
         let host = Arc::new(host);
         let registry = control::registry(&config.registry_url, &config.control_secret)
@@ -254,6 +245,18 @@ impl Instance {
         if let Err(error) = joined {
             tracing::error!(%error, "the workers did not end in order");
         }
+    }
+}
+
+fn host_config(config: &InstanceConfig) -> HostConfig {
+    HostConfig {
+        workers: config.workers,
+        matches_max: config.matches_max,
+        resume_window: config.resume_window,
+        logs: config.log_folder.clone().map(|path| LogFolder {
+            path,
+            bytes_max: config.log_folder_bytes_max,
+        }),
     }
 }
 

@@ -4,7 +4,8 @@
 //! then those who play on it: [`witness`] (honest), [`raw_player`] with [`dialect`] (says any
 //! bytes), [`cheater`] (a modified client), [`stranger`] (speaks no protocol of ours),
 //! [`thin_player`] (no simulation), [`cable`] (a link that can be cut), [`fragile`], a game that
-//! breaks on purpose, and [`masked`], one that has something to hide. [`recording`] has what was recorded of them.
+//! breaks on purpose, and [`masked`], one that has something to hide. [`recording`] has what was
+//! recorded of them.
 
 pub mod cable;
 pub mod cheater;

@@ -47,21 +47,22 @@ fn describe(report: &VerifyReport, seconds: f64) -> String {
     let outcome = match &report.divergence {
         None => format!("equal, {ticks} ticks ({pace:.0} ticks/s)"),
         Some(found) => format!(
-            "DIFFERENT in tick {}: {} is {:08x}, recorded was {:08x}; {ticks} ticks before it equal",
+            "DIFFERENT in tick {}: {} is {:08x}, recorded was {:08x}; {ticks} ticks were equal",
             found.tick, found.component, found.found, found.expected
         ),
     };
     let missing = report.missing.iter();
-    let missing = missing.map(|(first, last)| format!("; ticks {first} to {last} are missing"));
-    let damages = report.damages.iter().map(|damage| format!("; {damage}"));
-    let lacks: String = missing.chain(damages).collect();
+    let missing = missing.map(|(first, last)| format!("ticks {first} to {last} are missing"));
+    let damages = report.damages.iter().map(ToString::to_string);
     let evidence = match report.evidence {
-        Evidence::Sealed => "; complete",
-        Evidence::Broken => "; CHANGED after the match: the checksum of the file is wrong",
-        Evidence::Unsealed if report.divergence.is_some() => "",
-        Evidence::Unsealed => "; without an end",
+        Evidence::Sealed => Some("complete"),
+        Evidence::Broken => Some("CHANGED after the match: the file's checksum is wrong"),
+        Evidence::Unsealed if report.divergence.is_some() => None,
+        Evidence::Unsealed => Some("without an end"),
     };
-    format!("{outcome}{lacks}{evidence}")
+    let parts = std::iter::once(outcome).chain(missing).chain(damages);
+    let parts = parts.chain(evidence.map(str::to_owned));
+    parts.collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]
@@ -89,7 +90,7 @@ mod tests {
         assert_eq!(
             line,
             "DIFFERENT in tick 100: Body is 00000002, recorded was 00000001; \
-             99 ticks before it equal"
+             99 ticks were equal"
         );
     }
 }

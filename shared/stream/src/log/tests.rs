@@ -433,7 +433,9 @@ proptest! {
 
     #[test]
     fn no_splice_of_a_log_makes_the_reader_panic_or_lie(
-        from in 0usize..2_000, length in 0usize..400, filler in prop::collection::vec(any::<u8>(), 0..40)
+        from in 0usize..2_000,
+        length in 0usize..400,
+        filler in prop::collection::vec(any::<u8>(), 0..40)
     ) {
         let (log, _) = sample();
         let from = from.min(log.len());
