@@ -20,9 +20,10 @@ or name a Chrome or Chromium in the variable CHROMIUM.";
 
 /// The browser that the user names, or one of the PATH.
 pub(super) fn find() -> Option<PathBuf> {
-    let named = env::var_os(VARIABLE).map(PathBuf::from);
+    // A whole path is found in every folder.
+    let named = env::var(VARIABLE).ok();
     named
-        .filter(|program| program.is_file())
+        .and_then(|program| find_in_path(&program))
         .or_else(|| NAMES.into_iter().find_map(find_in_path))
 }
 
