@@ -17,6 +17,8 @@ const FLAGS = [
   '--no-sandbox',
   '--remote-debugging-pipe',
   '--no-first-run',
+  // Containers often have 64 MB of shared memory, which ends a page in the middle of a test.
+  '--disable-dev-shm-usage',
   '--disable-gpu',
   '--hide-scrollbars',
   '--mute-audio',

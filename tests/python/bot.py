@@ -25,6 +25,8 @@ from thin import Bye, Event, Pong, Refused, Snapshot, Start, ThinError, Welcome
 T = TypeVar("T")
 
 FAREWELL_TIMEOUT_S = 2.0
+RUNNING = "running"
+"""Joins the fullest public session that is running, as a player who just wants to play would."""
 
 
 class Bot:
@@ -109,6 +111,8 @@ async def first(carrier: Carrier, kind: type[T]) -> T:
 async def play(options: argparse.Namespace) -> dict[str, Any]:
     lobby = Lobby(options.api)
     session = options.session or lobby.open_session("arena")
+    if session == RUNNING:
+        session = lobby.running_session("arena")
     joined = lobby.join(session)
     offer = next((o for o in joined["transports"] if o["kind"] == options.transport), None)
     if offer is None:
@@ -130,7 +134,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--api", default="http://127.0.0.1:8080")
     parser.add_argument("--transport", choices=["websocket", "quic"], default="websocket")
-    parser.add_argument("--session", help="id of the session to join; opens one without it")
+    parser.add_argument("--session", help=f"id, or `{RUNNING}`; opens one without it")
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--must-score", action="store_true", help="fail without a kill")
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""The parts of the bot that need no server: its clock, and what it knows of walls."""
+"""The parts of the bot that need no server: its clock, its choice of a session, its walls."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections import deque
 
 from arena import Player, crosses
 from clock import Clock
+from lobby import fullest
 from thin import Snapshot
 
 RATE = 60
@@ -49,6 +50,14 @@ class KeepingTheLead(unittest.TestCase):
                 with self.subTest(way_ticks=way_ticks, ahead=ahead):
                     settled = set(leads(way_ticks, ahead)[-60:])
                     self.assertLessEqual(settled, {1, 2, 3})
+
+
+class ChoosingASession(unittest.TestCase):
+    def test_it_goes_where_the_most_players_are(self) -> None:
+        few, many = {"id": "a", "players": 3}, {"id": "b", "players": 10}
+        self.assertEqual(fullest([few, many]), "b")
+        self.assertEqual(fullest([many, few]), "b")
+        self.assertIsNone(fullest([]))
 
 
 class Playing(unittest.TestCase):

@@ -1,5 +1,6 @@
 //! Specs of the binary: it is run as a user runs it, over real sockets.
 
+mod clients;
 mod first_run;
 mod matches;
 mod operations;

@@ -1,3 +1,4 @@
+/** The REST API against a server of its own: logins, refreshing, errors, the pushed list. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:http';

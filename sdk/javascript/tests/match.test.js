@@ -1,3 +1,4 @@
+/** Matches against a small thin server: inputs, events, reconnecting, ends. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { connect, ConnectError, RefusedError } from '../src/index.js';

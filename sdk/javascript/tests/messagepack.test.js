@@ -1,3 +1,4 @@
+/** MessagePack both ways, and what is refused. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decode, decodeAt, encode, MessagePackError } from '../src/messagepack.js';

@@ -1,3 +1,4 @@
+/** Match logs: any tick, damage, and the vectors of the server. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+/** The reader of snapshots against a second writer, with losses and overtaking. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ProtocolError } from '../src/errors.js';

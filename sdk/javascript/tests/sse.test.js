@@ -1,3 +1,4 @@
+/** Server-sent events, however the stream is cut. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { EVENT_CHARACTERS_MAX, SseParser } from '../src/sse.js';

@@ -1,3 +1,4 @@
+/** Clocks, the lead of inputs, interpolation, rates. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { PlaybackClock, ServerClock } from '../src/clock.js';

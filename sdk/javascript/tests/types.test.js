@@ -1,3 +1,4 @@
+/** The type declarations against what is exported. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,3 +1,4 @@
+/** Frames as the vectors of the server say, which Rust and Python read too. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

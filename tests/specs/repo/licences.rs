@@ -1,13 +1,18 @@
-//! The licences of everything that is built, against the list in `deny.toml`.
+//! The licences of everything that is built, against the list in `deny.toml`, and of what is copied
+//! into the repository.
 //!
 //! Asks `cargo tree` and not `cargo metadata`: only the first leaves out what is locked for other
 //! platforms and features and never compiled here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use toml::{Table, Value};
 
-use super::{assert_kept, cargo, read};
+use super::{assert_kept, cargo, read, root};
+
+/// Other people's code in the repository: one folder each.
+const VENDORED: &str = "sdk/javascript/vendor";
 
 fn allowed() -> BTreeSet<String> {
     let deny: Table = read("deny.toml").parse().expect("deny.toml is valid TOML");
@@ -134,4 +139,16 @@ fn a_licence_expression_is_read_as_spdx_means_it() {
     ] {
         assert!(!is_allowed(bad, &allowed), "{bad}");
     }
+}
+
+#[test]
+fn everything_that_is_copied_has_its_licence_beside_it() {
+    let folders = fs::read_dir(root().join(VENDORED)).expect("a folder");
+    let paths = folders.map(|entry| entry.expect("an entry").path());
+    let bare = paths.filter(|path| !path.join("LICENSE").is_file());
+    let broken: Vec<_> = bare.map(|path| path.display().to_string()).collect();
+    assert_kept(
+        "copy it into a folder of its own, with the LICENSE that came with it",
+        &broken,
+    );
 }

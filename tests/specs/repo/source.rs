@@ -1,4 +1,5 @@
-//! Rules about the text of our Rust files: length, comments, forbidden words and calls.
+//! Rules about the text of our source files: length, comments, forbidden words and calls. Those
+//! about syntax are for Rust only.
 
 use xtask::functions::{FunctionKind, Outline};
 use xtask::tree::TextFile;
@@ -14,8 +15,15 @@ const LINE_WIDTH_MAX: usize = 100;
 /// Lines of the longest function, as in `clippy.toml`.
 const FUNCTION_LINES_MAX: usize = 70;
 /// Files that hold code in which unfinished work may not be marked.
-const CODE_ENDINGS: [&str; 8] = [
-    ".rs", ".sql", ".proto", ".js", ".ts", ".sh", ".toml", ".yml",
+const CODE_ENDINGS: [&str; 10] = [
+    ".rs", ".sql", ".proto", ".js", ".mjs", ".ts", ".py", ".sh", ".toml", ".yml",
+];
+/// Source that is not Rust, and how a file of it begins.
+const SCRIPT_BEGINNINGS: [(&str, &str); 4] = [
+    (".js", "/**"),
+    (".mjs", "/**"),
+    (".ts", "/**"),
+    (".py", "\"\"\""),
 ];
 /// Split, so that this file does not break its own rule.
 const UNFINISHED: [&str; 5] = [
@@ -55,8 +63,23 @@ fn every_rust_file_begins_with_what_it_is_for() {
 }
 
 #[test]
+fn every_script_begins_with_what_it_is_for() {
+    let silent = SCRIPT_BEGINNINGS.into_iter().flat_map(|(ending, begins)| {
+        let of_kind = files(&[ending]).into_iter();
+        of_kind.filter(move |file| !file.text.starts_with(begins))
+    });
+    let broken: Vec<_> = silent.map(|file| format!("{}:1", file.path)).collect();
+    assert_kept(
+        "begin the file with a comment or a docstring: what it is for",
+        &broken,
+    );
+}
+
+#[test]
 fn no_file_is_longer_than_600_lines() {
-    let long = product_files().filter(|file| file.line_count() > FILE_LINES_MAX);
+    let scripts = files(&SCRIPT_BEGINNINGS.map(|(ending, _)| ending));
+    let all = product_files().chain(scripts);
+    let long = all.filter(|file| file.line_count() > FILE_LINES_MAX);
     let broken: Vec<_> = long
         .map(|f| format!("{}:{}", f.path, f.line_count()))
         .collect();

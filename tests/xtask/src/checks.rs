@@ -5,7 +5,9 @@
 
 use std::time::Instant;
 
+use crate::clients::{self, Clients};
 use crate::failure::Failure;
+use crate::packages::Packages;
 use crate::servers::{Installation, Servers};
 use crate::step::{Runner, Step};
 
@@ -13,22 +15,29 @@ use crate::step::{Runner, Step};
 pub(crate) fn test_everything(runner: &Runner<'_>) -> Result<(), Failure> {
     let started = Instant::now();
     // First, because a missing server should not be noticed only after minutes of building.
-    let installation = Installation::find_or_install(runner)?;
+    let packages = Packages::new(runner);
+    let installation = Installation::find_or_install(&packages)?;
+    let clients = Clients::find_or_install(&packages)?;
     runner.run(&format())?;
+    clients.test(runner)?;
     runner.run(&lint())?;
     runner.run(&document())?;
     let servers = Servers::start(runner, &installation)?;
-    runner.run(&tests(&["--workspace"], &servers))?;
+    let variables = [servers.variables(), clients.variables()].concat();
+    runner.run(&tests(&["--workspace"], variables))?;
     drop(servers);
     println!("all passed in {:.1} s", started.elapsed().as_secs_f64());
     Ok(())
 }
 
-/// Runs `cargo test` with the user's arguments, and nothing else.
+/// Runs `cargo test` with the user's arguments, and nothing else. Only the servers are installed:
+/// most tests do without the other languages, and those that do not say what to run.
 pub(crate) fn test_selected(runner: &Runner<'_>, passed_on: &[&str]) -> Result<(), Failure> {
-    let installation = Installation::find_or_install(runner)?;
+    let installation = Installation::find_or_install(&Packages::new(runner))?;
     let servers = Servers::start(runner, &installation)?;
-    runner.run(&tests(&with_packages(passed_on), &servers))
+    let clients = clients::variables_of_what_is_there(runner.root);
+    let variables = [servers.variables(), clients].concat();
+    runner.run(&tests(&with_packages(passed_on), variables))
 }
 
 /// Runs what needs no servers: format, lints and the repository's own rules.
@@ -77,12 +86,12 @@ fn document() -> Step {
     step
 }
 
-fn tests(passed_on: &[&str], servers: &Servers) -> Step {
+fn tests(passed_on: &[&str], variables: Vec<(&'static str, String)>) -> Step {
     let mut step = Step::new(
         "test",
         &[&["cargo", "test", "--locked"], passed_on].concat(),
     );
-    step.variables = servers.variables();
+    step.variables = variables;
     // The command line alone would not repeat it: the servers are gone by then.
     step.repeat = Some(format!("cargo xtask test {}", passed_on.join(" ")));
     step

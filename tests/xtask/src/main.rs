@@ -1,7 +1,8 @@
 //! The project's commands: `cargo xtask test` is the one that must pass.
 //!
 //! Every command prints what it runs and how long it took. It needs Cargo and, for the tests,
-//! PostgreSQL and Redis, which it starts itself on free ports and removes afterwards.
+//! PostgreSQL and Redis, which it starts itself on free ports and removes afterwards, and Python,
+//! Node.js and Chromium for the clients in other languages. As root on Debian it installs them.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -9,9 +10,11 @@
 )]
 
 mod checks;
+mod clients;
 mod failure;
 mod interrupt;
 mod measure;
+mod packages;
 mod platform;
 mod servers;
 mod step;
@@ -23,7 +26,7 @@ use failure::Failure;
 use step::Runner;
 
 const USAGE: &str = "\
-cargo xtask test                  everything: format, lints, documentation, all tests
+cargo xtask test                  everything: format, lints, documentation, all tests and clients
 cargo xtask test -- NAME          only tests whose name contains NAME; no checks
 cargo xtask test -p CRATE         only tests of one crate; arguments go to `cargo test`
 cargo xtask check                 format, lints, the repository's own rules

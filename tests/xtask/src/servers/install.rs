@@ -1,16 +1,15 @@
-//! Finds PostgreSQL and Redis on this machine, and installs them where that is allowed: as root on
-//! Debian and Ubuntu. Everywhere else it says what to install. Tests are never skipped silently.
+//! Finds PostgreSQL and Redis on this machine, and installs them where that is allowed. Everywhere
+//! else it says what to install. Tests are never skipped silently.
 
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::{env, io};
+use std::process::Command;
 
 use super::REPEAT;
 use crate::failure::Failure;
+use crate::packages::{Packages, find_in_path, is_root, output_of};
 use crate::platform::Account;
-use crate::step::{Runner, Step};
 
 /// Where Debian and Ubuntu keep PostgreSQL, outside the PATH: `<version>/bin` below it.
 const DEBIAN_POSTGRES: &str = "/usr/lib/postgresql";
@@ -23,8 +22,6 @@ The tests need PostgreSQL (initdb, postgres) and Redis (redis-server). Install t
   Arch             sudo pacman -S postgresql redis
   macOS            brew install postgresql@17 redis && brew link postgresql@17
 They need not run: cargo xtask starts its own copies.";
-/// Debian's scripts start what they install unless this program answers 101.
-const START_POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// The programs to start.
 #[derive(Debug)]
@@ -38,15 +35,15 @@ pub(crate) struct Installation {
 
 impl Installation {
     /// Finds both servers, after installing them if need be and possible.
-    pub(crate) fn find_or_install(runner: &Runner<'_>) -> Result<Self, Failure> {
-        let is_root = own_user() == Some(0);
+    pub(crate) fn find_or_install(packages: &Packages<'_>) -> Result<Self, Failure> {
+        let is_root = is_root();
         if let Some(found) = Self::find(is_root)? {
             return Ok(found);
         }
-        if !is_root || find_in_path("apt-get").is_none() {
+        if !Packages::can_install() {
             return Err(fail(ADVICE));
         }
-        install_with_apt(runner)?;
+        packages.install("install the servers", &["postgresql", "redis-server"])?;
         Self::find(is_root)?.ok_or_else(|| fail(ADVICE))
     }
 
@@ -71,50 +68,6 @@ impl Installation {
 
 fn fail(reason: impl ToString) -> Failure {
     Failure::new("find PostgreSQL and Redis", reason.to_string(), REPEAT)
-}
-
-fn install_with_apt(runner: &Runner<'_>) -> Result<(), Failure> {
-    let _nothing_starts = StartPolicy::forbid().map_err(fail)?;
-    runner.run(&Step::new(
-        "update the package lists",
-        &["apt-get", "update"],
-    ))?;
-    let words = ["apt-get", "install", "-y", "--no-install-recommends"];
-    let packages = ["postgresql", "redis-server"];
-    let mut step = Step::new("install the servers", &[&words[..], &packages].concat());
-    step.variables
-        .push(("DEBIAN_FRONTEND", "noninteractive".to_owned()));
-    runner.run(&step)
-}
-
-/// Keeps apt from starting system services, until dropped.
-#[derive(Debug)]
-struct StartPolicy {
-    is_ours: bool,
-}
-
-impl StartPolicy {
-    fn forbid() -> io::Result<Self> {
-        let is_ours = !Path::new(START_POLICY).exists();
-        if is_ours {
-            fs::write(START_POLICY, "#!/bin/sh\nexit 101\n")?;
-            let executable = Command::new("chmod").args(["755", START_POLICY]).status()?;
-            if !executable.success() {
-                return Err(io::Error::other("chmod failed"));
-            }
-        }
-        Ok(Self { is_ours })
-    }
-}
-
-impl Drop for StartPolicy {
-    fn drop(&mut self) {
-        if self.is_ours
-            && let Err(error) = fs::remove_file(START_POLICY)
-        {
-            eprintln!("could not remove {START_POLICY}: {error}");
-        }
-    }
 }
 
 /// The folder with PostgreSQL's real programs: that of the PATH, or else Debian's newest version.
@@ -150,17 +103,6 @@ fn has_postgres(folder: &Path) -> bool {
     })
 }
 
-fn find_in_path(program: &str) -> Option<PathBuf> {
-    let folders = env::var_os("PATH")?;
-    env::split_paths(&folders)
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
-}
-
-fn own_user() -> Option<u32> {
-    id(&["-u"])
-}
-
 /// The user `postgres`, created when the packages did not.
 fn postgres_account() -> Result<Account, Failure> {
     let known = || {
@@ -184,10 +126,5 @@ fn postgres_account() -> Result<Account, Failure> {
 }
 
 fn id(arguments: &[&str]) -> Option<u32> {
-    let output = Command::new("id")
-        .args(arguments)
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    String::from_utf8(output.stdout).ok()?.trim().parse().ok()
+    output_of("id", arguments)?.parse().ok()
 }

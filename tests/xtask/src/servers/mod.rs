@@ -16,6 +16,7 @@ pub(crate) use install::Installation;
 use supervised::Supervised;
 
 use crate::failure::Failure;
+use crate::packages::Packages;
 use crate::step::Runner;
 
 const REPEAT: &str = "cargo xtask servers";
@@ -70,7 +71,7 @@ impl Servers {
 
 /// `cargo xtask servers`: for running single tests by hand.
 pub(crate) fn run_until_interrupted(runner: &Runner<'_>) -> Result<(), Failure> {
-    let installation = Installation::find_or_install(runner)?;
+    let installation = Installation::find_or_install(&Packages::new(runner))?;
     let servers = Servers::start(runner, &installation)?;
     let [database, cache] = servers.urls();
     println!("export GAMESERVER_TEST_DATABASE_URL={database}");
