@@ -19,6 +19,9 @@ pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
 pub const ACCESS_TOKEN_LEEWAY: Duration = Duration::from_secs(30);
 /// Longest access token that is read at all, in bytes.
 pub const ACCESS_TOKEN_LENGTH_MAX: usize = 2_048;
+/// How long the end of a login is remembered: longer than any access token of it is accepted, also
+/// one that was being issued at that moment.
+pub const LOGIN_END_REMEMBERED: Duration = Duration::from_mins(17);
 /// Life of a refresh token that is not used.
 pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_hours(30 * 24);
 /// How long a spent refresh token still returns the same successor, for clients that lost the
@@ -41,6 +44,8 @@ pub const INSTANCES_MAX: usize = 1_000;
 pub const TICK_BUDGET_USED_MAX: f32 = 0.9;
 /// How long a game stays known after its last instance registered it.
 pub const GAME_KNOWN: Duration = Duration::from_hours(24);
+/// How old the list of hosted games may be.
+pub const GAMES_REMEMBERED: Duration = Duration::from_secs(5);
 /// How long the answer to a request with an `Idempotency-Key` is remembered.
 pub const ANSWER_REMEMBERED: Duration = Duration::from_hours(24);
 /// Longest `Idempotency-Key` and `X-Request-Id` in bytes.
@@ -94,6 +99,8 @@ pub struct WebApiConfig {
     /// Proxies in front that each add the address they saw to `X-Forwarded-For`. Default 0: the
     /// header is ignored and the client's address is the socket's.
     pub trusted_proxy_hops: usize,
+    /// Whether the console is served at `/`, and the JavaScript SDK at `/sdk/`. Default: yes.
+    pub console: bool,
     /// How often clients may call.
     pub rate_limits: RateLimits,
     /// Sizes and deadlines of the HTTP server.
@@ -113,6 +120,7 @@ impl WebApiConfig {
             control_secret,
             cors_origins: Vec::new(),
             trusted_proxy_hops: 0,
+            console: true,
             rate_limits: RateLimits::default(),
             limits: Limits::default(),
         }

@@ -76,6 +76,8 @@ pub(super) async fn start(
     config.public_url = public_url(http);
     config.cors_origins.clone_from(&http.cors_origins);
     config.trusted_proxy_hops = http.trusted_proxy_hops;
+    let is_development = settings.mode == RunMode::Development;
+    config.console = settings.web.console.unwrap_or(is_development);
     config.rate_limits = rate_limits(http);
     let render = metrics.clone();
     let deps = Deps {

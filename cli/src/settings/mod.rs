@@ -22,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) mode: RunMode,
     pub(crate) log: LogSettings,
     pub(crate) http: HttpSettings,
+    pub(crate) web: WebSettings,
     pub(crate) control: ControlSettings,
     pub(crate) database: DatabaseSettings,
     pub(crate) redis: RedisSettings,
@@ -89,6 +90,14 @@ impl Default for HttpSettings {
             sessions_per_player_per_minute: 30,
         }
     }
+}
+
+/// Pages that the REST API serves.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct WebSettings {
+    /// Whether the console is served; in development only when absent.
+    pub(crate) console: Option<bool>,
 }
 
 /// What web-api and instances know each other by.

@@ -3,9 +3,12 @@
 use gameserver_contract::account::{Device, GuestLogin, LoginAnswer, Player, RefreshLogin};
 use gameserver_contract::entropy::random_bytes;
 use gameserver_contract::ids::{DeviceId, PlayerId};
+use uuid::Uuid;
 
 use super::{App, Error, field};
-use crate::config::{ACCESS_TOKEN_LIFETIME, REFRESH_GRACE, REFRESH_TOKEN_LIFETIME};
+use crate::config::{
+    ACCESS_TOKEN_LIFETIME, LOGIN_END_REMEMBERED, REFRESH_GRACE, REFRESH_TOKEN_LIFETIME,
+};
 use crate::identity::{guest, refresh_token};
 use crate::store::{NewGuest, NewRefreshToken, RotateRefreshToken, Rotation};
 
@@ -62,16 +65,16 @@ impl App {
         let seed = random_bytes::<32>(&*self.entropy);
         let token = self.refresh_tokens.token(&seed);
         let now = self.now();
-        let family = random_bytes(&*self.entropy);
+        let family = uuid::Builder::from_random_bytes(random_bytes(&*self.entropy)).into_uuid();
         let new_token = NewRefreshToken {
             hash: refresh_token::hash(&token).ok_or(Error::RefreshRefused)?,
-            family: uuid::Builder::from_random_bytes(family).into_uuid(),
+            family,
             player: player.id,
             issued_at: now,
             expires_at: now + REFRESH_TOKEN_LIFETIME,
         };
         self.store.insert_refresh_token(new_token).await?;
-        Ok(self.answer(player, token))
+        Ok(self.answer(player, family, token))
     }
 
     /// Spends a refresh token for a new pair of tokens.
@@ -88,13 +91,15 @@ impl App {
             expires_at: now + REFRESH_TOKEN_LIFETIME,
             grace: REFRESH_GRACE,
         };
-        let (player, token) = match self.store.rotate_refresh_token(rotate).await? {
-            Rotation::Rotated { player } => (player, token),
+        let (player, login, token) = match self.store.rotate_refresh_token(rotate).await? {
+            Rotation::Rotated { player, login } => (player, login, token),
             Rotation::Repeated {
                 player,
+                login,
                 successor_seed,
-            } => (player, self.refresh_tokens.token(&successor_seed)),
-            Rotation::Reused { player } => {
+            } => (player, login, self.refresh_tokens.token(&successor_seed)),
+            Rotation::Reused { player, login } => {
+                self.end_access(login).await?;
                 tracing::warn!(player.id = %player, "a refresh token was reused; family revoked");
                 metrics::counter!("gs_refresh_reused_total").increment(1);
                 return Err(Error::RefreshReused);
@@ -106,21 +111,36 @@ impl App {
             .player(player)
             .await?
             .ok_or(Error::RefreshRefused)?;
-        Ok(self.answer(row.player, token))
+        Ok(self.answer(row.player, login, token))
     }
 
-    /// Revokes the login that the token belongs to. Unknown tokens change nothing.
+    /// Revokes the login that the token belongs to, and its access tokens with it. Unknown tokens
+    /// change nothing.
     pub(crate) async fn logout(&self, login: &RefreshLogin) -> Result<(), Error> {
-        if let Some(hash) = refresh_token::hash(&login.refresh_token) {
-            self.store.revoke_refresh_family(&hash).await?;
+        if let Some(hash) = refresh_token::hash(&login.refresh_token)
+            && let Some(login) = self.store.revoke_refresh_family(&hash).await?
+        {
+            self.end_access(login).await?;
         }
         Ok(())
     }
 
-    fn answer(&self, player: Player, refresh_token: String) -> LoginAnswer {
-        let access_token = self
-            .access_tokens
-            .issue(player.id, self.clock.now(), &*self.entropy);
+    /// Access tokens are not looked up in the store, so the end of their login is remembered until
+    /// the last of them has ended by itself.
+    async fn end_access(&self, login: Uuid) -> Result<(), Error> {
+        let key = ended_key(login);
+        Ok(self.cache.put(&key, &[], LOGIN_END_REMEMBERED).await?)
+    }
+
+    /// True when this login was ended while access tokens of it are out.
+    pub(crate) async fn has_ended(&self, login: Uuid) -> Result<bool, Error> {
+        Ok(self.cache.get(&ended_key(login)).await?.is_some())
+    }
+
+    fn answer(&self, player: Player, login: Uuid, refresh_token: String) -> LoginAnswer {
+        let access_token =
+            self.access_tokens
+                .issue(player.id, login, self.clock.now(), &*self.entropy);
         LoginAnswer {
             player,
             access_token,
@@ -129,6 +149,10 @@ impl App {
             device: None,
         }
     }
+}
+
+fn ended_key(login: Uuid) -> String {
+    format!("login-ended:{login}")
 }
 
 fn missing(pointer: &str, with: &str) -> Error {

@@ -8,6 +8,7 @@ pub(crate) mod auth;
 pub(crate) mod changes;
 pub(crate) mod cursor;
 mod error;
+pub(crate) mod games;
 pub(crate) mod idempotency;
 pub(crate) mod join;
 pub(crate) mod lifecycle;
@@ -60,6 +61,7 @@ pub(crate) struct App {
     bucket_key: [u8; 32],
     pub(crate) heartbeats: registry::HeartbeatOrder,
     pub(crate) changes: changes::Changes,
+    hosted_games: games::HostedGames,
     draining: CancellationToken,
     running: TaskTracker,
 }
@@ -96,6 +98,7 @@ impl App {
             store: ports.store,
             cache: ports.cache,
             changes: changes::Changes::default(),
+            hosted_games: games::HostedGames::default(),
             draining: CancellationToken::new(),
             running: TaskTracker::new(),
         })

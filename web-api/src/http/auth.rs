@@ -65,8 +65,7 @@ async fn refresh(
 
 /// Closes the login that a refresh token belongs to.
 ///
-/// Unknown tokens are answered alike. Access tokens that are out already end by themselves within
-/// 15 minutes.
+/// Its access tokens end with it. Unknown tokens are answered alike.
 #[utoipa::path(
     post, path = "/auth/logout", tag = "auth",
     request_body = RefreshLogin,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use axum::extract::{FromRequestParts, MatchedPath, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use gameserver_contract::entropy::{Entropy, random_bytes};
@@ -163,11 +163,6 @@ pub(crate) async fn finish_writes(
 pub(crate) fn answer_panic(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a request handler panicked");
     ApiError::new(Code::ServerInternal).into_response()
-}
-
-/// Answers for addresses that nothing stands at.
-pub(crate) async fn not_found() -> StatusCode {
-    StatusCode::NOT_FOUND
 }
 
 #[cfg(test)]

@@ -21,10 +21,16 @@ pub(crate) async fn authenticate(
 ) -> ApiResult<Response> {
     let token = bearer(request.headers()).ok_or_else(|| ApiError::new(Code::AuthRequired))?;
     let verified = app.access_tokens.verify(token, app.clock.now());
-    let player = verified.map_err(|error| match error {
+    let verified = verified.map_err(|error| match error {
         TokenError::Invalid => ApiError::new(Code::AuthInvalidToken),
         TokenError::Expired => ApiError::new(Code::AuthTokenExpired),
     })?;
+    let player = verified.player;
+    if let Some(login) = verified.login
+        && app.has_ended(login).await?
+    {
+        return Err(ApiError::new(Code::AuthInvalidToken));
+    }
     let rate = app.count_request(player).await?;
     request.extensions_mut().insert(Login { player });
     run_within(rate, request, next).await

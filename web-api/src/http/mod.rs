@@ -5,10 +5,12 @@
 
 mod auth;
 pub(crate) mod code;
+mod console;
 pub(crate) mod context;
 pub(crate) mod error;
 mod events;
 pub(crate) mod extract;
+mod games;
 mod guard;
 mod health;
 mod me;
@@ -48,6 +50,7 @@ struct Shared {
     trusted_proxy_hops: usize,
     cors_origins: Vec<HeaderValue>,
     render_metrics: Option<RenderMetrics>,
+    shows_console: bool,
 }
 
 impl fmt::Debug for HttpState {
@@ -74,6 +77,7 @@ impl HttpState {
             trusted_proxy_hops: config.trusted_proxy_hops,
             cors_origins: origins.collect(),
             render_metrics,
+            shows_console: config.console,
         };
         Self {
             app,
@@ -93,6 +97,10 @@ impl HttpState {
         self.shared.limits.body_read_timeout
     }
 
+    pub(crate) fn shows_console(&self) -> bool {
+        self.shared.shows_console
+    }
+
     pub(crate) fn metrics(&self) -> Option<String> {
         self.shared.render_metrics.as_ref().map(|render| render())
     }
@@ -108,7 +116,7 @@ pub(crate) fn router(state: HttpState) -> Router {
 pub(crate) fn with_layers(routes: Router<HttpState>, state: HttpState) -> Router {
     let app = state.app.clone();
     routes
-        .fallback(context::not_found)
+        .fallback(console::serve)
         .layer(DefaultBodyLimit::max(state.shared.limits.body_bytes_max))
         .layer(from_fn_with_state(app, context::finish_writes))
         .layer(CatchPanicLayer::custom(context::answer_panic))
@@ -142,6 +150,7 @@ fn documented_routes(
     let versioned = OpenApiRouter::new()
         .merge(limit(auth::routes()))
         .merge(guard(private))
+        .merge(games::routes())
         .merge(openapi::routes());
     OpenApiRouter::new()
         .nest(BASE_PATH, versioned)

@@ -16,6 +16,7 @@ use gameserver_contract::ids::PlayerId;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use crate::config::{
     ACCESS_TOKEN_LEEWAY, ACCESS_TOKEN_LENGTH_MAX, ACCESS_TOKEN_LIFETIME, Keys, SecretKey,
@@ -84,6 +85,18 @@ struct Claims {
     nbf: i64,
     exp: i64,
     jti: String,
+    /// The login, so that its tokens can end with it. Tokens of older builds have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sid: Option<Uuid>,
+}
+
+/// What a good token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Verified {
+    /// Whose it is.
+    pub(crate) player: PlayerId,
+    /// The login that it was issued for.
+    pub(crate) login: Option<Uuid>,
 }
 
 /// Why an access token is refused.
@@ -117,7 +130,7 @@ impl AccessTokens {
         }
     }
 
-    /// Makes a token for a player.
+    /// Makes a token for a player's login.
     ///
     /// # Panics
     ///
@@ -125,6 +138,7 @@ impl AccessTokens {
     pub(crate) fn issue(
         &self,
         player: PlayerId,
+        login: Uuid,
         now: DateTime<Utc>,
         entropy: &dyn Entropy,
     ) -> String {
@@ -137,13 +151,14 @@ impl AccessTokens {
             nbf: issued_at,
             exp: issued_at + seconds(ACCESS_TOKEN_LIFETIME),
             jti: URL_SAFE_NO_PAD.encode(random_bytes::<16>(entropy)),
+            sid: Some(login),
         };
         jsonwebtoken::encode(&self.header, &claims, &self.signing_key)
             .expect("our own Ed25519 key signs plain data")
     }
 
     /// Reads a token.
-    pub(crate) fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<PlayerId, TokenError> {
+    pub(crate) fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Verified, TokenError> {
         if token.len() > ACCESS_TOKEN_LENGTH_MAX {
             return Err(TokenError::Invalid);
         }
@@ -158,7 +173,10 @@ impl AccessTokens {
         let data = jsonwebtoken::decode::<Claims>(token, &key.decoding_key, &self.validation);
         let claims = data.map_err(|_| TokenError::Invalid)?.claims;
         check_times(&claims, now.timestamp())?;
-        Ok(claims.sub)
+        Ok(Verified {
+            player: claims.sub,
+            login: claims.sid,
+        })
     }
 
     /// The public keys.
@@ -233,11 +251,11 @@ fn seconds(duration: Duration) -> i64 {
 #[cfg(test)]
 mod tests {
     use gameserver_contract::entropy::SeededEntropy;
-    use uuid::Uuid;
 
     use super::*;
 
     const NOW: i64 = 1_700_000_000;
+    const LOGIN: Uuid = Uuid::from_u128(8);
 
     fn at(seconds: i64) -> DateTime<Utc> {
         DateTime::from_timestamp(seconds, 0).unwrap()
@@ -255,8 +273,15 @@ mod tests {
         PlayerId(Uuid::from_u128(7))
     }
 
+    fn verified(login: Option<Uuid>) -> Verified {
+        Verified {
+            player: player(),
+            login,
+        }
+    }
+
     fn issue(from: &AccessTokens) -> String {
-        from.issue(player(), at(NOW), &*SeededEntropy::new(2))
+        from.issue(player(), LOGIN, at(NOW), &*SeededEntropy::new(2))
     }
 
     fn signed(header: &Header, claims: &serde_json::Value) -> String {
@@ -271,10 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn a_token_names_its_player_until_it_ends() {
+    fn a_token_names_its_player_and_login_until_it_ends() {
         let token = issue(&tokens());
-        assert_eq!(tokens().verify(&token, at(NOW)), Ok(player()));
-        assert_eq!(tokens().verify(&token, at(NOW + 929)), Ok(player()));
+        for second in [NOW, NOW + 929] {
+            let good = tokens().verify(&token, at(second));
+            assert_eq!(good, Ok(verified(Some(LOGIN))));
+        }
         assert_eq!(
             tokens().verify(&token, at(NOW + 930)),
             Err(TokenError::Expired)
@@ -300,16 +327,17 @@ mod tests {
         let mut rotated = keys(9);
         rotated.access_token_previous = vec![keys(1).access_token];
         let rotated = AccessTokens::new(&rotated, "https://us", "game");
-        assert_eq!(rotated.verify(&issue(&tokens()), at(NOW)), Ok(player()));
+        let old = issue(&tokens());
+        assert_eq!(rotated.verify(&old, at(NOW)), Ok(verified(Some(LOGIN))));
         assert_eq!(rotated.jwks().keys.len(), 2);
     }
 
     #[test]
-    fn every_claim_is_required() {
+    fn every_claim_but_the_login_is_required() {
         let header = tokens().header;
         assert_eq!(
             tokens().verify(&signed(&header, &claims()), at(NOW)),
-            Ok(player())
+            Ok(verified(None))
         );
         for name in ["iss", "aud", "sub", "iat", "nbf", "exp", "jti"] {
             let mut claims = claims();

@@ -53,12 +53,16 @@ pub enum Rotation {
     Rotated {
         /// Whose login it is.
         player: PlayerId,
+        /// The login.
+        login: Uuid,
     },
     /// The old token was spent less than the grace ago by a client that may not have heard the
     /// answer: it gets the very same successor again.
     Repeated {
         /// Whose login it is.
         player: PlayerId,
+        /// The login.
+        login: Uuid,
         /// What was stored with the spent token.
         successor_seed: Vec<u8>,
     },
@@ -67,6 +71,8 @@ pub enum Rotation {
     Reused {
         /// Whose login it was.
         player: PlayerId,
+        /// The login.
+        login: Uuid,
     },
     /// Unknown, expired or revoked.
     Refused,
@@ -99,18 +105,17 @@ impl Store {
             .await
     }
 
-    /// Revokes the whole family of the token with this hash (logout). An unknown token changes
-    /// nothing.
+    /// Revokes the whole family of the token with this hash (logout) and returns which; again when
+    /// it was revoked before. An unknown token changes nothing.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the database cannot answer.
-    pub async fn revoke_refresh_family(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
-        let sql = Sql::new(
-            "UPDATE logins SET revoked = TRUE \
-             WHERE id = (SELECT login_id FROM refresh_tokens WHERE hash = $1)",
-        );
-        self.db.execute(sql.bind(hash)).await.map(drop)
+    pub async fn revoke_refresh_family(&self, hash: &[u8; 32]) -> Result<Option<Uuid>, StoreError> {
+        let hash = *hash;
+        self.db
+            .transaction(move |tx| Box::pin(revoke_family(tx, hash)))
+            .await
     }
 }
 
@@ -158,15 +163,19 @@ async fn spend(tx: &mut Tx, rotate: RotateRefreshToken) -> Result<Rotation, Stor
         Verdict::Refuse => Ok(Rotation::Refused),
         Verdict::Rotate { login } => {
             replace(tx, login, &rotate).await?;
-            Ok(Rotation::Rotated { player })
+            Ok(Rotation::Rotated { player, login })
         }
-        Verdict::Repeat { successor_seed } => Ok(Rotation::Repeated {
+        Verdict::Repeat {
+            login,
+            successor_seed,
+        } => Ok(Rotation::Repeated {
             player,
+            login,
             successor_seed,
         }),
         Verdict::Revoke { login } => {
             revoke(tx, login).await?;
-            Ok(Rotation::Reused { player })
+            Ok(Rotation::Reused { player, login })
         }
     }
 }
@@ -207,9 +216,16 @@ struct StoredToken {
 #[derive(Debug)]
 enum Verdict {
     Refuse,
-    Rotate { login: Uuid },
-    Repeat { successor_seed: Vec<u8> },
-    Revoke { login: Uuid },
+    Rotate {
+        login: Uuid,
+    },
+    Repeat {
+        login: Uuid,
+        successor_seed: Vec<u8>,
+    },
+    Revoke {
+        login: Uuid,
+    },
 }
 
 fn judge(token: StoredToken, now_ms: i64, grace: Duration) -> Verdict {
@@ -225,7 +241,10 @@ fn judge(token: StoredToken, now_ms: i64, grace: Duration) -> Verdict {
     match token.successor_seed {
         // Whoever used the successor has heard of it, so this is somebody else.
         Some(successor_seed) if in_grace && token.successor_spent_at_ms.is_none() => {
-            Verdict::Repeat { successor_seed }
+            Verdict::Repeat {
+                login,
+                successor_seed,
+            }
         }
         _ => Verdict::Revoke { login },
     }
@@ -247,6 +266,15 @@ async fn replace(tx: &mut Tx, login: Uuid, rotate: &RotateRefreshToken) -> Resul
     tx.execute(extend.bind(login).bind(rotate.expires_at))
         .await
         .map(drop)
+}
+
+async fn revoke_family(tx: &mut Tx, hash: [u8; 32]) -> Result<Option<Uuid>, StoreError> {
+    let sql = Sql::new(
+        "UPDATE logins SET revoked = TRUE \
+         WHERE id = (SELECT login_id FROM refresh_tokens WHERE hash = $1) RETURNING id",
+    );
+    let row: Option<(Uuid,)> = tx.optional(sql.bind(&hash)).await?;
+    Ok(row.map(|(login,)| login))
 }
 
 async fn revoke(tx: &mut Tx, login: Uuid) -> Result<(), StoreError> {

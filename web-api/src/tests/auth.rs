@@ -150,6 +150,54 @@ async fn logging_out_ends_the_refresh_token_and_may_be_repeated() {
 }
 
 #[tokio::test]
+async fn a_logout_ends_the_access_tokens_of_its_login_and_of_no_other() {
+    let world = World::new().await;
+    let guest = world.guest().await;
+    let device = guest.device.clone().unwrap();
+    let body = json!({"device_id": device.id, "device_secret": device.secret});
+    let call = world.call(Method::POST, "auth/guest").json(&body);
+    let elsewhere: LoginAnswer = call.send().await.expect(200);
+    let renewed: LoginAnswer = refresh(&world, &guest.refresh_token).await.expect(200);
+    let body = json!({ "refresh_token": renewed.refresh_token });
+    let call = world.call(Method::POST, "auth/logout").json(&body);
+    assert_eq!(call.send().await.status, 204);
+    for ended in [&guest, &renewed] {
+        let answer = world.get("me", ended).await;
+        answer.refused(401, "auth.invalid_token");
+    }
+    assert_eq!(world.get("me", &elsewhere).await.status, 200);
+}
+
+#[tokio::test]
+async fn the_end_of_a_login_is_remembered_as_long_as_its_access_tokens_last() {
+    let world = World::new().await;
+    let guest = world.guest().await;
+    let body = json!({ "refresh_token": guest.refresh_token });
+    let call = world.call(Method::POST, "auth/logout").json(&body);
+    assert_eq!(call.send().await.status, 204);
+    // The last moment at which the token itself would still be good.
+    world
+        .clock
+        .advance(Duration::from_mins(15) + Duration::from_secs(29));
+    let answer = world.get("me", &guest).await;
+    answer.refused(401, "auth.invalid_token");
+}
+
+#[tokio::test]
+async fn an_access_token_ends_when_its_refresh_token_is_used_by_two() {
+    let world = World::new().await;
+    let guest = world.guest().await;
+    let thief: LoginAnswer = refresh(&world, &guest.refresh_token).await.expect(200);
+    world.clock.advance(Duration::from_secs(11));
+    let answer = refresh(&world, &guest.refresh_token).await;
+    answer.refused(401, "auth.refresh_token_reused");
+    for ended in [&guest, &thief] {
+        let answer = world.get("me", ended).await;
+        answer.refused(401, "auth.invalid_token");
+    }
+}
+
+#[tokio::test]
 async fn an_access_token_ends_after_fifteen_minutes() {
     let world = World::new().await;
     let guest = world.guest().await;

@@ -12,8 +12,9 @@ use crate::openapi_json;
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json");
 
 /// Everything that may be called without a token.
-const PUBLIC: [&str; 9] = [
+const PUBLIC: [&str; 10] = [
     "GET /.well-known/jwks.json",
+    "GET /api/v1/games",
     "GET /api/v1/openapi.json",
     "GET /livez",
     "GET /metrics",

@@ -21,6 +21,9 @@ super::for_each_database! {
     a_logout_next_to_a_rotation_leaves_no_good_token
 }
 
+/// The family that [`login`] opens as number 1.
+const LOGIN: Uuid = Uuid::from_u128(1);
+
 /// Logs a new player in at second 0 with token 1 of the given family, good for an hour.
 async fn login(subject: &Subject, family: u128) -> PlayerId {
     let player = subject.player().await;
@@ -62,11 +65,17 @@ async fn a_token_is_good_for_one_successor(subject: Subject) {
     let player = login(&subject, 1).await;
     assert_eq!(
         rotate(&subject, 1, 2, 100).await,
-        Rotation::Rotated { player }
+        Rotation::Rotated {
+            player,
+            login: LOGIN
+        }
     );
     assert_eq!(
         rotate(&subject, 2, 3, 200).await,
-        Rotation::Rotated { player }
+        Rotation::Rotated {
+            player,
+            login: LOGIN
+        }
     );
 }
 
@@ -75,13 +84,17 @@ async fn within_the_grace_the_same_successor_comes_again(subject: Subject) {
     rotate(&subject, 1, 2, 100).await;
     let repeated = Rotation::Repeated {
         player,
+        login: LOGIN,
         successor_seed: vec![2, 1],
     };
     assert_eq!(rotate(&subject, 1, 3, 109).await, repeated);
     assert_eq!(rotate(&subject, 3, 4, 110).await, Rotation::Refused);
     assert_eq!(
         rotate(&subject, 2, 5, 120).await,
-        Rotation::Rotated { player }
+        Rotation::Rotated {
+            player,
+            login: LOGIN
+        }
     );
 }
 
@@ -90,7 +103,10 @@ async fn a_token_that_comes_back_after_the_grace_ends_its_family(subject: Subjec
     rotate(&subject, 1, 2, 100).await;
     assert_eq!(
         rotate(&subject, 1, 3, 110).await,
-        Rotation::Reused { player }
+        Rotation::Reused {
+            player,
+            login: LOGIN
+        }
     );
     assert_eq!(rotate(&subject, 2, 4, 111).await, Rotation::Refused);
     assert_eq!(rotate(&subject, 1, 5, 112).await, Rotation::Refused);
@@ -102,7 +118,10 @@ async fn a_token_that_comes_back_after_its_successor_was_used_ends_its_family(su
     rotate(&subject, 2, 3, 101).await;
     assert_eq!(
         rotate(&subject, 1, 4, 102).await,
-        Rotation::Reused { player }
+        Rotation::Reused {
+            player,
+            login: LOGIN
+        }
     );
     assert_eq!(rotate(&subject, 3, 5, 103).await, Rotation::Refused);
 }
@@ -111,9 +130,10 @@ async fn the_end_of_one_family_leaves_the_players_other_logins_alone(subject: Su
     let player = login(&subject, 1).await;
     insert(&subject, player, 2, 11).await;
     subject.store.revoke_refresh_family(&key(1)).await.unwrap();
+    let login = Uuid::from_u128(2);
     assert_eq!(
         rotate(&subject, 11, 12, 100).await,
-        Rotation::Rotated { player }
+        Rotation::Rotated { player, login }
     );
 }
 
@@ -138,9 +158,10 @@ async fn an_unknown_or_expired_token_is_refused(subject: Subject) {
 async fn a_logout_ends_every_token_of_the_family(subject: Subject) {
     login(&subject, 1).await;
     rotate(&subject, 1, 2, 100).await;
-    subject.store.revoke_refresh_family(&key(99)).await.unwrap();
-    subject.store.revoke_refresh_family(&key(2)).await.unwrap();
-    subject.store.revoke_refresh_family(&key(2)).await.unwrap();
+    for (token, ended) in [(99, None), (2, Some(LOGIN)), (2, Some(LOGIN))] {
+        let revoked = subject.store.revoke_refresh_family(&key(token)).await;
+        assert_eq!(revoked.unwrap(), ended);
+    }
     assert_eq!(rotate(&subject, 2, 3, 101).await, Rotation::Refused);
     assert_eq!(rotate(&subject, 1, 4, 101).await, Rotation::Refused);
 }
