@@ -166,8 +166,9 @@ fn greeting(
     format!(
         "GameServer is ready.
 
+  play       http://{http}/   in a browser: Play now, watch, replay
   REST API   http://{http}/api/v1   try it at http://{http}/docs
-  game port  quic://{game}   ws://{game}
+  game port  quic://{game}   https://{game}   ws://{game}
   metrics    http://127.0.0.1:{metrics_port}/metrics
   data       {}
 
