@@ -63,7 +63,6 @@ async fn connect_past_the_gateway() -> (Connection, Connection) {
     let welcome = Welcome {
         connection: 0,
         player: PlayerId(Uuid::nil()),
-        watch: None,
         seat: Some(Seat(0)),
         role: Role::Player,
         tick_rate_hz: 60,
