@@ -8,6 +8,7 @@ use gameserver_contract::ids::{InstanceEpoch, InstanceId, MatchId, PlayerId, Sea
 use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
 use gameserver_contract::session::{JoinAnswer, Role};
 use gameserver_contract::ticket::{JoinTicket, TicketSigner};
+use gameserver_contract::watch::Watch;
 use gameserver_server::Games;
 use gameserver_tests::cable::Cable;
 use gameserver_tests::counters::Counter;
@@ -215,6 +216,25 @@ async fn players_without_and_spectators_with_a_seat_are_refused() {
         ..door.ticket()
     };
     for ticket in [standing, seated] {
+        let answer = door.stage.join_answer(&ticket);
+        door.assert_refused_over(Quic, &answer, RefusalCode::TicketMalformed)
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn players_with_and_spectators_without_a_view_are_refused() {
+    let door = Door::open().await;
+    let watching = JoinTicket {
+        watch: Some(Watch::default()),
+        ..door.ticket()
+    };
+    let blind = JoinTicket {
+        role: Role::Spectator,
+        seat: None,
+        ..door.ticket()
+    };
+    for ticket in [watching, blind] {
         let answer = door.stage.join_answer(&ticket);
         door.assert_refused_over(Quic, &answer, RefusalCode::TicketMalformed)
             .await;

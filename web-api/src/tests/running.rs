@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use gameserver_contract::account::LoginAnswer;
 use gameserver_contract::clock::{ManualClock, SystemClock};
 use gameserver_contract::entropy::SeededEntropy;
 use gameserver_control::ResultReport;
@@ -207,6 +208,56 @@ async fn shutdown_ends_idle_connections_and_frees_the_port() {
         .await
         .expect("still running");
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// Makes a guest and returns their access token.
+async fn log_in(address: SocketAddr) -> String {
+    let request = "POST /api/v1/auth/guest HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\
+        content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
+    let answer = exchange(address, request.as_bytes()).await;
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let login: LoginAnswer = serde_json::from_str(body).unwrap();
+    login.access_token
+}
+
+#[tokio::test]
+async fn shutdown_ends_streams_of_events() {
+    let api = start(Limits::default()).await;
+    let token = log_in(api.http_address).await;
+    let request = format!(
+        "GET /api/v1/sessions/events HTTP/1.1\r\nhost: test\r\n\
+         authorization: Bearer {token}\r\n\r\n"
+    );
+    let mut stream = TcpStream::connect(api.http_address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut text = String::new();
+    while !text.contains("event: snapshot") {
+        let mut piece = [0; 1_024];
+        let length = stream.read(&mut piece).await.unwrap();
+        text.push_str(std::str::from_utf8(&piece[..length]).unwrap());
+    }
+    assert!(text.starts_with("HTTP/1.1 200"), "{text}");
+    tokio::time::timeout(Duration::from_secs(5), api.shutdown())
+        .await
+        .expect("the stream kept the service from ending");
+    stream.read_to_string(&mut text).await.unwrap();
+    assert!(text.contains("event: resync"), "{text}");
+}
+
+#[tokio::test]
+async fn head_tells_the_length_of_what_get_would_send() {
+    let api = start(Limits::default()).await;
+    let request = "HEAD / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    let head = exchange(api.http_address, request.as_bytes()).await;
+    let whole = get(api.http_address, "/").await;
+    let (headers, body) = whole.split_once("\r\n\r\n").unwrap();
+    let length = format!("content-length: {}\r\n", body.len());
+    assert!(headers.contains(length.trim()), "{headers}");
+    assert!(
+        head.contains(&length) && head.ends_with("\r\n\r\n"),
+        "{head}"
+    );
+    api.shutdown().await;
 }
 
 #[tokio::test]
