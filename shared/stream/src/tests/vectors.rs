@@ -165,7 +165,9 @@ impl Scene {
             .write(stage, records, Seen::All, form, |frame, _| {
                 frames.push(frame.to_vec());
             });
-        frames.iter().for_each(|frame| self.hand(name, frame));
+        for frame in &frames {
+            self.hand(name, frame);
+        }
     }
 }
 
@@ -246,7 +248,11 @@ fn spectator_run() -> Vec<Value> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 fn named(name: &str, from: &str, write: impl FnOnce(&mut Vec<u8>)) -> Value {
@@ -270,7 +276,7 @@ fn frames() -> Vec<Value> {
         named("start", "server", |out| out.extend(start_frame())),
         named("event", "server", |out| put_event(out, 9, &event)),
         named("pong", "server", |out| {
-            put_pong(out, 1 << 40, 70_000, 16_666)
+            put_pong(out, 1 << 40, 70_000, 16_666);
         }),
         named("bye", "server", |out| put_bye(out, 9, "the match is over")),
         named("input", "client", |out| {
