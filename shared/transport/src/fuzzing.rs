@@ -31,10 +31,10 @@ pub fn hello(bytes: &[u8]) {
 /// When a frame that was understood cannot be told, or is another one when understood again.
 /// Numbers with a fraction may be off by their last bit, so only what has none is compared.
 pub fn json(bytes: &[u8]) {
-    if let Ok(text) = json::from_message_pack(bytes) {
-        if let Ok(frame) = json::to_message_pack(&text) {
-            assert_same(&frame, &text);
-        }
+    if let Ok(text) = json::from_message_pack(bytes)
+        && let Ok(frame) = json::to_message_pack(&text)
+    {
+        assert_same(&frame, &text);
     }
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;

@@ -208,7 +208,7 @@ fn bytes_like(target: &'static str) -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_024))]
+    #![proptest_config(ProptestConfig::with_cases(512))]
 
     #[test]
     fn a_client_frame_that_is_read_is_the_same_when_written_again(
