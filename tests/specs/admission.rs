@@ -15,7 +15,7 @@ use gameserver_tests::counters::Counter;
 use gameserver_tests::raw_player::{RawPlayer, refusal};
 use gameserver_tests::stage::Stage;
 use gameserver_transport::close::{CloseCode, RefusalCode};
-use gameserver_transport::frame::{Credential, Hello, Mode};
+use gameserver_transport::frame::{Credential, Hello};
 use uuid::Uuid;
 
 fn arena() -> Games {
@@ -239,17 +239,6 @@ async fn players_with_and_spectators_without_a_view_are_refused() {
         door.assert_refused_over(Quic, &answer, RefusalCode::TicketMalformed)
             .await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_client_of_another_mode_is_refused_and_may_keep_its_ticket() {
-    let door = Door::open().await;
-    let answer = door.good_answer();
-    let credential = Credential::Ticket(answer.ticket.clone());
-    let hello = Hello::new(Mode::Thin, credential, "specs");
-    door.assert_hello_refused(Quic, &answer, hello, RefusalCode::ProtocolMismatch)
-        .await;
-    RawPlayer::join(&door.stage, &answer, Quic).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -29,7 +29,7 @@ async fn stage() -> Stage {
 async fn assert_refused(rule: &str, message: impl Fn(&Scene) -> ArenaInputs) {
     let stage = stage().await;
     // Warm-up for ever: bodies move, nobody shoots.
-    let match_id = stage.start_match("arena", 3, 4);
+    let match_id = stage.start_match_in_mode("arena", "practice", 3, 4);
     let mut pair = Pair::join(&stage, match_id).await;
     pair.play_until_tick(FAR_FROM_THE_BEGINNING).await;
     let (cheaters_body, victims_body) = (pair.cheaters_body(), pair.victims_body());
@@ -129,7 +129,7 @@ async fn an_input_for_an_avatar_that_is_only_guessed_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_input_for_the_own_avatar_now_moves_it() {
     let stage = stage().await;
-    let match_id = stage.start_match("arena", 3, 4);
+    let match_id = stage.start_match_in_mode("arena", "practice", 3, 4);
     let mut pair = Pair::join(&stage, match_id).await;
     pair.play_on().await;
     let before = pair.cheaters_body();

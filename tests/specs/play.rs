@@ -103,7 +103,8 @@ impl Watcher {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn opponents_move_smoothly_between_the_snapshots() {
     let stage = stage();
-    let id = stage.start_match("arena", 2, 2);
+    // A mode without fog: the opponent is always in view.
+    let id = stage.start_match_in_mode("arena", "practice", 2, 2);
     let mover = bots(&stage, id, 1, None);
     let watcher = Watcher::start(stage.join(id, 1));
     play(mover, Duration::from_secs(5)).await;

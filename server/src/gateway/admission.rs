@@ -99,7 +99,8 @@ impl Admission {
         let facts = self.board.facts(ticket.match_id);
         let differs = facts.is_some_and(|facts| facts.fingerprint != hello.fingerprint);
         // Watching is for thin clients: what they are sent was encoded once for all of them.
-        if hello.mode == Mode::Native && (differs || ticket.role == Role::Spectator) {
+        let watches = matches!((ticket.role, ticket.watch), (Role::Spectator, Some(_)));
+        if hello.mode == Mode::Native && (differs || (watches && ticket.seat.is_none())) {
             return Err(RefusalCode::ProtocolMismatch);
         }
         match self.used.mark(&ticket, now_ms) {

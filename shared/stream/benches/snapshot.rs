@@ -1,4 +1,5 @@
-//! What a snapshot costs: 1,000 entities for 1,000 clients who see 32 each.
+//! What a snapshot costs: 1,000 entities for 1,000 clients who see 32 each; and how many bytes it
+//! has when 64 players see each other.
 
 #![expect(clippy::print_stdout, reason = "a bench prints what it measured")]
 
@@ -10,8 +11,7 @@ use gameserver_stream::schema::{Audience, Field, Kind, Schema};
 use gameserver_stream::stage::{Actor, Slot, Stage};
 use gameserver_stream::viewer::{Budget, Seen, Viewer};
 
-const ENTITIES: u32 = 1_000;
-const VISIBLE: usize = 32;
+const SNAPSHOTS_PER_S: usize = 20;
 const INTERVAL: u32 = 3;
 /// Snapshots until the acknowledgement of a client is back: 50 to 200 ms.
 const LATENCIES: [u32; 4] = [1, 2, 3, 4];
@@ -44,13 +44,15 @@ struct Scene {
     out: Vec<u8>,
     tick: u32,
     snapshot: u32,
-    bytes: usize,
+    /// Bytes that each client was sent.
+    bytes: Vec<usize>,
 }
 
 impl Scene {
-    fn new() -> Self {
+    /// As many clients as entities, each of whom sees so many.
+    fn new(entities: u32, visible: usize) -> Self {
         let mut stage = Stage::new(schema(), INTERVAL);
-        for id in 1..=ENTITIES {
+        for id in 1..=entities {
             stage.enter(Actor {
                 id,
                 kind: 0,
@@ -64,18 +66,18 @@ impl Scene {
         };
         let client = |index: u32| {
             let seat = Seat(u16::try_from(index + 1).unwrap_or(0));
-            let start = (index as usize / VISIBLE * VISIBLE).min(ENTITIES as usize - VISIBLE);
-            let seen = stage.present()[start..start + VISIBLE].to_vec();
+            let start = (index as usize / visible * visible).min(entities as usize - visible);
+            let seen = stage.present()[start..start + visible].to_vec();
             (Viewer::new(seat, None, budget), seen)
         };
         Self {
-            clients: (0..ENTITIES).map(client).collect(),
+            clients: (0..entities).map(client).collect(),
             stage,
             records: Records::default(),
             out: Vec::with_capacity(2_048),
             tick: 0,
             snapshot: 0,
-            bytes: 0,
+            bytes: vec![0; entities as usize],
         }
     }
 
@@ -107,22 +109,38 @@ impl Scene {
             self.out.clear();
             let seen = Seen::Only(seen);
             viewer.write(&self.stage, &mut self.records, seen, Some(2), &mut self.out);
-            self.bytes += self.out.len();
+            self.bytes[index] += self.out.len();
         }
     }
 }
 
-fn snapshot(criterion: &mut Criterion) {
-    let mut scene = Scene::new();
-    for _ in 0..40 {
+/// Bytes of an entity and snapshot on average, and what the 95th of 100 clients is sent a second.
+fn measure_bytes(scene: &mut Scene, visible: usize) -> (f64, f64) {
+    const SECONDS: usize = 10;
+    for _ in 0..2 * SNAPSHOTS_PER_S {
         scene.capture();
         scene.encode();
     }
-    scene.bytes = 0;
-    scene.capture();
-    scene.encode();
-    let per_entity = scene.bytes as f64 / f64::from(ENTITIES) / VISIBLE as f64;
-    println!("1,000 clients × 32 visible: {per_entity:.2} bytes an entity, headers included");
+    scene.bytes.fill(0);
+    for _ in 0..SECONDS * SNAPSHOTS_PER_S {
+        scene.capture();
+        scene.encode();
+    }
+    let snapshots = SECONDS * SNAPSHOTS_PER_S * scene.bytes.len();
+    let total: usize = scene.bytes.iter().sum();
+    let mut each = scene.bytes.clone();
+    each.sort_unstable();
+    let p95 = each[each.len() * 95 / 100] as f64 / SECONDS as f64;
+    (total as f64 / (snapshots * visible) as f64, p95 / 1_024.0)
+}
+
+fn snapshot(criterion: &mut Criterion) {
+    let mut crowd = Scene::new(64, 64);
+    let (bytes, kib) = measure_bytes(&mut crowd, 64);
+    println!("64 players in view of each other: {bytes:.2} bytes an entity, p95 {kib:.1} KiB/s");
+    let mut scene = Scene::new(1_000, 32);
+    let (bytes, kib) = measure_bytes(&mut scene, 32);
+    println!("1,000 clients × 32 visible: {bytes:.2} bytes an entity, p95 {kib:.1} KiB/s");
     criterion.bench_function("capture 1,000 entities", |bencher| {
         bencher.iter(|| scene.capture());
     });

@@ -11,6 +11,8 @@
 
 pub mod broadcast;
 pub mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod group;
 pub mod log;
 pub mod reader;

@@ -1,7 +1,7 @@
 //! The client's end: from frames to the state that they mean. For bots, tools and tests; other
 //! languages do the same from `docs/protocol.md`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::frame::{Acks, SNAPSHOT, START};
 use crate::record::fields;
@@ -14,7 +14,9 @@ const NAME_BYTES_MAX: usize = 64;
 /// Longest configuration of a game in bytes.
 const CONFIG_BYTES_MAX: usize = 60_000;
 /// Entities of one match.
-const ENTITIES_MAX: usize = 65_536;
+pub(crate) const ENTITIES_MAX: usize = 65_536;
+/// States of one entity: as many as a server may refer to, and the newest.
+pub(crate) const STATES_MAX: usize = BASELINES_MAX as usize + 1;
 /// Integers in one group: a frame's bytes.
 const INTEGERS_MAX: usize = 65_536;
 
@@ -129,7 +131,8 @@ impl ShownField {
                 _ => return Err(WireError::Malformed("wraps")),
             },
         };
-        if (1..=1 << 32).contains(&field.count) {
+        let is_range = field.minimum.is_finite() && field.step.is_finite();
+        if is_range && (1..=1 << 32).contains(&field.count) {
             Ok(field)
         } else {
             Err(WireError::Malformed("count"))
@@ -157,6 +160,12 @@ impl Entity {
     #[must_use]
     pub fn tick(&self) -> u32 {
         self.states.back().map_or(0, |state| state.0)
+    }
+
+    /// How many states are kept.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn states(&self) -> usize {
+        self.states.len()
     }
 
     fn at(&self, tick: u32) -> Option<&[u32]> {
@@ -190,6 +199,22 @@ struct Told {
     id: u32,
     kind: usize,
     values: Vec<u32>,
+}
+
+/// What a snapshot makes forgotten, before its records are read.
+enum Gone {
+    /// It is a key frame.
+    All,
+    These(BTreeSet<u32>),
+}
+
+impl Gone {
+    fn has(&self, id: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(ids) => ids.contains(&id),
+        }
+    }
 }
 
 impl SnapshotReader {
@@ -259,20 +284,18 @@ impl SnapshotReader {
         } else {
             Some(frame.int("lead")?)
         };
-        let is_key_frame = frame.nil();
-        let gone = if is_key_frame {
-            Vec::new()
+        let gone = if frame.nil() {
+            Gone::All
         } else {
             read_gone(&mut frame)?
         };
-        let Some(told) = self.read_groups(&mut frame, tick)? else {
+        let Some(told) = self.read_groups(&mut frame, tick, &gone)? else {
             return Ok(Taken::Ignored);
         };
-        if is_key_frame {
-            self.entities.clear();
-        }
-        for id in gone {
-            self.entities.remove(&id);
+        self.check_room(&told, &gone)?;
+        match gone {
+            Gone::All => self.entities.clear(),
+            Gone::These(ids) => ids.iter().for_each(|id| drop(self.entities.remove(id))),
         }
         for told in told {
             self.take_in(told, tick);
@@ -288,11 +311,40 @@ impl SnapshotReader {
             kind: told.kind,
             states: VecDeque::new(),
         });
-        entity.kind = told.kind;
+        if entity.kind != told.kind {
+            // Told of twice in one snapshot, as two kinds: the last one counts.
+            entity.kind = told.kind;
+            entity.states.clear();
+        }
+        if entity.tick() == tick {
+            entity.states.pop_back();
+        }
         entity.states.push_back((tick, told.values));
-        while entity.states.len() > 1 && entity.states[0].0 < keep_from {
+        let is_old = |states: &VecDeque<(u32, _)>| states[0].0 < keep_from;
+        while entity.states.len() > 1
+            && (is_old(&entity.states) || entity.states.len() > STATES_MAX)
+        {
             entity.states.pop_front();
         }
+    }
+
+    /// The entity as it is known after what is gone is gone.
+    fn known(&self, id: u32, gone: &Gone) -> Option<&Entity> {
+        self.entities.get(&id).filter(|_| !gone.has(id))
+    }
+
+    /// Refuses more entities than a match has.
+    fn check_room(&self, told: &[Told], gone: &Gone) -> Result<(), WireError> {
+        if self.entities.len() + told.len() <= ENTITIES_MAX {
+            return Ok(());
+        }
+        let stay = self.entities.keys().filter(|id| !gone.has(**id)).count();
+        let come = told.iter().map(|told| told.id);
+        let come: BTreeSet<_> = come.filter(|id| self.known(*id, gone).is_none()).collect();
+        if stay + come.len() > ENTITIES_MAX {
+            return Err(WireError::TooLong("entities"));
+        }
+        Ok(())
     }
 
     /// None when a record needs a state that is not here.
@@ -300,12 +352,16 @@ impl SnapshotReader {
         &self,
         frame: &mut Reader<'_>,
         tick: u32,
+        gone: &Gone,
     ) -> Result<Option<Vec<Told>>, WireError> {
         let count = frame.array("groups", 2 * (BASELINES_MAX as usize + 1))?;
+        if count % 2 != 0 {
+            return Err(WireError::Malformed("groups"));
+        }
         let mut told = Vec::new();
         for _ in 0..count / 2 {
             let age = frame.uint("age")?;
-            if !self.read_records(frame, tick, age, &mut told)? {
+            if !self.read_records(frame, tick, age, gone, &mut told)? {
                 return Ok(None);
             }
         }
@@ -320,6 +376,7 @@ impl SnapshotReader {
         frame: &mut Reader<'_>,
         tick: u32,
         age: u32,
+        gone: &Gone,
         told: &mut Vec<Told>,
     ) -> Result<bool, WireError> {
         let mut left = frame.array("records", INTEGERS_MAX)?;
@@ -330,8 +387,8 @@ impl SnapshotReader {
                 .checked_add(step)
                 .ok_or(WireError::Malformed("id step"))?;
             let read = match age {
-                0 => Some(self.read_whole(frame, id)?),
-                _ => self.read_difference(frame, id, tick.checked_sub(age))?,
+                0 => Some(self.read_whole(frame, id, gone)?),
+                _ => self.read_difference(frame, id, tick.checked_sub(age), gone)?,
             };
             let Some((record, integers)) = read else {
                 return Ok(false);
@@ -344,8 +401,17 @@ impl SnapshotReader {
         Ok(true)
     }
 
-    fn read_whole(&self, frame: &mut Reader<'_>, id: u32) -> Result<(Told, usize), WireError> {
+    fn read_whole(
+        &self,
+        frame: &mut Reader<'_>,
+        id: u32,
+        gone: &Gone,
+    ) -> Result<(Told, usize), WireError> {
         let kind = frame.uint("kind")? as usize;
+        let is_other = |entity: &Entity| entity.kind != kind;
+        if self.known(id, gone).is_some_and(is_other) {
+            return Err(WireError::Malformed("kind"));
+        }
         let described = &self
             .kinds
             .get(kind)
@@ -354,8 +420,11 @@ impl SnapshotReader {
         let mask = frame.uint("mask")?;
         let mut values = vec![0; described.len()];
         for index in fields(mask) {
-            let value = values.get_mut(index).ok_or(WireError::Malformed("mask"))?;
-            *value = frame.uint("value")?;
+            let field = described.get(index).ok_or(WireError::Malformed("mask"))?;
+            values[index] = frame.uint("value")?;
+            if u64::from(values[index]) >= field.count {
+                return Err(WireError::Malformed("value"));
+            }
         }
         let integers = 2 + mask.count_ones() as usize;
         Ok((Told { id, kind, values }, integers))
@@ -366,8 +435,9 @@ impl SnapshotReader {
         frame: &mut Reader<'_>,
         id: u32,
         baseline: Option<u32>,
+        gone: &Gone,
     ) -> Result<Option<(Told, usize)>, WireError> {
-        let known = self.entities.get(&id);
+        let known = self.known(id, gone);
         let earlier = known.and_then(|entity| Some((entity.kind, entity.at(baseline?)?)));
         let Some((kind, earlier)) = earlier else {
             return Ok(None);
@@ -402,7 +472,8 @@ impl Acks {
     }
 }
 
-fn read_gone(frame: &mut Reader<'_>) -> Result<Vec<u32>, WireError> {
+fn read_gone(frame: &mut Reader<'_>) -> Result<Gone, WireError> {
     let count = frame.array("gone", ENTITIES_MAX)?;
-    (0..count).map(|_| frame.uint("gone")).collect()
+    let ids = (0..count).map(|_| frame.uint("gone"));
+    Ok(Gone::These(ids.collect::<Result<_, _>>()?))
 }

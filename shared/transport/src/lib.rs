@@ -55,5 +55,8 @@ pub mod connect;
 
 mod race;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
+
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@
 mod checks;
 mod clients;
 mod failure;
+mod fuzz;
 mod interrupt;
 mod measure;
 mod packages;
@@ -30,6 +31,7 @@ cargo xtask test                  everything: format, lints, documentation, all 
 cargo xtask test -- NAME          only tests whose name contains NAME; no checks
 cargo xtask test -p CRATE         only tests of one crate; arguments go to `cargo test`
 cargo xtask check                 format, lints, the repository's own rules
+cargo xtask fuzz [SECONDS]        every fuzz target for 60 or so many seconds; installs cargo-fuzz
 cargo xtask measure               sizes of files and functions against their limits
 cargo xtask servers               PostgreSQL and Redis for tests, until Ctrl-C";
 
@@ -52,6 +54,8 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["test"] => checks::test_everything(&Runner::new(&root)?),
         ["test", passed_on @ ..] => checks::test_selected(&Runner::new(&root)?, passed_on),
         ["check"] => checks::check(&Runner::new(&root)?),
+        ["fuzz"] => fuzz::fuzz(&Runner::new(&root)?, None),
+        ["fuzz", seconds] => fuzz::fuzz(&Runner::new(&root)?, Some(*seconds)),
         ["measure"] => measure::measure(&root),
         ["servers"] => servers::run_until_interrupted(&Runner::new(&root)?),
         ["help" | "--help" | "-h"] => {

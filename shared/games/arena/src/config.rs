@@ -76,9 +76,6 @@ pub struct LifeConfig {
 pub struct SightConfig {
     /// How far.
     pub radius_m: f32,
-    /// Whether what is farther away, or behind a wall, is hidden. Without fog everybody is sent
-    /// everything.
-    pub fog: bool,
 }
 
 /// When a match ends.
@@ -89,6 +86,9 @@ pub struct RulesConfig {
     pub score_to_win: u16,
     /// The best score wins when the time is over.
     pub time_limit_s: u32,
+    /// Whether what is beyond the radius of sight, or behind a wall, is hidden. Without fog
+    /// everybody is sent everything.
+    pub fog: bool,
 }
 
 /// The place: a rectangle from (0, 0) to (width, height) with solid boxes in it.

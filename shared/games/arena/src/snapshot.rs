@@ -80,7 +80,9 @@ pub fn register(app: &mut App) {
         .with::<Fighter>()
         .with::<SeatTag>()
         .register(app);
-    if app.world().resource::<ArenaConfig>().sight.fog {
+    let mode = &app.world().resource::<MatchSettings>().mode;
+    let rules = app.world().resource::<ArenaConfig>().rules.get(mode);
+    if rules.is_none_or(|rules| rules.fog) {
         app.init_resource::<Sight>();
         app.add_systems(FixedPostUpdate, look.in_set(SnapshotSystems::Look));
     }

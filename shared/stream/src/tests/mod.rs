@@ -2,5 +2,7 @@
 
 mod broadcast;
 mod crowd;
+mod fuzzed;
+mod hostile;
 mod lossy;
 mod vectors;

@@ -2,6 +2,7 @@
 
 mod closing;
 mod connecting;
+mod fuzzed;
 mod greeting;
 mod harness;
 mod hostile;
