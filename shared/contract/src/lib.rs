@@ -3,8 +3,8 @@
 //! It knows no Bevy, no tokio, no database and no transport, so that a game client, an instance,
 //! the web service and a script in another process can all read the same records.
 //!
-//! Reading order: [`ids`], [`game`], [`session`], [`watch`], [`ticket`], [`result`],
-//! [`account`], [`problem`], and the two things that every service takes as an argument, [`clock`] and
+//! Reading order: [`ids`], [`game`], [`session`], [`watch`], [`ticket`], [`result`], [`account`],
+//! [`problem`], and the two things that every service takes as an argument, [`clock`] and
 //! [`entropy`].
 
 pub mod account;
