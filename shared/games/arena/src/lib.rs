@@ -2,7 +2,8 @@
 //! others are interpolated, shots are decided by the server.
 //!
 //! Reading order: [`config`], [`input`], [`components`], [`movement`], [`weapon`], [`combat`],
-//! [`rules`], [`replication`], [`snapshot`], [`bot`]. It knows no sockets, no accounts and no lobby.
+//! [`rules`], [`replication`], [`snapshot`], [`bot`]. It knows no sockets, no accounts and no
+//! lobby.
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
