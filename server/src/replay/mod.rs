@@ -3,7 +3,7 @@
 //!
 //! A log is not believed in anything: one that was made up ends as an error.
 //!
-//! Reading order: [`verify`], [`rerun`].
+//! Reading order: [`mod@verify`], [`rerun`].
 
 pub mod rerun;
 pub mod verify;
