@@ -11,6 +11,7 @@ import {
 } from '../../assets/console/arena/map.js';
 import { Predictor } from '../../assets/console/arena/predict.js';
 import { Roster } from '../../assets/console/arena/roster.js';
+import { Route } from './route.mjs';
 
 const RATE = 60;
 const CONFIG = {
@@ -32,6 +33,24 @@ test('a body is pushed out of a wall and into the arena', () => {
   near(pushOut(CONFIG, 9.9, 12)[0], 9.6);
   near(pushOut(CONFIG, 11.9, 12)[0], 12.4);
   assert.deepEqual(pushOut(CONFIG, -5, 500), [0.4, 29.6]);
+});
+
+test('a route leads around walls from everywhere', () => {
+  const goal = { x: 14, y: 12 };
+  const route = new Route(CONFIG, goal);
+  const way = { right: [1, 0], left: [-1, 0], up: [0, 1], down: [0, -1] };
+  for (const [x, y] of [[1, 1], [8, 12], [9.5, 12], [39, 29], [9.45, 14.5]]) {
+    let body = { x, y, vx: 0, vy: 0 };
+    for (let tick = 0; tick < 600; tick += 1) {
+      const stick = [0, 0];
+      for (const key of route.keysAt(body)) {
+        stick[0] += 100 * way[key][0];
+        stick[1] += 100 * way[key][1];
+      }
+      body = step(CONFIG, RATE, body, stick);
+    }
+    assert.ok(Math.hypot(body.x - goal.x, body.y - goal.y) < 1.5, JSON.stringify(body));
+  }
 });
 
 test('a ray ends at a wall, at the border or at its range', () => {

@@ -10,6 +10,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Chromium } from './chromium.mjs';
+import { Route } from './route.mjs';
 
 const SERVER = (process.env.GAMESERVER_URL ?? 'http://127.0.0.1:8080').replace(/\/+$/, '');
 const TRANSPORT = process.env.EXPECT_TRANSPORT ?? 'webtransport';
@@ -20,6 +21,8 @@ const IN_MATCH = 'window.gameserver?.own';
 const MEETING = { x: 15, y: 10 };
 /** Closer than this, nothing hides two fighters from each other. */
 const MEETING_M = 2.5;
+const STEP_MS = 120;
+const WALK_STEPS_MAX = 300;
 
 let browser;
 before(async () => {
@@ -68,21 +71,18 @@ async function hold(page, directions, ms) {
   for (const direction of directions) await page.key('keyUp', KEYS[direction]);
 }
 
-/** Walks to a place; whoever is stuck at a wall tries another way for a moment. */
-async function walkTo(page, { x, y }) {
-  let last = null;
-  for (let step = 0; step < 150; step += 1) {
-    const { own } = await state(page);
-    if (Math.hypot(own.x - x, own.y - y) < MEETING_M / 2) return;
-    const isStuck = last !== null && Math.hypot(own.x - last.x, own.y - last.y) < 0.1;
-    last = own;
-    if (isStuck) await hold(page, [Object.keys(KEYS)[step % 4]], 700);
-    const wanted = [];
-    if (Math.abs(own.x - x) > 0.3) wanted.push(own.x < x ? 'right' : 'left');
-    if (Math.abs(own.y - y) > 0.3) wanted.push(own.y < y ? 'up' : 'down');
-    await hold(page, wanted, 150);
+/** Walks to a place around the walls, with shorter steps the nearer it is. */
+async function walkTo(page, goal) {
+  let { own, config } = await state(page);
+  const route = new Route(config, goal);
+  const speed = config.movement.speed_max_m_per_s;
+  for (let step = 0; step < WALK_STEPS_MAX; step += 1) {
+    const far = Math.hypot(own.x - goal.x, own.y - goal.y);
+    if (far < MEETING_M / 2) return;
+    await hold(page, route.keysAt(own), Math.min(STEP_MS, (far / speed) * 500));
+    ({ own } = await state(page));
   }
-  assert.fail('never got to the meeting point');
+  assert.fail(`never got from ${JSON.stringify(own)} to the meeting point`);
 }
 
 function colours(page) {

@@ -188,6 +188,7 @@ class Playing {
       view: 'play',
       session: this.sessionId,
       transport: match.stats.transport,
+      config: match.config,
       tick: match.tick,
       phase: this.page.roster.phase,
       seat: match.seat,
