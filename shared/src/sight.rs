@@ -25,7 +25,7 @@ pub struct Visible {
     pub slot: Slot,
     /// Where it is.
     pub place: Vec2,
-    /// Who sees it wherever they are: its own player.
+    /// Who sees it whatever is in the way: its own player.
     pub owner: Option<Seat>,
 }
 
@@ -41,22 +41,32 @@ pub struct Glance {
 /// What each seat sees, ascending by id.
 #[derive(Resource, Debug, Default)]
 pub struct Sight {
-    seen: BTreeMap<Seat, Vec<(u32, Slot)>>,
+    seen: BTreeMap<Seat, View>,
+    /// Counts looks.
+    looks: u32,
     next: Vec<(u32, Slot)>,
     places: Vec<Vec2>,
     visible: Vec<Visible>,
     grid: Grid,
 }
 
+/// What one seat sees.
+#[derive(Debug, Default)]
+struct View {
+    list: Vec<(u32, Slot)>,
+    /// The look that it comes from.
+    look: u32,
+}
+
 impl Sight {
     /// What somebody sees, ascending by id. Who has no eyes sees nothing.
     #[must_use]
     pub fn of(&self, seat: Seat) -> &[(u32, Slot)] {
-        self.seen.get(&seat).map_or(&[], Vec::as_slice)
+        self.seen.get(&seat).map_or(&[], |view| &view.list)
     }
 
-    /// Everybody looks once: each eye sees its own, and what lies within `radius` unless
-    /// something is in the way.
+    /// Everybody looks once: each eye sees what lies within `radius`, unless it is somebody else's
+    /// and something is in the way. Who does not look this time sees nothing any more.
     pub fn look(
         &mut self,
         radius: f32,
@@ -70,8 +80,10 @@ impl Sight {
         self.places
             .extend(self.visible.iter().map(|seen| seen.place));
         self.grid.fill(radius, &self.places);
+        self.looks = self.looks.wrapping_add(1);
         for (seat, from) in eyes {
-            let before = self.seen.entry(seat).or_default();
+            let View { list: before, look } = self.seen.entry(seat).or_default();
+            *look = self.looks;
             self.next.clear();
             let near = self.grid.near(from, radius);
             let near = near.map(|index| self.visible[index]);
@@ -88,11 +100,7 @@ impl Sight {
             self.next.sort_unstable();
             std::mem::swap(before, &mut self.next);
         }
-    }
-
-    /// Forgets the eyes of somebody who has left.
-    pub fn forget(&mut self, seat: Seat) {
-        self.seen.remove(&seat);
+        self.seen.retain(|_, view| view.look == self.looks);
     }
 }
 
@@ -105,4 +113,83 @@ fn is_within_reach(target: &Visible, from: Vec2, before: &[(u32, Slot)], radius:
         radius * ENTERS_WITHIN
     };
     from.distance_squared(target.place) <= reach * reach
+}
+
+#[cfg(test)]
+mod tests {
+    use gameserver_stream::schema::Schema;
+    use gameserver_stream::stage::{Actor, Stage};
+
+    use super::*;
+
+    const RADIUS: f32 = 10.0;
+
+    /// Eyes at these places along a line, each on an entity of its own; nobody sees past 100.
+    fn look(sight: &mut Sight, places: &[f32]) {
+        let mut stage = Stage::new(Schema::default(), 3);
+        let visible: Vec<Visible> = (1..)
+            .zip(places)
+            .map(|(id, x)| {
+                let owner = u16::try_from(id).ok().map(Seat);
+                let actor = Actor {
+                    id,
+                    kind: 0,
+                    owner,
+                    team: None,
+                };
+                let (slot, place) = (stage.enter(actor), Vec2::new(*x, 0.0));
+                Visible {
+                    id,
+                    slot,
+                    place,
+                    owner,
+                }
+            })
+            .collect();
+        let eyes = visible
+            .iter()
+            .filter_map(|own| Some((own.owner?, own.place)));
+        sight.look(RADIUS, eyes, visible.iter().copied(), |glance| {
+            glance.to.x < 100.0
+        });
+    }
+
+    fn seen(sight: &Sight, seat: u16) -> Vec<u32> {
+        sight.of(Seat(seat)).iter().map(|row| row.0).collect()
+    }
+
+    #[test]
+    fn an_eye_sees_its_own_and_what_is_near_and_not_hidden() {
+        let mut sight = Sight::default();
+        look(&mut sight, &[0.0, 9.0, 99.0, 101.0]);
+        assert_eq!(seen(&sight, 1), [1, 2]);
+        assert_eq!(seen(&sight, 3), [3], "the other one is hidden");
+        assert_eq!(
+            seen(&sight, 4),
+            [3, 4],
+            "its own is hidden from others only"
+        );
+    }
+
+    #[test]
+    fn what_comes_into_view_at_the_edge_goes_out_of_it_farther_away() {
+        let mut sight = Sight::default();
+        look(&mut sight, &[0.0, 9.7]);
+        assert_eq!(seen(&sight, 1), [1]);
+        look(&mut sight, &[0.0, 9.0]);
+        assert_eq!(seen(&sight, 1), [1, 2]);
+        look(&mut sight, &[0.0, 9.7]);
+        assert_eq!(seen(&sight, 1), [1, 2]);
+        look(&mut sight, &[0.0, 10.1]);
+        assert_eq!(seen(&sight, 1), [1]);
+    }
+
+    #[test]
+    fn who_does_not_look_any_more_sees_nothing() {
+        let mut sight = Sight::default();
+        look(&mut sight, &[0.0, 1.0]);
+        look(&mut sight, &[0.0]);
+        assert_eq!(seen(&sight, 1), [1]);
+        assert!(seen(&sight, 2).is_empty());
+    }
 }
