@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gameserver_contract::ids::MatchId;
 use gameserver_shared::stream::broadcast::{Form, View};
-use gameserver_shared::stream::frame::{ClientFrame, put_bye, put_pong};
+use gameserver_shared::stream::frame::ClientFrame;
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connection::Connection;
 use tokio::sync::mpsc;
@@ -18,6 +18,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Board;
 use crate::simulation::StartFrame;
+use crate::simulation::talk::{answer_ping, next_frame, say_bye};
 use crate::telemetry;
 
 /// Longest delay of a watcher.
@@ -234,11 +235,7 @@ impl Audience {
     fn close(self) {
         for watcher in &self.watchers {
             let (code, text) = (CloseCode::MatchOver, "the match is over");
-            let mut bye = Vec::new();
-            put_bye(&mut bye, code.number().into(), text);
-            // It fails when the connection has ended already.
-            let _ = watcher.connection.send_reliable(bye.into());
-            watcher.connection.finish(code, text);
+            say_bye(&watcher.connection, code, text);
         }
     }
 }
@@ -282,17 +279,14 @@ impl Watcher {
     /// Watchers may ask for the time and leave; what else they say is dropped.
     fn listen(&self) {
         for _ in 0..FRAMES_READ_MAX {
-            let reliable = self.connection.try_recv_reliable();
-            let Some(frame) = reliable.or_else(|| self.connection.try_recv()) else {
+            let Some(frame) = next_frame(&self.connection) else {
                 return;
             };
             match ClientFrame::decode(&frame) {
                 Ok(ClientFrame::Ping { stamp }) => {
-                    let mut pong = Vec::with_capacity(24);
-                    put_pong(&mut pong, stamp, self.tick, 0);
-                    let _ = self.connection.send(pong.into());
+                    answer_ping(&self.connection, stamp, self.tick, 0);
                 }
-                Ok(ClientFrame::Leave) => self.connection.close(CloseCode::Consented, "left"),
+                Ok(ClientFrame::Leave) => say_bye(&self.connection, CloseCode::Consented, "left"),
                 Ok(ClientFrame::Ack(_)) => {}
                 Ok(ClientFrame::Input { .. } | ClientFrame::Chat(_)) | Err(_) => {
                     telemetry::packet_dropped("spectator_frame");

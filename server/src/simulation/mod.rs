@@ -38,6 +38,7 @@ pub use guard::{Guard, GuardRules, Violation};
 pub use outcome::Outcome;
 pub use seats::{Entrant, SeatEvent, SeatState, Seats};
 pub use thin::StartFrame;
+pub(crate) use thin::talk;
 
 use crate::match_log::RecordPlugin;
 use crate::telemetry;

@@ -18,6 +18,7 @@ use lightyear::prelude::{
 
 use super::avatars::{ResetInput, controlled_by};
 use super::link::PlayerLink;
+use super::thin::talk::say_bye;
 use super::thin::{ThinLink, spawn_thin_link};
 
 /// How often a connection's round trip is measured.
@@ -204,7 +205,7 @@ impl Seats {
         }
         let mut links = world.query::<&ThinLink>();
         for link in links.iter(world) {
-            link.say_bye(code, text);
+            say_bye(link.connection(), code, text);
         }
     }
 
@@ -295,7 +296,7 @@ fn close_link(world: &mut World, link: Entity, code: CloseCode, text: &str) {
         native.connection().close(code, text);
     }
     if let Some(thin) = world.get::<ThinLink>(link) {
-        thin.say_bye(code, text);
+        say_bye(thin.connection(), code, text);
     }
     remove_link(world, link);
 }

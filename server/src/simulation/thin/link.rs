@@ -1,18 +1,18 @@
 //! A thin player's connection: reads its frames, within limits.
 
 use bevy_ecs::prelude::*;
-use bytes::Bytes;
 use gameserver_contract::ids::Seat;
 use gameserver_shared::event::MatchEvent;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
-use gameserver_shared::stream::frame::{ClientFrame, put_bye, put_pong};
+use gameserver_shared::stream::frame::ClientFrame;
 use gameserver_shared::stream::viewer::{Budget, Viewer};
 use gameserver_shared::tick::CurrentTick;
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connection::Connection;
 
 use super::inputs::{Lead, ThinInputs};
+use super::talk::{answer_ping, next_frame, say_bye};
 use crate::telemetry;
 
 /// Frames taken from one connection in one tick; what is more waits in its bounded queue.
@@ -71,15 +71,6 @@ impl ThinLink {
         &self.connection
     }
 
-    /// Ends the connection, with a last word.
-    pub(in crate::simulation) fn say_bye(&self, code: CloseCode, text: &str) {
-        let mut bye = Vec::new();
-        put_bye(&mut bye, code.number().into(), text);
-        // It fails when the connection has ended already.
-        let _ = self.connection.send_reliable(bye.into());
-        self.connection.finish(code, text);
-    }
-
     /// Once a tick: what the client may do again.
     fn refill(&mut self, ticks_per_s: u32) {
         self.frames_left = (self.frames_left + FRAMES_PER_TICK).min(FRAMES_BURST);
@@ -88,11 +79,6 @@ impl ThinLink {
             self.chat_left += 1;
             self.ticks_to_chat = ticks_per_s;
         }
-    }
-
-    fn next_frame(&self) -> Option<Bytes> {
-        let reliable = self.connection.try_recv_reliable();
-        reliable.or_else(|| self.connection.try_recv())
     }
 
     fn may_speak(&mut self) -> bool {
@@ -125,14 +111,6 @@ impl ThinLink {
         self.chat_left -= 1;
         Some(MatchEvent::new("chat", &(self.seat.0, line)))
     }
-
-    /// The tick that just ended is the newest there is; the next one is about to begin.
-    fn pong(&self, stamp: u64, tick: u32, tick_us: u32) {
-        let mut pong = Vec::with_capacity(24);
-        put_pong(&mut pong, stamp, tick, tick_us);
-        // A connection that is closed needs no answer.
-        let _ = self.connection.send(pong.into());
-    }
 }
 
 /// Reads what came since the last tick.
@@ -146,10 +124,11 @@ pub(super) fn receive_frames<G: Game>(
     for (mut link, mut inputs, mut lead) in &mut links {
         link.refill(ticks_per_s);
         for _ in 0..FRAMES_PER_TICK_MAX {
-            let Some(frame) = link.next_frame() else {
+            let Some(frame) = next_frame(&link.connection) else {
                 break;
             };
             if link.may_speak() {
+                // The tick that just ended is the newest; the next one is about to begin.
                 let now = (tick.number(), 1_000_000 / ticks_per_s);
                 let player = (&mut *link, &mut *inputs, &mut *lead);
                 events.write_batch(obey(&frame, player, now));
@@ -175,9 +154,9 @@ fn obey<G: Game>(
             }
         }
         Ok(ClientFrame::Ack(acks)) => link.viewer.acknowledge(acks.newest, acks.before),
-        Ok(ClientFrame::Ping { stamp }) => link.pong(stamp, tick, tick_us),
+        Ok(ClientFrame::Ping { stamp }) => answer_ping(&link.connection, stamp, tick, tick_us),
         Ok(ClientFrame::Chat(text)) => return link.chat(text),
-        Ok(ClientFrame::Leave) => link.say_bye(CloseCode::Consented, "left"),
+        Ok(ClientFrame::Leave) => say_bye(&link.connection, CloseCode::Consented, "left"),
         Err(error) => {
             tracing::debug!(%error, "unacceptable frame");
             link.violate("frame_malformed");

@@ -6,6 +6,7 @@
 mod inputs;
 mod link;
 mod snapshots;
+pub(crate) mod talk;
 
 use std::marker::PhantomData;
 
@@ -37,7 +38,7 @@ impl<G: Game> Plugin for ThinPlugin<G> {
     fn build(&self, app: &mut App) {
         let start = StartFrame::of::<G>(&app.world().resource::<Shown>().stage);
         app.insert_resource(start)
-            .init_resource::<snapshots::Arena>()
+            .init_resource::<snapshots::FrameBuffer>()
             .add_observer(inputs::expect_inputs::<G>)
             .add_systems(PreUpdate, link::receive_frames::<G>)
             .add_systems(

@@ -64,15 +64,17 @@ impl StartFrame {
 
 /// Where the frames of a tick are written before they are sent.
 #[derive(Resource, Debug, Default)]
-pub(super) struct Arena {
+pub(super) struct FrameBuffer {
     frame: Vec<u8>,
     chunk: BytesMut,
 }
 
-impl Arena {
-    /// The frame that was written, without an allocation of its own.
+impl FrameBuffer {
+    /// The frame that was written, cut from a chunk that many frames share.
     fn cut(&mut self) -> Bytes {
-        self.chunk.reserve(CHUNK_BYTES.min(self.frame.len().max(1)));
+        if self.chunk.capacity() < self.frame.len() {
+            self.chunk.reserve(CHUNK_BYTES.max(self.frame.len()));
+        }
         self.chunk.extend_from_slice(&self.frame);
         self.chunk.split().freeze()
     }
@@ -83,30 +85,48 @@ pub(super) fn send_snapshots(
     tick: CurrentTick,
     mut shown: ResMut<Shown>,
     sight: Option<Res<Sight>>,
-    mut arena: ResMut<Arena>,
+    mut buffer: ResMut<FrameBuffer>,
     mut links: Query<(&mut ThinLink, &Lead)>,
 ) {
     let Shown { stage, records, .. } = &mut *shown;
-    let arena = &mut *arena;
+    let buffer = &mut *buffer;
     for (mut link, lead) in &mut links {
         let link = &mut *link;
         let seen = sight
             .as_ref()
             .map_or(Seen::All, |sight| Seen::Only(sight.of(link.seat)));
-        arena.frame.clear();
+        buffer.frame.clear();
         let lead = lead.at(tick.number());
         if !link
             .viewer
-            .write(stage, records, seen, lead, &mut arena.frame)
+            .write(stage, records, seen, lead, &mut buffer.frame)
         {
             continue;
         }
         // A closed connection is noticed after the tick.
-        let _ = link.connection.send_latest(arena.cut());
+        let _ = link.connection.send_latest(buffer.cut());
         if link.viewer.is_stalled() {
             let text = "snapshots are not acknowledged";
             link.connection.close(CloseCode::SlowConsumer, text);
             telemetry::packet_dropped("unacknowledged");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_cut_from_one_chunk_as_long_as_it_has_room() {
+        let mut buffer = FrameBuffer {
+            frame: vec![7; 100],
+            ..FrameBuffer::default()
+        };
+        let frames: Vec<Bytes> = (0..CHUNK_BYTES / 100).map(|_| buffer.cut()).collect();
+        for pair in frames.windows(2) {
+            assert_eq!(pair[1].as_ptr(), pair[0].as_ptr().wrapping_add(100));
+        }
+        assert!(frames.iter().all(|frame| frame == &buffer.frame));
     }
 }
