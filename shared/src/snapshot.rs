@@ -184,8 +184,7 @@ impl<G: Game> Plugin for SnapshotPlugin<G> {
     fn build(&self, app: &mut App) {
         G::add_snapshots(app);
         let declared = app.world_mut().remove_resource::<Declared>();
-        let game = G::descriptor();
-        let interval = game.tick_rate_hz / game.snapshot_rate_hz.max(1);
+        let interval = G::descriptor().snapshot_interval_ticks();
         app.insert_resource(Shown {
             stage: Stage::new(declared.unwrap_or_default().schema, interval.into()),
             records: Records::default(),

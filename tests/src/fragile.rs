@@ -55,20 +55,7 @@ impl Game for Fragile {
     type Motion = Spot;
 
     fn descriptor() -> GameDescriptor {
-        let mode = |id: &str| GameMode {
-            id: id.to_owned(),
-            players_min: 1,
-            players_default: 16,
-            players_max: 16,
-        };
-        GameDescriptor {
-            id: GameId::new(FRAGILE).expect("a game's name"),
-            name: "Fragile".to_owned(),
-            tick_rate_hz: 60,
-            snapshot_rate_hz: 20,
-            netcode: NetcodeModel::StateReplication,
-            modes: [SOUND, PANICS, PANICS_WHEN_BUILT, FAILS].map(mode).into(),
-        }
+        descriptor(FRAGILE, &[SOUND, PANICS, PANICS_WHEN_BUILT, FAILS])
     }
 
     fn add_simulation(app: &mut App) {
@@ -89,6 +76,24 @@ impl Game for Fragile {
 
     fn add_replication(app: &mut App) {
         app.component::<Spot>().replicate().predict();
+    }
+}
+
+/// A game of that name for up to 16 players, with these modes.
+pub(crate) fn descriptor(id: &str, modes: &[&str]) -> GameDescriptor {
+    let mode = |id: &&str| GameMode {
+        id: (*id).to_owned(),
+        players_min: 1,
+        players_default: 16,
+        players_max: 16,
+    };
+    GameDescriptor {
+        id: GameId::new(id).expect("a game's name"),
+        name: id.to_owned(),
+        tick_rate_hz: 60,
+        snapshot_rate_hz: 20,
+        netcode: NetcodeModel::StateReplication,
+        modes: modes.iter().map(mode).collect(),
     }
 }
 

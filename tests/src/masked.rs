@@ -8,13 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
-use gameserver_contract::ids::GameId;
 use gameserver_shared::prelude::*;
 use gameserver_shared::snapshot::Shown;
 use lightyear::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::fragile::{Spot, Step};
+use crate::fragile::{Spot, Step, descriptor};
 
 /// The game's name.
 pub const MASKED: &str = "masked";
@@ -109,20 +108,7 @@ impl Game for Masked {
     type Motion = Spot;
 
     fn descriptor() -> GameDescriptor {
-        let mode = |id: &str| GameMode {
-            id: id.to_owned(),
-            players_min: 1,
-            players_default: 16,
-            players_max: 16,
-        };
-        GameDescriptor {
-            id: GameId::new(MASKED).expect("a game's name"),
-            name: "Masked".to_owned(),
-            tick_rate_hz: 60,
-            snapshot_rate_hz: 20,
-            netcode: NetcodeModel::StateReplication,
-            modes: [HONEST, LEAKS_FIELD, LEAKS_SIGHT].map(mode).into(),
-        }
+        descriptor(MASKED, &[HONEST, LEAKS_FIELD, LEAKS_SIGHT])
     }
 
     fn add_simulation(_: &mut App) {}

@@ -97,7 +97,6 @@ fn header(world: &World, spec: &MatchSpec, game: &HostedGame, now_ms: i64) -> Lo
     let registry = world.resource::<StateRegistry>();
     // The same for every match of the game, so that it also tells two schemas apart.
     let start_frame = game.start.frame(0);
-    let descriptor = &game.descriptor;
     let MatchSettings {
         mode,
         players_min,
@@ -117,7 +116,7 @@ fn header(world: &World, spec: &MatchSpec, game: &HostedGame, now_ms: i64) -> Lo
         players_min,
         players_max,
         tick_rate_hz,
-        snapshot_interval_ticks: descriptor.tick_rate_hz / descriptor.snapshot_rate_hz.max(1),
+        snapshot_interval_ticks: game.descriptor.snapshot_interval_ticks(),
         schema_hash: xxhash_rust::xxh3::xxh3_64(&start_frame),
         start_frame: start_frame.to_vec(),
         started_at_ms: now_ms,

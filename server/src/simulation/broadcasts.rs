@@ -55,19 +55,13 @@ impl Default for Broadcasts {
 }
 
 impl Broadcasts {
-    /// Encodes this view from the next snapshot on. With too many views it is not shown.
+    /// Encodes this view from the next snapshot on, until the match ends. With too many views it
+    /// is not shown.
     pub fn show(&mut self, view: View) {
         if self.views.len() <= VIEWS_MAX {
             self.views
                 .entry(view)
                 .or_insert_with(|| Broadcast::new(view));
-        }
-    }
-
-    /// Stops encoding a view that nobody looks at any more.
-    pub fn hide(&mut self, view: View) {
-        if view != View::All {
-            self.views.remove(&view);
         }
     }
 }

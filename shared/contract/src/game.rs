@@ -89,6 +89,12 @@ impl GameDescriptor {
         }
     }
 
+    /// Ticks from one snapshot to the next.
+    #[must_use]
+    pub fn snapshot_interval_ticks(&self) -> u16 {
+        self.tick_rate_hz / self.snapshot_rate_hz.max(1)
+    }
+
     /// The mode of that name, or the default one for `None`.
     #[must_use]
     pub fn mode(&self, id: Option<&str>) -> Option<&GameMode> {

@@ -66,8 +66,7 @@ impl Records {
     pub fn renew(&mut self, stage: &Stage) {
         self.generation = self.generation.wrapping_add(1);
         self.bytes.clear();
-        let slots = stage.present().iter().map(|(_, slot)| slot.index() + 1);
-        let needed = slots.max().unwrap_or(0);
+        let needed = stage.places();
         if self.remembered.len() < needed {
             self.remembered
                 .resize(needed, [Remembered::NOTHING; REMEMBERED]);

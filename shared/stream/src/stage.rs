@@ -115,6 +115,11 @@ impl Stage {
         &self.present
     }
 
+    /// How many places there are; every slot's index is below.
+    pub(crate) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     /// Who has that place.
     #[must_use]
     pub fn actor(&self, slot: Slot) -> Actor {
