@@ -1,12 +1,13 @@
-//! What happens in a match and is told to everybody: who came, who went, who defeated whom.
+//! What happens in a match and is told: who came, who went, who defeated whom.
 
 use bevy_ecs::prelude::*;
+use gameserver_contract::ids::Seat;
 use serde::Serialize;
 
 /// Longest payload of an event in bytes.
 pub const EVENT_BYTES_MAX: usize = 32 * 1024;
 
-/// Something that everybody is told, in the tick in which it is written. Server only. It reaches
+/// Something that players are told, in the tick in which it is written. Server only. It reaches
 /// thin clients, spectators and replays; native clients see the state itself.
 #[derive(Message, Debug, Clone, PartialEq, Eq)]
 pub struct MatchEvent {
@@ -14,6 +15,9 @@ pub struct MatchEvent {
     pub name: &'static str,
     /// The rest, as one MessagePack array.
     pub payload: Vec<u8>,
+    /// The players who are told; everybody when absent. Watchers and the match log are told of
+    /// everything.
+    pub only: Option<Vec<Seat>>,
 }
 
 impl MatchEvent {
@@ -29,6 +33,25 @@ impl MatchEvent {
             payload.len() <= EVENT_BYTES_MAX,
             "event {name} is too large"
         );
-        Self { name, payload }
+        Self {
+            name,
+            payload,
+            only: None,
+        }
+    }
+
+    /// The same, told to nobody but these players.
+    #[must_use]
+    pub fn told_to(self, seats: Vec<Seat>) -> Self {
+        Self {
+            only: Some(seats),
+            ..self
+        }
+    }
+
+    /// Whether this player is told.
+    #[must_use]
+    pub fn is_for(&self, seat: Seat) -> bool {
+        self.only.as_ref().is_none_or(|seats| seats.contains(&seat))
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn run(arguments: BotsArguments) -> Result<(), CliError> {
     let played = with_game!(game.as_str(), play(arguments));
     let played = played.ok_or_else(|| {
         CliError::Usage(format!(
-            "this binary has no bots for {game}; it has them for arena"
+            "this binary has no bots for {game}; it has them for arena and battle"
         ))
     })?;
     played.await

@@ -108,7 +108,7 @@ fn send_events(
     log.recent.clear();
     for event in events.read() {
         let frame = log.frame(tick.number(), event);
-        for link in &links {
+        for link in links.iter().filter(|link| event.is_for(link.seat())) {
             // One that cannot take it is closed, which is noticed after the tick.
             let _ = link.connection().send_reliable(frame.clone());
         }

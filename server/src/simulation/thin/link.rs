@@ -71,6 +71,12 @@ impl ThinLink {
         &self.connection
     }
 
+    /// The player's seat.
+    #[must_use]
+    pub(in crate::simulation) fn seat(&self) -> Seat {
+        self.seat
+    }
+
     /// Once a tick: what the client may do again.
     fn refill(&mut self, ticks_per_s: u32) {
         self.frames_left = (self.frames_left + FRAMES_PER_TICK).min(FRAMES_BURST);

@@ -1,14 +1,29 @@
-//! The game's numbers, read from `assets/games/arena/game.toml`.
+//! The game's numbers, read from a file of `assets/games`.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_shared::prelude::*;
 use serde::{Deserialize, Serialize};
 
-/// The file that the game ships with.
-pub const BUILTIN: &str = include_str!("../../../../assets/games/arena/game.toml");
+use crate::walls::{Wall, Walls};
+use crate::{Field, Yard};
+
+/// A place to play, with its rules: what makes a game of its own out of the same fighters.
+pub trait Ground: Debug + Clone + Copy + Default + Send + Sync + 'static {
+    /// The game's file.
+    const FILE: &'static str;
+}
+
+impl Ground for Yard {
+    const FILE: &'static str = include_str!("../../../../assets/games/arena/game.toml");
+}
+
+impl Ground for Field {
+    const FILE: &'static str = include_str!("../../../../assets/games/battle/game.toml");
+}
 
 /// Everything in the file.
 #[derive(Resource, Debug, Clone, PartialEq, Deserialize)]
@@ -89,6 +104,20 @@ pub struct RulesConfig {
     /// Whether what is beyond the radius of sight, or behind a wall, is hidden. Without fog
     /// everybody is sent everything.
     pub fog: bool,
+    /// Who is told of a kill.
+    #[serde(default)]
+    pub kills_told_to: Told,
+}
+
+/// Who is told of something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Told {
+    /// Everybody in the match.
+    #[default]
+    Everybody,
+    /// The two whom it happens to: with a thousand fighters, somebody falls all the time.
+    Both,
 }
 
 /// The place: a rectangle from (0, 0) to (width, height) with solid boxes in it.
@@ -99,22 +128,72 @@ pub struct MapConfig {
     pub width_m: f32,
     /// Extent upwards.
     pub height_m: f32,
-    /// Left, bottom, right, top of each solid box.
-    pub walls: Vec<[f32; 4]>,
+    /// Its solid boxes.
+    pub walls: Walls,
     /// Where fighters come back, which is not told to clients.
     #[serde(skip_serializing)]
     pub spawns: Vec<Vec2>,
+    /// How often all of this is laid out, to the right and upwards.
+    #[serde(skip_serializing, default = "once")]
+    pub repeat: [u8; 2],
+}
+
+fn once() -> [u8; 2] {
+    [1, 1]
+}
+
+impl MapConfig {
+    /// The whole place, laid out as often as it says.
+    fn laid_out(self) -> Self {
+        let [columns, rows] = self.repeat.map(|count| count.max(1));
+        let size = Vec2::new(self.width_m, self.height_m);
+        let tiles = (0..rows).flat_map(|row| (0..columns).map(move |column| (column, row)));
+        let corners: Vec<Vec2> = tiles
+            .map(|(column, row)| size * Vec2::new(column.into(), row.into()))
+            .collect();
+        let moved = |wall: &Wall, by: Vec2| {
+            [
+                wall[0] + by.x,
+                wall[1] + by.y,
+                wall[2] + by.x,
+                wall[3] + by.y,
+            ]
+        };
+        let walls = corners
+            .iter()
+            .flat_map(|by| self.walls.all().iter().map(move |wall| moved(wall, *by)));
+        let spawns = corners
+            .iter()
+            .flat_map(|by| self.spawns.iter().map(move |spawn| *spawn + *by));
+        Self {
+            width_m: size.x * f32::from(columns),
+            height_m: size.y * f32::from(rows),
+            walls: walls.collect::<Vec<_>>().into(),
+            spawns: spawns.collect(),
+            repeat: once(),
+        }
+    }
 }
 
 impl ArenaConfig {
-    /// The configuration that the game ships with.
+    /// The configuration of arena.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self::of::<Yard>()
+    }
+
+    /// The configuration that a game ships with.
     ///
     /// # Panics
     ///
-    /// Never: a test reads the same file.
+    /// Never: a test reads the same files.
     #[must_use]
-    pub fn builtin() -> Self {
-        toml::from_str(BUILTIN).expect("the built-in game.toml is valid")
+    pub fn of<P: Ground>() -> Self {
+        let read: Self = toml::from_str(P::FILE).expect("a built-in game.toml is valid");
+        Self {
+            map: read.map.laid_out(),
+            ..read
+        }
     }
 }
 
@@ -124,10 +203,31 @@ mod tests {
     use crate::map;
 
     #[test]
-    fn the_built_in_configuration_is_consistent() {
-        let config = ArenaConfig::builtin();
+    fn the_built_in_configurations_are_consistent() {
+        check("arena", &ArenaConfig::of::<Yard>());
+        check("battle", &ArenaConfig::of::<Field>());
+    }
+
+    #[test]
+    fn a_field_is_many_yards() {
+        let (yard, field) = (
+            ArenaConfig::of::<Yard>().map,
+            ArenaConfig::of::<Field>().map,
+        );
+        assert_eq!(field.walls.all().len(), 64 * yard.walls.all().len());
+        assert_eq!(field.spawns.len(), 64 * yard.spawns.len());
+        let far = Vec2::new(field.width_m, field.height_m);
+        assert_eq!(far, Vec2::new(yard.width_m, yard.height_m) * 8.0);
+        let last = field.spawns.last().unwrap();
+        assert_eq!(
+            far - *last,
+            Vec2::new(yard.width_m, yard.height_m) - *yard.spawns.last().unwrap()
+        );
+    }
+
+    fn check(id: &str, config: &ArenaConfig) {
         assert_eq!(config.game.check(), Ok(()));
-        assert_eq!(config.game.id.as_str(), "arena");
+        assert_eq!(config.game.id.as_str(), id);
         assert!(!config.map.spawns.is_empty());
         for mode in &config.game.modes {
             assert!(
@@ -137,7 +237,7 @@ mod tests {
             );
         }
         for spawn in &config.map.spawns {
-            let pushed = map::push_out(&config, *spawn);
+            let pushed = map::push_out(config, *spawn);
             assert_eq!(pushed, *spawn, "a fighter cannot stand at spawn {spawn}");
         }
     }

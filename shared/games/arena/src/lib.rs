@@ -1,9 +1,12 @@
-//! Arena, a sample game: a top-down shooter for 2 to 64 players. The own player is predicted, the
+//! Two sample games with the same fighters, a top-down shooter: [`Arena`] for 2 to 64 players, and
+//! [`Battle`] for more than a thousand on a field of many arenas. The own player is predicted, the
 //! others are interpolated, shots are decided by the server.
 //!
 //! Reading order: [`config`], [`input`], [`components`], [`movement`], [`weapon`], [`combat`],
 //! [`rules`], [`replication`], [`snapshot`], [`bot`]. It knows no sockets, no accounts and no
 //! lobby.
+
+use std::marker::PhantomData;
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
@@ -22,26 +25,40 @@ pub mod rules;
 pub mod snapshot;
 #[cfg(test)]
 mod tests;
+pub mod walls;
 pub mod weapon;
 
 pub use components::{Body, Fighter, Weapon};
-pub use config::ArenaConfig;
+pub use config::{ArenaConfig, Ground};
 pub use input::ArenaInput;
+
+/// One walled yard.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Yard;
+
+/// Many yards side by side.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Field;
+
+/// For 2 to 64 players.
+pub type Arena = Shooter<Yard>;
+/// For a crowd.
+pub type Battle = Shooter<Field>;
 
 /// The game, as the engine hosts it.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Arena;
+pub struct Shooter<P: Ground>(PhantomData<P>);
 
-impl Game for Arena {
+impl<P: Ground> Game for Shooter<P> {
     type Input = ArenaInput;
     type Motion = Body;
 
     fn descriptor() -> GameDescriptor {
-        ArenaConfig::builtin().game
+        ArenaConfig::of::<P>().game
     }
 
     fn add_simulation(app: &mut App) {
-        app.insert_resource(ArenaConfig::builtin());
+        app.insert_resource(ArenaConfig::of::<P>());
         app.add_systems(
             FixedUpdate,
             (movement::move_bodies, weapon::operate_weapons)
@@ -58,7 +75,7 @@ impl Game for Arena {
             .record_component::<Weapon>()
             .record_component::<Fighter>()
             .record_resource::<rules::Departed>()
-            .record_rules(config::BUILTIN.as_bytes());
+            .record_rules(P::FILE.as_bytes());
         app.add_systems(
             FixedUpdate,
             (
@@ -81,7 +98,7 @@ impl Game for Arena {
     }
 
     fn public_config() -> String {
-        snapshot::public_config(&ArenaConfig::builtin())
+        snapshot::public_config(&ArenaConfig::of::<P>())
     }
 
     fn add_replication(app: &mut App) {

@@ -8,11 +8,8 @@ use crate::config::ArenaConfig;
 #[must_use]
 pub fn push_out(config: &ArenaConfig, centre: Vec2) -> Vec2 {
     let radius = config.movement.body_radius_m;
-    let pushed = config
-        .map
-        .walls
-        .iter()
-        .fold(centre, |centre, wall| leave(wall, centre, radius));
+    let near = config.map.walls.near(centre);
+    let pushed = near.fold(centre, |centre, wall| leave(wall, centre, radius));
     let far_corner = Vec2::new(config.map.width_m, config.map.height_m);
     pushed.clamp(Vec2::splat(radius), far_corner - Vec2::splat(radius))
 }
@@ -49,12 +46,9 @@ fn leave([left, bottom, right, top]: &[f32; 4], centre: Vec2, radius: f32) -> Ve
 pub fn ray_length(config: &ArenaConfig, from: Vec2, direction: Vec2, range: f32) -> f32 {
     let arena = [0.0, 0.0, config.map.width_m, config.map.height_m];
     let border = crossing(&arena, from, direction).map_or(range, |(_, leaves)| leaves);
-    let walls = config
-        .map
-        .walls
-        .iter()
-        .filter_map(|wall| crossing(wall, from, direction));
+    let walls = config.map.walls.along(from, from + direction * range);
     walls
+        .filter_map(|wall| crossing(wall, from, direction))
         .map(|(enters, _)| enters.max(0.0))
         .fold(border.min(range), f32::min)
 }
@@ -72,11 +66,8 @@ pub fn can_see(config: &ArenaConfig, eye: Vec2, body: Vec2) -> bool {
 fn is_clear(config: &ArenaConfig, from: Vec2, to: Vec2) -> bool {
     let distance = from.distance(to);
     let along = (to - from).normalize_or_zero();
-    let mut crossings = config
-        .map
-        .walls
-        .iter()
-        .map(|wall| crossing(wall, from, along));
+    let walls = config.map.walls.along(from, to);
+    let mut crossings = walls.map(|wall| crossing(wall, from, along));
     !crossings.any(|crossed| crossed.is_some_and(|(enters, _)| enters < distance))
 }
 
@@ -107,7 +98,7 @@ mod tests {
 
     fn config() -> ArenaConfig {
         let mut config = ArenaConfig::builtin();
-        config.map.walls = vec![[10.0, 10.0, 12.0, 14.0]];
+        config.map.walls = vec![[10.0, 10.0, 12.0, 14.0]].into();
         config
     }
 

@@ -13,8 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::combat::Hit;
 use crate::components::{Body, Fighter, Weapon};
-use crate::config::ArenaConfig;
+use crate::config::{ArenaConfig, Told};
 use crate::snapshot::SeatTag;
+
+/// Spawns that are compared for one fighter.
+const SPAWNS_TRIED: usize = 8;
 
 /// What those who left had achieved, so that the result names them too.
 #[derive(Resource, Debug, Default, Serialize, Deserialize)]
@@ -100,11 +103,14 @@ pub fn reset_when_play_starts(
 /// Takes health, and counts kills and deaths.
 pub fn apply_hits(
     config: Res<ArenaConfig>,
+    settings: Res<MatchSettings>,
     tick: CurrentTick,
     mut hits: MessageReader<Hit>,
     mut fighters: Query<(&Avatar, &mut Body, &mut Fighter)>,
     mut events: MessageWriter<MatchEvent>,
 ) {
+    let rules = config.rules.get(&settings.mode);
+    let told = rules.map_or(Told::Everybody, |rules| rules.kills_told_to);
     for hit in hits.read() {
         let target = fighters
             .iter_mut()
@@ -121,7 +127,11 @@ pub fn apply_hits(
         body.life = body.life.wrapping_add(1);
         body.alive = false;
         body.velocity = Vec2::ZERO;
-        events.write(MatchEvent::new("kill", &(hit.shooter.0, hit.target.0)));
+        let kill = MatchEvent::new("kill", &(hit.shooter.0, hit.target.0));
+        events.write(match told {
+            Told::Everybody => kill,
+            Told::Both => kill.told_to(vec![hit.shooter, hit.target]),
+        });
         let shooter = fighters
             .iter_mut()
             .find(|(avatar, ..)| avatar.seat == hit.shooter);
@@ -217,7 +227,8 @@ fn full_weapon(config: &ArenaConfig) -> Weapon {
     }
 }
 
-/// The spawn whose nearest living opponent is farthest; chance decides among equals.
+/// The spawn whose nearest living opponent is farthest; chance decides among equals, and which
+/// ones are looked at where there are many.
 fn safest_spawn<'a>(
     config: &ArenaConfig,
     rng: &mut MatchRng,
@@ -232,7 +243,8 @@ fn safest_spawn<'a>(
             .map(|body| body.position.distance_squared(spawn));
         distances.fold(f32::INFINITY, f32::min)
     };
-    let turned = (0..spawns.len()).map(|index| spawns[(first + index) % spawns.len()]);
+    let turned =
+        (0..spawns.len().min(SPAWNS_TRIED)).map(|index| spawns[(first + index) % spawns.len()]);
     turned.fold(spawns[first], |best, spawn| {
         if danger(spawn) > danger(best) {
             spawn

@@ -145,7 +145,7 @@ mod tests {
         let shown: serde_json::Value = serde_json::from_str(&public_config(&config)).unwrap();
         assert_eq!(
             shown["map"]["walls"].as_array().unwrap().len(),
-            config.map.walls.len()
+            config.map.walls.all().len()
         );
         assert_eq!(shown["weapon"]["magazine"], config.weapon.magazine);
         assert!(

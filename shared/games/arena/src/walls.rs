@@ -1,0 +1,131 @@
+//! The solid boxes of a map, found by place, so that a large map costs no more than a small one.
+
+use bevy_math::Vec2;
+use serde::{Deserialize, Serialize};
+
+/// Left, bottom, right, top of a solid box, metres.
+pub type Wall = [f32; 4];
+
+/// Side of a square cell, metres: about as long as the walls are.
+const CELL_M: f32 = 10.0;
+/// What lies so close to a cell counts as in it, metres. No body is as wide.
+const MARGIN_M: f32 = 2.0;
+
+/// Boxes, and which of them are near each place of the map.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize)]
+#[serde(from = "Vec<Wall>", into = "Vec<Wall>")]
+pub struct Walls {
+    all: Vec<Wall>,
+    columns: usize,
+    /// Indices of the boxes near each cell, ascending; row by row from the origin.
+    cells: Vec<Vec<u32>>,
+}
+
+impl From<Vec<Wall>> for Walls {
+    fn from(all: Vec<Wall>) -> Self {
+        let far = |side: usize| all.iter().map(|wall| wall[side]).fold(0.0, f32::max) + MARGIN_M;
+        let (columns, rows) = (cell_at(far(2)) + 1, cell_at(far(3)) + 1);
+        let mut cells = vec![Vec::new(); columns * rows];
+        for (index, [left, bottom, right, top]) in all.iter().enumerate() {
+            let low = Vec2::new(*left, *bottom) - MARGIN_M;
+            let high = Vec2::new(*right, *top) + MARGIN_M;
+            for (column, row) in cells_between(low, high) {
+                cells[row * columns + column].push(u32::try_from(index).unwrap_or(u32::MAX));
+            }
+        }
+        Self {
+            all,
+            columns,
+            cells,
+        }
+    }
+}
+
+impl From<Walls> for Vec<Wall> {
+    fn from(walls: Walls) -> Self {
+        walls.all
+    }
+}
+
+impl Walls {
+    /// Every box.
+    #[must_use]
+    pub fn all(&self) -> &[Wall] {
+        &self.all
+    }
+
+    /// All boxes that a body at this place can touch, in the order of the map.
+    pub fn near(&self, place: Vec2) -> impl Iterator<Item = &Wall> {
+        self.in_cell(cell_at(place.x), cell_at(place.y))
+    }
+
+    /// All boxes that lie on the straight way between two places. Some come more than once, some
+    /// lie beside the way.
+    pub fn along(&self, from: Vec2, to: Vec2) -> impl Iterator<Item = &Wall> {
+        cells_between(from.min(to), from.max(to))
+            .flat_map(|(column, row)| self.in_cell(column, row))
+    }
+
+    fn in_cell(&self, column: usize, row: usize) -> impl Iterator<Item = &Wall> {
+        let is_inside = column < self.columns;
+        let cell = self.cells.get(row * self.columns + column);
+        let near = cell.filter(|_| is_inside).map_or(&[][..], Vec::as_slice);
+        near.iter().map(|index| &self.all[*index as usize])
+    }
+}
+
+/// The cells, as column and row, that a rectangle touches.
+fn cells_between(low: Vec2, high: Vec2) -> impl Iterator<Item = (usize, usize)> {
+    let rows = cell_at(low.y)..=cell_at(high.y);
+    let columns = cell_at(low.x)..=cell_at(high.x);
+    rows.flat_map(move |row| columns.clone().map(move |column| (column, row)))
+}
+
+/// The column or row of a coordinate; the first one for what lies before it.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "negative and huge coordinates saturate, which is what is wanted"
+)]
+fn cell_at(metres: f32) -> usize {
+    (metres / CELL_M) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walls() -> Walls {
+        vec![
+            [8.0, 6.0, 12.0, 7.0],
+            [28.0, 23.0, 32.0, 24.0],
+            [8.5, 6.0, 9.0, 12.0],
+        ]
+        .into()
+    }
+
+    #[test]
+    fn walls_near_a_place_come_in_the_order_of_the_map() {
+        let walls = walls();
+        let near: Vec<_> = walls.near(Vec2::new(9.5, 7.5)).copied().collect();
+        assert_eq!(near, [walls.all[0], walls.all[2]]);
+        assert_eq!(walls.near(Vec2::new(25.0, 5.0)).count(), 0);
+        assert_eq!(walls.near(Vec2::new(500.0, 9.0)).count(), 0, "outside");
+        let before = walls.near(Vec2::new(-3.0, -3.0)).count();
+        assert_eq!(before, 2, "before the origin is its cell");
+    }
+
+    #[test]
+    fn no_wall_on_the_way_is_left_out() {
+        let walls = walls();
+        let on_the_way = |from, to| {
+            let second = walls.all.get(1);
+            walls
+                .along(from, to)
+                .any(|wall| second.is_some_and(|second| std::ptr::eq(wall, second)))
+        };
+        assert!(on_the_way(Vec2::new(0.0, 23.5), Vec2::new(39.0, 23.5)));
+        assert!(on_the_way(Vec2::new(30.0, 29.0), Vec2::new(30.0, 0.0)));
+        assert!(!on_the_way(Vec2::new(0.0, 0.0), Vec2::new(9.0, 9.0)));
+    }
+}
