@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gameserver_client_sim::load::gates::Gate;
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::TransportKind;
 
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Instance(InstanceArguments),
     /// Full game clients without a window join a session and play.
     Bots(BotsArguments),
+    /// Thousands of players who know the protocol only: measures what a server holds.
+    Load(LoadArguments),
     /// The database's schema.
     Migrate {
         #[command(subcommand)]
@@ -104,6 +107,49 @@ pub(crate) struct BotsArguments {
     /// Write the numbers as JSON.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LoadArguments {
+    /// Address of the REST API.
+    #[arg(long, default_value = "http://127.0.0.1:8080")]
+    pub(crate) api: String,
+    /// Address of the server's metrics.
+    #[arg(long, default_value = "http://127.0.0.1:9090/metrics")]
+    pub(crate) metrics: String,
+    /// The game.
+    #[arg(long, default_value = crate::games::CROWD)]
+    pub(crate) game: String,
+    /// The game's mode; its first one when absent.
+    #[arg(long)]
+    pub(crate) mode: Option<String>,
+    /// Players in all.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) players: u32,
+    /// Matches that they are spread over.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) matches: u32,
+    /// The only transport.
+    #[arg(long, default_value = "quic")]
+    pub(crate) transport: TransportArgument,
+    /// Seconds in which they come.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) ramp: u64,
+    /// Seconds that count, after the ramp.
+    #[arg(long, default_value_t = 60)]
+    pub(crate) seconds: u64,
+    /// Seed of the bots' behaviour.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Threads that play the bots.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) threads: usize,
+    /// A limit to keep, for example `tick_p99_ms=16.6`; exit code 1 when it is not. Can be repeated.
+    #[arg(long, value_name = "NAME=NUMBER")]
+    pub(crate) gate: Vec<Gate>,
+    /// Write the report: JSON, or a page when the name ends in .html. Can be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Vec<PathBuf>,
 }
 
 /// A transport that bots speak.

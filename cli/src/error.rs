@@ -28,6 +28,12 @@ pub(crate) enum CliError {
     Instance(#[from] gameserver_server::StartError),
     #[error("failed to play")]
     Bots(#[from] gameserver_client_sim::BotsError),
+    #[error("failed to put the server under load")]
+    Load(#[from] gameserver_client_sim::load::LoadError),
+    #[error("the server did not keep its limits")]
+    Gates,
+    #[error("this run says nothing: the bots were the bottleneck")]
+    Void,
     #[error("failed to offer a game")]
     Game(#[from] gameserver_contract::game::DescriptorError),
     #[error("failed to write {path}")]
@@ -65,10 +71,13 @@ impl CliError {
         text
     }
 
-    /// 2 for what the caller can mend in the command line or the settings, 1 for the rest.
+    /// 2 for what the caller can mend in the command line or the settings, 3 for a measurement
+    /// that is none, 1 for the rest.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::Usage(_) => 2,
+            // Neither good nor bad.
+            Self::Void => 3,
             Self::Runtime(_)
             | Self::Logging(_)
             | Self::Metrics(_)
@@ -78,6 +87,8 @@ impl CliError {
             | Self::WebApi(_)
             | Self::Instance(_)
             | Self::Bots(_)
+            | Self::Load(_)
+            | Self::Gates
             | Self::Game(_)
             | Self::Report { .. }
             | Self::ReplayFile { .. }

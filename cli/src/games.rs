@@ -3,28 +3,44 @@
 use std::pin::Pin;
 
 use game_arena::{Arena, Battle};
+use game_reference::Reference;
 use gameserver_contract::game::DescriptorError;
 use gameserver_server::Games;
 
 /// What this binary's instances host.
 pub(crate) fn hosted() -> Result<Games, DescriptorError> {
-    Games::default().with::<Arena>()?.with::<Battle>()
+    Games::default()
+        .with::<Arena>()?
+        .with::<Battle>()?
+        .with::<Reference<60>>()?
+        .with::<Reference<20>>()
 }
+
+/// Their names.
+pub(crate) const NAMES: [&str; 4] = ["arena", "battle", "reference-60", "reference-20"];
 
 /// The game that sample sessions and bots play unless told otherwise.
 pub(crate) const DEFAULT: &str = "arena";
 
-/// What a bot command does with a game, whichever it is.
+/// The game that a crowd plays.
+pub(crate) const CROWD: &str = "battle";
+
+/// What a command does with a game, whichever it is.
 pub(crate) type Playing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// Runs a generic async function with the game of that name; `None` for a name that is no sample.
 macro_rules! with_game {
     ($name:expr, $function:ident($($argument:expr),*)) => {
         match $name {
-            "arena" => Some(Box::pin($function::<game_arena::Arena>($($argument),*)) as $crate::games::Playing<_>),
-            "battle" => Some(Box::pin($function::<game_arena::Battle>($($argument),*)) as $crate::games::Playing<_>),
+            "arena" => with_game!(@ game_arena::Arena, $function($($argument),*)),
+            "battle" => with_game!(@ game_arena::Battle, $function($($argument),*)),
+            "reference-60" => with_game!(@ game_reference::Reference<60>, $function($($argument),*)),
+            "reference-20" => with_game!(@ game_reference::Reference<20>, $function($($argument),*)),
             _ => None,
         }
+    };
+    (@ $game:ty, $function:ident($($argument:expr),*)) => {
+        Some(Box::pin($function::<$game>($($argument),*)) as $crate::games::Playing<_>)
     };
 }
 pub(crate) use with_game;

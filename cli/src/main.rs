@@ -1,4 +1,4 @@
-//! The one binary: `gameserver dev | api | instance | bots | migrate | config | replay |
+//! The one binary: `gameserver dev | api | instance | bots | load | migrate | config | replay |
 //! healthcheck`.
 //!
 //! It composes the libraries and is the only place that names the sample games.

@@ -67,6 +67,7 @@ pub(crate) async fn serve(
 type Shared = (PrometheusHandle, IsReady);
 
 async fn render(State((handle, _)): State<Shared>) -> String {
+    metrics_process::Collector::default().collect();
     handle.render()
 }
 

@@ -3,11 +3,13 @@
 //!
 //! This library names no game.
 //!
-//! Reading order: [`lobby`], [`bot`], [`crew`], [`bots`], [`report`].
+//! Reading order: [`lobby`], [`bot`], [`crew`], [`bots`], [`report`]; and [`load`], which
+//! knows the protocol only.
 
 pub mod bot;
 pub mod bots;
 pub mod crew;
+pub mod load;
 pub mod lobby;
 pub mod report;
 

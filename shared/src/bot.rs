@@ -9,15 +9,18 @@ use crate::game::Game;
 
 /// A policy that plays: what I see and a random source in, an input out.
 pub trait BotPolicy: Game {
-    /// The same policy for bots that know nothing but the snapshot stream.
-    type Thin: ThinPolicy<Input = Self::Input>;
-
     /// The input of `own` for the next tick. The world is the client's: it holds only what the
     /// player was sent.
     fn decide(world: &mut World, own: Entity, rng: &mut MatchRng) -> Self::Input;
 
     /// The own player's numbers for the bot report, as the client knows them.
     fn tally(world: &mut World, own: Entity) -> BotTally;
+}
+
+/// A game that bots also play which know nothing but the snapshot stream.
+pub trait ThinBots: BotPolicy {
+    /// The same policy for them.
+    type Thin: ThinPolicy<Input = Self::Input>;
 }
 
 /// A policy that plays from the snapshot stream alone. What it has learnt of the match is shared by

@@ -128,8 +128,10 @@ test('scores are counted from events and put right by what is seen', () => {
   const roster = new Roster();
   const event = (name, payload, tick = 10) => roster.onEvent({ name, payload, tick });
   event('phase', ['running', 0]);
-  event('joined', [0, 'ann']);
-  event('joined', [1, 'bob']);
+  event('joined', [
+    [0, 'ann'],
+    [1, 'bob'],
+  ]);
   event('kill', [1, 0], 500);
   assert.deepEqual(
     roster.standings().map(({ name, kills }) => [name, kills]),

@@ -77,7 +77,11 @@ async fn a_spectator_sees_all_fighters_of_a_full_match_on_every_transport() {
         })
         .await;
         let joined = watcher.events.iter().filter(|event| event.name == "joined");
-        assert!(joined.count() >= 4, "how things stand was not told");
+        let names = joined.flat_map(|event| {
+            let names: Vec<(u16, String)> = rmp_serde::from_slice(&event.payload).unwrap();
+            names
+        });
+        assert!(names.count() >= 4, "how things stand was not told");
         assert!(watcher.heard("phase").is_some());
         // What only its owner sees, a spectator of everything sees too.
         assert_eq!(watcher.field_of_seat(2, "ammunition"), Some(12.0));

@@ -33,8 +33,8 @@ export class Roster {
     const isNews = tick > this.firstTick + ARRIVALS_TICKS;
     const [first, second] = payload;
     if (name === 'phase') this.onPhase(String(first), Number(second));
-    else if (name === 'joined') this.onJoined(first, String(second), isNews);
-    else if (name === 'left') this.onLeft(first);
+    else if (name === 'joined') payload.forEach((player) => this.onJoined(player, isNews));
+    else if (name === 'left') payload.forEach((seat) => this.onLeft(seat));
     else if (name === 'chat') this.say('chat', `${this.nameOf(first)}: ${second}`, first);
     else if (name === 'kill') this.onKill(first, second);
     else if (name === 'over') this.result = Array.isArray(first) ? first : null;
@@ -48,7 +48,7 @@ export class Roster {
     this.phaseSince = since;
   }
 
-  onJoined(seat, name, isNews) {
+  onJoined([seat, name], isNews) {
     const old = this.players.get(seat);
     const isNew = old === undefined || !old.isHere;
     this.players.set(seat, {

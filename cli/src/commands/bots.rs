@@ -10,7 +10,7 @@ use gameserver_shared::bot::BotPolicy;
 use super::say;
 use crate::arguments::BotsArguments;
 use crate::error::CliError;
-use crate::games::with_game;
+use crate::games::{self, with_game};
 use crate::logging;
 use crate::settings::LogFormat;
 use crate::shutdown::Shutdown;
@@ -22,7 +22,8 @@ pub(super) async fn run(arguments: BotsArguments) -> Result<(), CliError> {
     let played = with_game!(game.as_str(), play(arguments));
     let played = played.ok_or_else(|| {
         CliError::Usage(format!(
-            "this binary has no bots for {game}; it has them for arena and battle"
+            "this binary has no bots for {game}; it has them for {}",
+            games::NAMES.join(", ")
         ))
     })?;
     played.await

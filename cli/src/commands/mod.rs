@@ -5,6 +5,7 @@ mod bots;
 mod dev;
 mod healthcheck;
 mod instance;
+mod load;
 mod migrate;
 mod replay;
 
@@ -33,6 +34,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
             instance::run(loaded.settings, arguments).await
         }
         Command::Bots(arguments) => bots::run(arguments).await,
+        Command::Load(arguments) => load::run(arguments).await,
         Command::Migrate { direction } => migrate::run(&loaded.settings, direction).await,
         Command::Config { action } => config(&loaded, action),
         Command::Replay { action } => replay::run(action).await,

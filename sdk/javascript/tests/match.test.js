@@ -96,7 +96,7 @@ test('events and chat arrive, and a listener that throws harms nobody', () =>
 test('what is said right behind the Welcome is not missed', () =>
   withServer(async (server) => {
     server.onConnection = (connection) => {
-      for (const seat of [0, 1, 2]) connection.event('joined', [seat, `player ${seat}`]);
+      for (const seat of [0, 1, 2]) connection.event('joined', [[seat, `player ${seat}`]]);
     };
     const match = await connect(server.joinAnswer());
     const seats = [];

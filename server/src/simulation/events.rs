@@ -6,7 +6,7 @@ use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use gameserver_shared::event::MatchEvent;
-use gameserver_shared::flow::{MatchOver, MatchPhase, MatchStatus};
+use gameserver_shared::flow::{MatchOver, MatchPhase, MatchSettings, MatchStatus};
 use gameserver_shared::player::{PlayerJoined, PlayerLeft, Roster};
 use gameserver_shared::stream::frame::{Event, put_event};
 use gameserver_shared::tick::CurrentTick;
@@ -14,6 +14,12 @@ use lightyear::prelude::LocalTimeline;
 
 use super::outcome::Outcome;
 use super::thin::ThinLink;
+
+/// Seats in one event: names and all, far below the limit of an event.
+const SEATS_PER_EVENT: usize = 100;
+/// How often in a second players are told who came and went: a thousand who come within seconds
+/// would otherwise be a million frames.
+const PASSAGES_PER_S: u32 = 4;
 
 /// Adds the telling.
 #[derive(Debug)]
@@ -56,19 +62,59 @@ fn encode(number: u32, tick: u32, event: &MatchEvent) -> Bytes {
     frame.into()
 }
 
+/// Who came and went since players were last told of it.
+#[derive(Debug, Default)]
+struct Passage {
+    left: Vec<u16>,
+    joined: Vec<(u16, String)>,
+    /// The tick from which on they may be told again.
+    due: u32,
+}
+
+impl Passage {
+    fn note_left(&mut self, seat: u16) {
+        let waiting = self.joined.iter().position(|new| new.0 == seat);
+        match waiting {
+            // Nobody has heard of them yet.
+            Some(index) => drop(self.joined.swap_remove(index)),
+            None => self.left.push(seat),
+        }
+    }
+
+    /// Seats are empty before they are taken again.
+    fn events(&mut self) -> Vec<MatchEvent> {
+        let left = self.left.chunks(SEATS_PER_EVENT);
+        let left = left.map(|seats| MatchEvent::new("left", &seats));
+        let events = left.chain(joined(&self.joined)).collect();
+        self.left.clear();
+        self.joined.clear();
+        events
+    }
+}
+
+fn joined(players: &[(u16, String)]) -> impl Iterator<Item = MatchEvent> {
+    players
+        .chunks(SEATS_PER_EVENT)
+        .map(|players| MatchEvent::new("joined", &players))
+}
+
 fn tell_of_players(
+    tick: CurrentTick,
+    settings: Res<MatchSettings>,
     mut joined: MessageReader<PlayerJoined>,
     mut left: MessageReader<PlayerLeft>,
+    mut passage: Local<Passage>,
     mut events: MessageWriter<MatchEvent>,
 ) {
-    events.write_batch(
-        left.read()
-            .map(|gone| MatchEvent::new("left", &[gone.seat.0])),
-    );
-    let names = joined
-        .read()
-        .map(|new| MatchEvent::new("joined", &(new.seat.0, &new.display_name)));
-    events.write_batch(names);
+    left.read().for_each(|gone| passage.note_left(gone.seat.0));
+    let new = joined.read();
+    passage
+        .joined
+        .extend(new.map(|new| (new.seat.0, new.display_name.clone())));
+    if tick.number() >= passage.due {
+        events.write_batch(passage.events());
+        passage.due = tick.number() + u32::from(settings.tick_rate_hz) / PASSAGES_PER_S;
+    }
 }
 
 fn tell_of_phase(
@@ -123,8 +169,33 @@ pub fn standing(world: &mut World) -> Vec<Bytes> {
     let mut statuses = world.query::<&MatchStatus>();
     let phase = statuses.single(world).ok().copied().map(phase_event);
     let seats = world.resource::<Roster>().seats.iter();
-    let players =
-        seats.map(|(seat, player)| MatchEvent::new("joined", &(seat.0, &player.display_name)));
-    let events = phase.into_iter().chain(players);
+    let players: Vec<_> = seats
+        .map(|(seat, player)| (seat.0, player.display_name.clone()))
+        .collect();
+    let events = phase.into_iter().chain(joined(&players));
     events.map(|event| encode(number, tick, &event)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_came_and_went_unheard_is_not_told_of() {
+        let mut passage = Passage::default();
+        passage.note_left(3);
+        passage.joined.push((3, "ann".to_owned()));
+        passage.joined.push((4, "bob".to_owned()));
+        passage.note_left(4);
+        let events = passage.events();
+        let ann = MatchEvent::new("joined", &[(3, "ann")]);
+        assert_eq!(events, [MatchEvent::new("left", &[3]), ann]);
+        assert!(passage.events().is_empty());
+    }
+
+    #[test]
+    fn a_crowd_is_told_of_in_few_events() {
+        let crowd: Vec<_> = (0..1_000).map(|seat| (seat, "x".repeat(64))).collect();
+        assert_eq!(joined(&crowd).count(), 10);
+    }
 }

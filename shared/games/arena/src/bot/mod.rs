@@ -31,8 +31,6 @@ struct Own {
 }
 
 impl<P: Ground> BotPolicy for Shooter<P> {
-    type Thin = thin::ThinFighter<P>;
-
     fn decide(world: &mut World, own: Entity, rng: &mut MatchRng) -> ArenaInput {
         let Some(body) = world.get::<Body>(own).copied().filter(|body| body.alive) else {
             return ArenaInput::default();

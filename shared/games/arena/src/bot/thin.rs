@@ -3,11 +3,12 @@
 use std::marker::PhantomData;
 
 use bevy_math::Vec2;
-use gameserver_shared::bot::{BotTally, ThinPolicy};
+use gameserver_shared::bot::{BotTally, ThinBots, ThinPolicy};
 use gameserver_shared::prelude::*;
 use gameserver_shared::stream::reader::{Entity, ShownKind, SnapshotReader, Start};
 
 use super::{Errand, Own, decide, tally};
+use crate::Shooter;
 use crate::config::{ArenaConfig, Ground};
 use crate::input::ArenaInput;
 
@@ -43,6 +44,10 @@ impl Fields {
             seat: at("seat")?,
         })
     }
+}
+
+impl<P: Ground> ThinBots for Shooter<P> {
+    type Thin = ThinFighter<P>;
 }
 
 impl<P: Ground> ThinPolicy for ThinFighter<P> {

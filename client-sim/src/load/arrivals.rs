@@ -1,0 +1,116 @@
+//! The way in: logs bots in, gives them seats, connects them, as fast as the ramp says.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use gameserver_contract::ids::{Seat, SessionId};
+use gameserver_contract::session::JoinSession;
+use gameserver_transport::connect::{ConnectError, ConnectOptions, connect};
+use gameserver_transport::connection::Connection;
+use gameserver_transport::frame::{Credential, Hello, Mode};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::lobby::{Lobby, LobbyError};
+
+/// Logins, joins and handshakes at once.
+const AT_ONCE_MAX: usize = 64;
+/// What bots call themselves towards the server.
+const BUILD: &str = concat!("gameserver-load/", env!("CARGO_PKG_VERSION"));
+
+/// Who comes, and how fast.
+#[derive(Debug, Clone)]
+pub(super) struct Crowd {
+    pub(super) lobby: Lobby,
+    pub(super) sessions: Vec<SessionId>,
+    pub(super) players: u32,
+    pub(super) ramp: Duration,
+    pub(super) options: ConnectOptions,
+}
+
+/// A bot's way in, to whatever end.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    /// It was let in.
+    Entered {
+        connection: Connection,
+        seat: Seat,
+        /// Which of the sessions.
+        session: usize,
+        /// Which of the bots.
+        index: u32,
+        /// From asking for a seat to the Welcome.
+        after: Duration,
+    },
+    /// It was not.
+    Refused { why: String, after: Duration },
+}
+
+/// Sends everybody on their way, spread over the ramp. The receiver ends when all have arrived.
+pub(super) fn begin(crowd: Crowd, stop: CancellationToken) -> mpsc::Receiver<Arrival> {
+    let (told, arrivals) = mpsc::channel(AT_ONCE_MAX);
+    tokio::spawn(async move {
+        let room = Arc::new(Semaphore::new(AT_ONCE_MAX));
+        let gap = crowd.ramp / crowd.players.max(1);
+        let began = Instant::now();
+        for index in 0..crowd.players {
+            let due = began + gap * index;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(due.into()) => {}
+            }
+            // The semaphore is never closed.
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
+                return;
+            };
+            let (crowd, told) = (crowd.clone(), told.clone());
+            tokio::spawn(async move {
+                let arrival = arrive(&crowd, index).await;
+                drop(permit);
+                // Nobody listens any more when the run was stopped.
+                let _ = told.send(arrival).await;
+            });
+        }
+    });
+    arrivals
+}
+
+async fn arrive(crowd: &Crowd, index: u32) -> Arrival {
+    let session = index as usize % crowd.sessions.len().max(1);
+    let began = Instant::now();
+    match enter(crowd, session).await {
+        Ok((connection, seat)) => Arrival::Entered {
+            connection,
+            seat,
+            session,
+            index,
+            after: began.elapsed(),
+        },
+        Err(why) => Arrival::Refused {
+            why,
+            after: began.elapsed(),
+        },
+    }
+}
+
+async fn enter(crowd: &Crowd, session: usize) -> Result<(Connection, Seat), String> {
+    let name = |error: LobbyError| match error {
+        LobbyError::Refused(problem) => problem.code,
+        LobbyError::Unreachable { .. } | LobbyError::Unexpected(_) => error.to_string(),
+    };
+    let player = crowd.lobby.log_in_as_guest().await.map_err(name)?;
+    let id = crowd.sessions[session];
+    let join = player.join(id, &JoinSession::default()).await;
+    let join = join.map_err(name)?;
+    let hello = Hello::new(Mode::Thin, Credential::Ticket(join.ticket), BUILD);
+    let connected = connect(&join.transports, hello, crowd.options.clone()).await;
+    let connected = connected.map_err(|error| {
+        if let ConnectError::Refused(refused) = &error {
+            refused.code.to_string()
+        } else {
+            error.to_string()
+        }
+    })?;
+    let seat = connected.welcome.seat.ok_or("no seat was given")?;
+    Ok((connected.connection, seat))
+}

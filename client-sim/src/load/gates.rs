@@ -1,0 +1,174 @@
+//! Limits that a run has to keep, from the command line: `tick_p99_ms=16.6`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::report::LoadReport;
+
+/// A limit on one figure.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    figure: Figure,
+    limit: f64,
+}
+
+/// What can be limited, and in which direction.
+#[derive(Debug, Clone, Copy)]
+struct Figure {
+    name: &'static str,
+    bound: Bound,
+    of: fn(&LoadReport) -> Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    AtMost,
+    AtLeast,
+}
+
+/// Every figure that a gate can name.
+const FIGURES: [Figure; 13] = [
+    at_most("tick_p50_ms", |report| report.tick.p50_ms),
+    at_most("tick_p99_ms", |report| report.tick.p99_ms),
+    at_least("ticks_per_s", |report| report.tick.ticks_per_s),
+    at_most("input_to_state_p50_ms", |report| {
+        Some(report.latency.input_to_state_ms.as_ref()?.p50)
+    }),
+    at_most("input_to_state_p95_ms", |report| {
+        Some(report.latency.input_to_state_ms.as_ref()?.p95)
+    }),
+    at_most("input_to_state_p99_ms", |report| {
+        Some(report.latency.input_to_state_ms.as_ref()?.p99)
+    }),
+    at_most("disconnects", |report| {
+        Some(report.totals.disconnects as f64)
+    }),
+    at_most("refused", |report| Some(report.totals.refused as f64)),
+    at_least("connected", |report| Some(report.totals.connected as f64)),
+    at_least("state_rate_median", |report| state_rate(report, Middle)),
+    at_least("state_rate_min", |report| state_rate(report, Fewest)),
+    at_most("rss_mb", |report| {
+        let memory = report.series.iter().filter_map(|row| row.server_rss_bytes);
+        memory.reduce(f64::max).map(|bytes| bytes / 1e6)
+    }),
+    at_most("kernel_drops", |report| {
+        report.totals.kernel_drops.map(|drops| drops as f64)
+    }),
+];
+
+const fn at_most(name: &'static str, of: fn(&LoadReport) -> Option<f64>) -> Figure {
+    let bound = Bound::AtMost;
+    Figure { name, bound, of }
+}
+
+const fn at_least(name: &'static str, of: fn(&LoadReport) -> Option<f64>) -> Figure {
+    let bound = Bound::AtLeast;
+    Figure { name, bound, of }
+}
+
+use Rate::{Fewest, Middle};
+
+enum Rate {
+    Middle,
+    Fewest,
+}
+
+/// Share of the wanted snapshots that a bot had, the mean over the seconds that count.
+fn state_rate(report: &LoadReport, rate: Rate) -> Option<f64> {
+    let counting = report
+        .series
+        .iter()
+        .filter(|row| row.at_s > report.plan.ramp_s);
+    let rates: Vec<f64> = counting
+        .filter_map(|row| match rate {
+            Middle => row.snapshots_per_s,
+            Fewest => row.snapshots_per_s_min,
+        })
+        .collect();
+    let wanted = f64::from(report.plan.snapshot_rate_hz) * rates.len() as f64;
+    (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / wanted)
+}
+
+/// A gate that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is no gate; write NAME=NUMBER with one of {}", names())]
+pub struct GateError {
+    text: String,
+}
+
+fn names() -> String {
+    FIGURES.map(|figure| figure.name).join(", ")
+}
+
+impl FromStr for Gate {
+    type Err = GateError;
+
+    fn from_str(text: &str) -> Result<Self, GateError> {
+        let parse = || {
+            let (name, limit) = text.split_once('=')?;
+            let figure = FIGURES.into_iter().find(|figure| figure.name == name)?;
+            let limit = limit.parse().ok()?;
+            Some(Self { figure, limit })
+        };
+        parse().ok_or_else(|| GateError {
+            text: text.to_owned(),
+        })
+    }
+}
+
+/// A gate and how the run stands to it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Checked {
+    /// The figure.
+    pub name: String,
+    /// What was measured; none when it could not be.
+    pub value: Option<f64>,
+    /// What it may be, at most or at least.
+    pub limit: f64,
+    /// Whether it holds. What was not measured does not.
+    pub passed: bool,
+}
+
+impl Gate {
+    pub(super) fn check(&self, report: &LoadReport) -> Checked {
+        let value = (self.figure.of)(report);
+        let holds = |value: f64| match self.figure.bound {
+            Bound::AtMost => value <= self.limit,
+            Bound::AtLeast => value >= self.limit,
+        };
+        Checked {
+            name: self.figure.name.to_owned(),
+            value,
+            limit: self.limit,
+            passed: value.is_some_and(holds),
+        }
+    }
+}
+
+impl fmt::Display for Checked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.passed { "holds" } else { "FAILS" };
+        match self.value {
+            Some(value) => write!(f, "gate {word}: {} = {value:.3}", self.name)?,
+            None => write!(f, "gate {word}: {} was not measured", self.name)?,
+        }
+        write!(f, " (limit {})", self.limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_is_a_known_name_and_a_number() {
+        let gate: Gate = "tick_p99_ms=16.6".parse().unwrap();
+        assert_eq!((gate.figure.name, gate.limit), ("tick_p99_ms", 16.6));
+        for text in ["tick_p99_ms", "tick_p98_ms=1", "tick_p99_ms=fast"] {
+            let error = text.parse::<Gate>().unwrap_err().to_string();
+            assert!(error.contains("ticks_per_s"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! When a thin player sends which tick's input: it follows the server's clock by the snapshots,
+//! and what the server says of how early its inputs come.
+
+use std::time::{Duration, Instant};
+
+/// Ticks by which inputs are to come early: when a snapshot is made, the input of the next tick
+/// should be there. Earlier ones wait for nothing.
+const EARLY: i32 = 1;
+/// Ticks that the lead grows by when inputs come late, which is bad at once.
+const GROWTH: f64 = 0.25;
+/// Ticks that it shrinks by when they come too early, which costs a little latency.
+const DECAY: f64 = 0.02;
+/// The lead in the beginning, ticks.
+const LEAD_FIRST: f64 = 2.0;
+/// No lead is longer; the server would refuse inputs from farther ahead.
+const LEAD_MAX: f64 = 20.0;
+/// How fast an estimate of the server's clock that is too early gives way, in parts of the
+/// difference for each snapshot.
+const DRIFT: f64 = 0.02;
+
+/// A bot's idea of the server's clock.
+#[derive(Debug)]
+pub(super) struct Pace {
+    tick_s: f64,
+    /// A moment, and the tick that the server's newest snapshot was of then.
+    origin: Option<(Instant, f64)>,
+    lead: f64,
+}
+
+impl Pace {
+    pub(super) fn new(tick: Duration) -> Self {
+        Self {
+            tick_s: tick.as_secs_f64(),
+            origin: None,
+            lead: LEAD_FIRST,
+        }
+    }
+
+    /// A snapshot of this tick arrived.
+    pub(super) fn heard(&mut self, tick: u32, early: Option<i32>, now: Instant) {
+        let tick = f64::from(tick);
+        match self.server_tick(now) {
+            // The fastest way counts: what comes late tells nothing of the clock.
+            Some(expected) => {
+                let ahead = tick - expected;
+                let step = if ahead > 0.0 { ahead } else { ahead * DRIFT };
+                self.origin = Some((now, expected + step));
+            }
+            None => self.origin = Some((now, tick)),
+        }
+        match early {
+            Some(early) if early < EARLY => self.lead += GROWTH,
+            Some(early) if early > EARLY => self.lead -= DECAY,
+            Some(_) | None => {}
+        }
+        self.lead = self.lead.clamp(0.0, LEAD_MAX);
+    }
+
+    fn server_tick(&self, now: Instant) -> Option<f64> {
+        let (at, tick) = self.origin?;
+        Some(tick + now.saturating_duration_since(at).as_secs_f64() / self.tick_s)
+    }
+
+    /// The newest tick whose input should be on its way now; none before the first snapshot.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "ticks are positive and stay far below 2^32"
+    )]
+    pub(super) fn input_due(&self, now: Instant) -> Option<u32> {
+        self.server_tick(now).map(|tick| (tick + self.lead) as u32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(10);
+
+    #[test]
+    fn inputs_are_due_a_little_before_their_tick() {
+        let (mut pace, start) = (Pace::new(TICK), Instant::now());
+        assert_eq!(pace.input_due(start), None);
+        pace.heard(100, None, start);
+        assert_eq!(pace.input_due(start), Some(102));
+        assert_eq!(pace.input_due(start + TICK * 5), Some(107));
+    }
+
+    #[test]
+    fn a_late_snapshot_hardly_moves_the_clock_and_an_early_one_does_at_once() {
+        let (mut pace, start) = (Pace::new(TICK), Instant::now());
+        pace.heard(100, None, start);
+        pace.heard(103, None, start + TICK * 6);
+        assert_eq!(pace.input_due(start + TICK * 6), Some(107));
+        pace.heard(112, None, start + TICK * 9);
+        assert_eq!(pace.input_due(start + TICK * 9), Some(114));
+    }
+
+    #[test]
+    fn the_lead_grows_while_inputs_come_late_and_shrinks_while_they_come_early() {
+        let (mut pace, start) = (Pace::new(TICK), Instant::now());
+        for _ in 0..8 {
+            pace.heard(100, Some(0), start);
+        }
+        assert_eq!(pace.input_due(start), Some(104));
+        for _ in 0..200 {
+            pace.heard(100, Some(5), start);
+        }
+        assert_eq!(pace.input_due(start), Some(100));
+    }
+}

@@ -1,0 +1,199 @@
+//! What the server says of itself while it is under load: its metrics, read as Prometheus reads
+//! them.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Reads the metrics of one server.
+#[derive(Debug)]
+pub(super) struct ServerProbe {
+    http: reqwest::Client,
+    url: String,
+    before: Option<(Instant, Reading)>,
+}
+
+/// The server's numbers at one moment.
+#[derive(Debug, Clone, Default)]
+struct Reading {
+    /// Ticks by upper end of their bucket in nanoseconds; each also counts those below.
+    ticks: BTreeMap<u64, f64>,
+    tick_count: f64,
+    cpu_s: Option<f64>,
+    memory_bytes: Option<f64>,
+    inputs_late: f64,
+    files: Option<f64>,
+    threads: Option<f64>,
+}
+
+/// What happened on the server between two readings.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct ServerSecond {
+    pub(super) tick_p50_ms: Option<f64>,
+    pub(super) tick_p99_ms: Option<f64>,
+    pub(super) ticks_per_s: Option<f64>,
+    /// Share of one core.
+    pub(super) cpu: Option<f64>,
+    pub(super) memory_bytes: Option<f64>,
+    pub(super) inputs_late: f64,
+    pub(super) files: Option<f64>,
+    pub(super) threads: Option<f64>,
+    /// Ticks by upper end of their bucket in nanoseconds, for adding up.
+    pub(super) ticks: BTreeMap<u64, f64>,
+}
+
+impl ServerProbe {
+    /// Reads from this address, for example `http://127.0.0.1:9090/metrics`.
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            http: reqwest::Client::new(),
+            url,
+            before: None,
+        }
+    }
+
+    /// What happened since the last call; none the first time, or when the server did not answer.
+    pub(super) async fn look(&mut self) -> Option<ServerSecond> {
+        let answer = self.http.get(&self.url).timeout(PATIENCE).send().await;
+        let text = answer.ok()?.text().await.ok()?;
+        let (now, reading) = (Instant::now(), Reading::parse(&text));
+        let before = self.before.replace((now, reading.clone()))?;
+        Some(ServerSecond::between(&before, &(now, reading)))
+    }
+}
+
+impl Reading {
+    fn parse(text: &str) -> Self {
+        let mut reading = Self::default();
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let Some((name, value)) = line.rsplit_once(' ') else {
+                continue;
+            };
+            let Ok(value) = value.parse::<f64>() else {
+                continue;
+            };
+            reading.take_in(name, value);
+        }
+        reading
+    }
+
+    fn take_in(&mut self, name: &str, value: f64) {
+        if name.starts_with("gs_tick_seconds_bucket") {
+            if let Some(upper) = upper_end(name) {
+                *self.ticks.entry(upper).or_default() += value;
+            }
+        } else if name.starts_with("gs_tick_seconds_count") {
+            self.tick_count += value;
+        } else if name == "gs_inputs_late_total" {
+            self.inputs_late = value;
+        } else if name == "process_cpu_seconds_total" {
+            self.cpu_s = Some(value);
+        } else if name == "process_resident_memory_bytes" {
+            self.memory_bytes = Some(value);
+        } else if name == "process_open_fds" {
+            self.files = Some(value);
+        } else if name == "process_threads" {
+            self.threads = Some(value);
+        }
+    }
+}
+
+/// The bucket's bound in nanoseconds; the greatest number for the last one, which has all.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bounds are positive, and the last one saturates"
+)]
+fn upper_end(name: &str) -> Option<u64> {
+    let (_, rest) = name.split_once("le=\"")?;
+    let seconds: f64 = rest.split_once('"')?.0.parse().ok()?;
+    // Infinity becomes the greatest number.
+    Some((seconds * 1e9) as u64)
+}
+
+impl ServerSecond {
+    fn between((then, before): &(Instant, Reading), (now, after): &(Instant, Reading)) -> Self {
+        let seconds = now.duration_since(*then).as_secs_f64().max(1e-3);
+        let count_before = |upper: &u64| before.ticks.get(upper).copied().unwrap_or(0.0);
+        let ticks: BTreeMap<u64, f64> = after
+            .ticks
+            .iter()
+            .map(|(upper, count)| (*upper, count - count_before(upper)))
+            .collect();
+        let count = after.tick_count - before.tick_count;
+        let cpu = after.cpu_s.zip(before.cpu_s);
+        Self {
+            tick_p50_ms: ms_at(&ticks, 0.5),
+            tick_p99_ms: ms_at(&ticks, 0.99),
+            ticks_per_s: (count > 0.0).then_some(count / seconds),
+            cpu: cpu.map(|(after, before)| (after - before) / seconds),
+            memory_bytes: after.memory_bytes,
+            inputs_late: after.inputs_late - before.inputs_late,
+            files: after.files,
+            threads: after.threads,
+            ticks,
+        }
+    }
+}
+
+/// The time that this share of the ticks does not exceed, by straight lines within the buckets; the
+/// last bound when it lies beyond.
+pub(super) fn ms_at(ticks: &BTreeMap<u64, f64>, share: f64) -> Option<f64> {
+    let all = ticks.values().copied().fold(0.0, f64::max);
+    if all <= 0.0 {
+        return None;
+    }
+    let wanted = all * share;
+    let (mut below, mut low) = (0.0, 0.0);
+    for (upper, count) in ticks {
+        if *upper == u64::MAX {
+            break;
+        }
+        let upper = *upper as f64;
+        if *count >= wanted {
+            let part = (wanted - below) / (count - below).max(f64::MIN_POSITIVE);
+            return Some((low + (upper - low) * part) / 1e6);
+        }
+        (below, low) = (*count, upper);
+    }
+    Some(low / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "# TYPE gs_tick_seconds histogram
+gs_tick_seconds_bucket{game=\"arena\",le=\"0.001\"} 10
+gs_tick_seconds_bucket{game=\"arena\",le=\"0.002\"} 90
+gs_tick_seconds_bucket{game=\"arena\",le=\"+Inf\"} 100
+gs_tick_seconds_sum{game=\"arena\"} 0.2
+gs_tick_seconds_count{game=\"arena\"} 100
+process_cpu_seconds_total 1.5
+process_resident_memory_bytes 1000
+";
+
+    #[test]
+    fn metrics_are_read_as_they_are_exposed() {
+        let reading = Reading::parse(TEXT);
+        let bounds: Vec<_> = reading.ticks.keys().copied().collect();
+        assert_eq!(bounds, [1_000_000, 2_000_000, u64::MAX]);
+        assert_eq!(
+            (reading.cpu_s, reading.memory_bytes),
+            (Some(1.5), Some(1000.0))
+        );
+    }
+
+    #[test]
+    fn what_happened_between_two_readings_is_their_difference() {
+        let now = Instant::now();
+        let before = (now, Reading::default());
+        let after = (now + Duration::from_secs(2), Reading::parse(TEXT));
+        let second = ServerSecond::between(&before, &after);
+        assert_eq!(second.ticks_per_s, Some(50.0));
+        let p50 = second.tick_p50_ms.unwrap();
+        assert!((1.0..2.0).contains(&p50), "{p50}");
+        assert_eq!(second.tick_p99_ms, Some(2.0), "beyond the last bound");
+    }
+}

@@ -1,0 +1,229 @@
+//! A bot that knows nothing but the protocol: a connection, the snapshot stream, and the game's
+//! policy. No ECS, no thread and no task of its own, so that one process holds thousands.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use gameserver_contract::ids::Seat;
+use gameserver_shared::bot::{BotTally, ThinPolicy};
+use gameserver_shared::determinism::MatchRng;
+use gameserver_shared::stream::frame;
+use gameserver_shared::stream::reader::{SnapshotReader, Start, Taken};
+use gameserver_transport::close::CloseReason;
+use gameserver_transport::connection::Connection;
+use serde::Serialize;
+
+use super::pace::Pace;
+
+/// Inputs in one frame: the newest and those before it, in case their frames were lost.
+const INPUTS_PER_FRAME: u8 = 3;
+/// Ticks whose sending times are kept: longer than any answer takes that is worth measuring.
+const KEPT_TICKS: usize = 256;
+/// Frames taken from one connection at a time.
+const FRAMES_PER_LOOK: usize = 64;
+/// Second byte of a frame whose first one is the array's header: its number.
+const NUMBER_AT: usize = 1;
+
+/// What all bots in a match have learnt from its first frame.
+pub(super) type Lesson<P> = Arc<OnceLock<P>>;
+
+/// What a bot notices, for the swarm's books.
+pub(super) trait Witness {
+    /// A snapshot was taken in.
+    fn snapshot(&mut self);
+    /// The state of a tick came so long after its input was sent.
+    fn answered(&mut self, after: Duration);
+    /// An input was sent.
+    fn input(&mut self);
+}
+
+/// One thin player.
+pub(super) struct ThinBot<P: ThinPolicy> {
+    connection: Connection,
+    seat: Seat,
+    lesson: Lesson<P>,
+    mind: P::Mind,
+    rng: MatchRng,
+    reader: Option<SnapshotReader>,
+    pace: Pace,
+    /// The newest decision, encoded; it counts until the next snapshot.
+    decision: Vec<u8>,
+    /// The encoded inputs of the newest ticks, the newest first.
+    inputs: [Vec<u8>; INPUTS_PER_FRAME as usize],
+    /// Tick of the newest input; 0 before the first.
+    newest: u32,
+    /// When the input of a tick was sent, by tick modulo the length.
+    sent: Vec<Option<(u32, Instant)>>,
+    /// The newest tick whose answer was measured.
+    answered: u32,
+    snapshots: u64,
+}
+
+impl<P: ThinPolicy> ThinBot<P>
+where
+    P::Input: Serialize,
+{
+    pub(super) fn new(
+        connection: Connection,
+        seat: Seat,
+        tick: Duration,
+        lesson: Lesson<P>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            connection,
+            seat,
+            lesson,
+            mind: P::Mind::default(),
+            rng: MatchRng::seeded(seed),
+            reader: None,
+            pace: Pace::new(tick),
+            decision: Vec::new(),
+            inputs: Default::default(),
+            newest: 0,
+            sent: vec![None; KEPT_TICKS],
+            answered: 0,
+            snapshots: 0,
+        }
+    }
+
+    /// How the connection ended, once it has.
+    pub(super) fn end(&self) -> Option<CloseReason> {
+        self.connection.closed()
+    }
+
+    /// Snapshots taken in so far.
+    pub(super) fn snapshots(&self) -> u64 {
+        self.snapshots
+    }
+
+    /// The connection, for its counters.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// What the bot has achieved.
+    pub(super) fn tally(&self) -> BotTally {
+        let policy = self.lesson.get();
+        let known = policy.zip(self.reader.as_ref());
+        known.map_or_else(BotTally::default, |(policy, known)| {
+            policy.tally(self.seat, known)
+        })
+    }
+
+    /// Says goodbye.
+    pub(super) fn leave(&self) {
+        let mut bytes = Vec::new();
+        frame::put_leave(&mut bytes);
+        // A connection that has ended needs no goodbye.
+        let _ = self.connection.send_reliable(bytes.into());
+    }
+
+    /// Takes in what came.
+    pub(super) fn look(&mut self, now: Instant, witness: &mut impl Witness) {
+        for _ in 0..FRAMES_PER_LOOK {
+            let frame = self.connection.try_recv();
+            let frame = frame.or_else(|| self.connection.try_recv_reliable());
+            let Some(bytes) = frame else { return };
+            match bytes.get(NUMBER_AT).copied().map(u32::from) {
+                Some(frame::SNAPSHOT) => self.take_in(&bytes, now, witness),
+                Some(frame::START) => self.begin(&bytes),
+                // Events, pongs and the last word change nothing for a bot.
+                _ => {}
+            }
+        }
+    }
+
+    fn begin(&mut self, bytes: &[u8]) {
+        match Start::decode(bytes) {
+            Ok(start) => {
+                if self.lesson.get().is_none()
+                    && let Some(policy) = P::learn(&start)
+                {
+                    // Another bot of the match may have been faster; all learn the same.
+                    let _ = self.lesson.set(policy);
+                }
+                self.reader = Some(SnapshotReader::new(&start));
+            }
+            Err(error) => tracing::warn!(%error, "start frame not understood"),
+        }
+    }
+
+    fn take_in(&mut self, bytes: &[u8], now: Instant, witness: &mut impl Witness) {
+        // One that overtakes the first frame is as good as lost.
+        let Some(reader) = &mut self.reader else {
+            return;
+        };
+        match reader.read(bytes) {
+            Ok(Taken::In) => {}
+            Ok(Taken::Ignored) => return,
+            Err(error) => return tracing::warn!(%error, "snapshot not understood"),
+        }
+        let (tick, lead) = (reader.tick(), reader.lead());
+        self.snapshots += 1;
+        witness.snapshot();
+        self.pace.heard(tick, lead, now);
+        self.measure(tick, now, witness);
+        self.decide();
+    }
+
+    /// The inputs up to this tick are answered by this state.
+    fn measure(&mut self, tick: u32, now: Instant, witness: &mut impl Witness) {
+        let first = (self.answered + 1).max(tick.saturating_sub(16));
+        for tick in first..=tick {
+            let sent = self.sent[tick as usize % KEPT_TICKS];
+            if let Some((_, at)) = sent.filter(|sent| sent.0 == tick) {
+                witness.answered(now.saturating_duration_since(at));
+            }
+        }
+        self.answered = tick;
+    }
+
+    fn decide(&mut self) {
+        let Some((policy, known)) = self.lesson.get().zip(self.reader.as_ref()) else {
+            return;
+        };
+        let input = policy.decide(&mut self.mind, self.seat, known, &mut self.rng);
+        self.decision.clear();
+        if let Err(error) = rmp_serde::encode::write(&mut self.decision, &input) {
+            tracing::error!(%error, "a game's input has no encoding");
+        }
+    }
+
+    /// Sends the inputs that are due, in one frame.
+    pub(super) fn act(&mut self, now: Instant, buffer: &mut Vec<u8>, witness: &mut impl Witness) {
+        if self.decision.is_empty() {
+            return;
+        }
+        let Some(due) = self.pace.input_due(now) else {
+            return;
+        };
+        if due <= self.newest {
+            return;
+        }
+        let new = (due - self.newest).min(INPUTS_PER_FRAME.into());
+        for tick in due + 1 - new..=due {
+            self.inputs.rotate_right(1);
+            self.inputs[0].clone_from(&self.decision);
+            self.sent[tick as usize % KEPT_TICKS] = Some((tick, now));
+        }
+        self.newest = due;
+        let known = self.inputs.iter().take_while(|input| !input.is_empty());
+        let mut inputs: [&[u8]; INPUTS_PER_FRAME as usize] = Default::default();
+        let mut count = 0;
+        for input in known {
+            inputs[count] = input;
+            count += 1;
+        }
+        let acks = self.reader.as_ref().map(SnapshotReader::acks);
+        buffer.clear();
+        frame::put_input(buffer, due, &inputs[..count], acks.unwrap_or_default());
+        if self
+            .connection
+            .send(buffer.as_slice().to_vec().into())
+            .is_ok()
+        {
+            witness.input();
+        }
+    }
+}

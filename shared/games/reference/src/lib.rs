@@ -1,0 +1,223 @@
+//! The work that game servers are compared by: one room in which everybody moves in every tick and
+//! is sent, in every tick, where the 32 or so in view are. No rules, no end.
+//!
+//! The rate is part of the game, because a match has one tick rate: `reference-60`, `reference-20`.
+
+pub mod bot;
+
+use std::f32::consts::PI;
+
+use bevy_app::prelude::*;
+use bevy_ecs::entity::MapEntities;
+use bevy_ecs::prelude::*;
+use bevy_math::Vec2;
+use bevy_reflect::Reflect;
+use gameserver_contract::ids::GameId;
+use gameserver_shared::prelude::*;
+use lightyear::prelude::*;
+use serde::{Deserialize, Serialize};
+
+/// How far a walker sees, metres.
+const SIGHT_M: f32 = 20.0;
+/// Walkers in view, the own one counted, in the mean.
+const IN_VIEW: f32 = 32.0;
+/// Metres a second.
+const SPEED_M_PER_S: f32 = 6.0;
+/// Farthest place that can be shown, metres.
+const PLACE_MAX_M: f64 = 1_023.0;
+/// Places are shown to 1/64 m.
+const PLACE_STEP_M: f64 = 1.0 / 64.0;
+/// Walkers in one match at most; their room is still smaller than [`PLACE_MAX_M`].
+const PLAYERS_MAX: u16 = 8_000;
+
+/// The game at this many ticks and snapshots a second.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Reference<const HZ: u16>;
+
+/// Where a walker goes.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Reflect, MapEntities,
+)]
+pub struct Step {
+    /// To the right, −100 to 100 percent.
+    pub x: i8,
+    /// Upwards, −100 to 100 percent.
+    pub y: i8,
+}
+
+impl PlayerInput for Step {
+    fn check(&self) -> Result<(), InputRefusal> {
+        let range = -100..=100;
+        if range.contains(&self.x) && range.contains(&self.y) {
+            Ok(())
+        } else {
+            Err(InputRefusal { rule: "step_range" })
+        }
+    }
+}
+
+/// Where a walker is, metres.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Place(pub Vec2);
+
+impl PredictedState for Place {
+    fn moved_by_server(_: &Self, _: &Self) -> bool {
+        false
+    }
+}
+
+impl Quantised for Place {
+    const FIELDS: &'static [Field] = &[
+        Field::line("x", 0.0, PLACE_MAX_M, PLACE_STEP_M),
+        Field::line("y", 0.0, PLACE_MAX_M, PLACE_STEP_M),
+    ];
+
+    fn show(&self, values: &mut Values<'_>) {
+        values.put(self.0.x);
+        values.put(self.0.y);
+    }
+}
+
+/// The seat of a walker's player.
+#[derive(Component, Debug, Clone, Copy)]
+pub struct SeatTag(pub Seat);
+
+impl Quantised for SeatTag {
+    const FIELDS: &'static [Field] = &[Field::integer("seat", 65_535)];
+
+    fn show(&self, values: &mut Values<'_>) {
+        values.put(self.0.0);
+    }
+}
+
+/// Side of the square room, metres: so large that a full one has [`IN_VIEW`] in sight.
+#[derive(Resource, Debug, Clone, Copy)]
+pub struct Room(pub f32);
+
+impl Room {
+    fn for_players(players: u16) -> Self {
+        let each = PI * SIGHT_M * SIGHT_M / IN_VIEW;
+        Self((f32::from(players) * each).sqrt().max(SIGHT_M))
+    }
+}
+
+impl<const HZ: u16> Game for Reference<HZ> {
+    type Input = Step;
+    type Motion = Place;
+
+    fn descriptor() -> GameDescriptor {
+        let name = format!("reference-{HZ}");
+        GameDescriptor {
+            id: GameId::new(&name).expect("a game's name"),
+            name,
+            tick_rate_hz: HZ,
+            snapshot_rate_hz: HZ,
+            netcode: NetcodeModel::StateReplication,
+            modes: vec![GameMode {
+                id: "walk".to_owned(),
+                players_min: 1,
+                players_default: 1_000,
+                players_max: PLAYERS_MAX,
+            }],
+        }
+    }
+
+    fn add_simulation(app: &mut App) {
+        app.add_systems(FixedUpdate, walk::<HZ>.in_set(TickSystems::Simulate));
+    }
+
+    fn add_rules(app: &mut App) {
+        let players = app.world().resource::<MatchSettings>().players_max;
+        app.insert_resource(Room::for_players(players))
+            .record_component::<Place>()
+            .add_systems(FixedUpdate, seat_players.in_set(TickSystems::ApplyRules));
+    }
+
+    fn add_snapshots(app: &mut App) {
+        ShownKind::named("walker")
+            .with::<Place>()
+            .with::<SeatTag>()
+            .register(app);
+        app.init_resource::<Sight>()
+            .add_systems(FixedPostUpdate, look.in_set(SnapshotSystems::Look));
+    }
+
+    fn add_replication(app: &mut App) {
+        app.component::<Place>().replicate().predict();
+    }
+}
+
+/// A client does not know how large the room is: the server keeps its walls.
+fn walk<const HZ: u16>(
+    room: Option<Res<Room>>,
+    mut walkers: Query<(&mut Place, &PlayerAction<Step>), With<Simulated>>,
+) {
+    let far = room.map_or(f32::MAX, |room| room.0);
+    for (mut place, step) in &mut walkers {
+        let way = Vec2::new(step.0.x.into(), step.0.y.into()) / 100.0;
+        let metres = way.clamp_length_max(1.0) * (SPEED_M_PER_S / f32::from(HZ));
+        let there = (place.0 + metres).clamp(Vec2::ZERO, Vec2::splat(far));
+        place.set_if_neq(Place(there));
+    }
+}
+
+fn seat_players(
+    mut commands: Commands,
+    room: Res<Room>,
+    mut rng: ResMut<MatchRng>,
+    mut joined: MessageReader<PlayerJoined>,
+    mut left: MessageReader<PlayerLeft>,
+    walkers: Query<(Entity, &Avatar)>,
+) {
+    for gone in left.read() {
+        let of_seat = walkers
+            .iter()
+            .filter(|(_, avatar)| avatar.seat == gone.seat);
+        of_seat.for_each(|(entity, _)| commands.entity(entity).despawn());
+    }
+    for new in joined.read() {
+        let place = Place(Vec2::new(rng.unit(), rng.unit()) * room.0);
+        commands.spawn((Avatar { seat: new.seat }, SeatTag(new.seat), place));
+    }
+}
+
+fn look(mut sight: ResMut<Sight>, walkers: Query<(&NetId, &OnStage, &Avatar, &Place)>) {
+    let eyes = walkers
+        .iter()
+        .map(|(_, _, avatar, place)| (avatar.seat, place.0));
+    let visible = walkers.iter().map(|(id, slot, avatar, place)| Visible {
+        id: id.0,
+        slot: slot.0,
+        place: place.0,
+        owner: Some(avatar.seat),
+    });
+    sight.look(SIGHT_M, eyes, visible, |_| true);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_room_has_as_many_in_view_as_it_says() {
+        for players in [100, 1_000, PLAYERS_MAX] {
+            let room = Room::for_players(players);
+            let density = f32::from(players) / (room.0 * room.0);
+            let in_view = density * PI * SIGHT_M * SIGHT_M;
+            assert!((in_view - IN_VIEW).abs() < 0.1, "{in_view}");
+            assert!(f64::from(room.0) < PLACE_MAX_M);
+        }
+    }
+
+    #[test]
+    fn both_rates_can_be_hosted() {
+        assert_eq!(Reference::<60>::descriptor().check(), Ok(()));
+        assert_eq!(Reference::<20>::descriptor().id.as_str(), "reference-20");
+    }
+
+    #[test]
+    fn a_step_beyond_its_range_is_refused() {
+        assert!(Step { x: 100, y: -100 }.check().is_ok());
+        assert!(Step { x: 101, y: 0 }.check().is_err());
+    }
+}
