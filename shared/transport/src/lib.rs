@@ -23,6 +23,8 @@ pub mod events;
 
 pub mod connection;
 
+mod direct;
+
 mod link;
 
 pub mod certificate;
@@ -30,6 +32,8 @@ pub mod certificate;
 pub mod rotation;
 
 mod stream;
+
+mod congestion;
 
 mod quic;
 

@@ -106,7 +106,7 @@ pub const QUIC_SEND_WINDOW: u64 = 32 * 1024;
 pub const QUIC_DATAGRAM_RECEIVE_BUFFER: usize = 64 * 1024;
 /// Datagram bytes that quinn holds until the path takes them. Small, so that a congested path
 /// drops the oldest state in our queue instead of sending stale state.
-pub const QUIC_DATAGRAM_SEND_BUFFER: usize = 32 * 1024;
+pub const QUIC_DATAGRAM_SEND_BUFFER: usize = 16 * 1024;
 /// Out-of-order handshake bytes that quinn holds for one connection.
 pub const QUIC_CRYPTO_BUFFER: usize = 16 * 1024;
 /// First packets that wait for the accept loop.
@@ -118,6 +118,14 @@ pub const QUIC_INCOMING_BUFFER_TOTAL: u64 = 8 * 1024 * 1024;
 /// Socket buffer asked from the operating system, each way: 4 MiB take a tick's packets of 1,000
 /// players while every core is busy. The system may grant less.
 pub const UDP_SOCKET_BUFFER: usize = 4 * 1024 * 1024;
+
+/// Packets after which the peer is asked to acknowledge at the latest.
+pub const ACK_AFTER_PACKETS: u32 = 16;
+/// Time after which the peer is asked to acknowledge at the latest: longer than two snapshots are
+/// apart at 20 a second, so that they carry the acknowledgements.
+pub const ACK_DELAY_MAX: Duration = Duration::from_millis(60);
+/// Bytes that may be in flight however many were lost: a second of what a client is sent.
+pub const CONGESTION_WINDOW_MIN: u64 = 32 * 1024;
 
 // --- WebSocket
 

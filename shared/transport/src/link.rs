@@ -2,15 +2,18 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use bytes::Bytes;
 use gameserver_contract::session::TransportKind;
+use quinn::SendDatagramError;
 use tokio::sync::watch;
 
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::connection::SendError;
+use crate::direct::{Direct, Latest};
 use crate::events::{DropReason, Events, LinkStats, Traffic};
 use crate::frame::Mode;
 use crate::limits::{
@@ -86,26 +89,56 @@ impl LinkConfig {
     }
 }
 
+/// What lies between the handles and the carrier's datagrams.
+#[derive(Debug)]
+enum Datagrams {
+    /// Nothing.
+    Direct(Direct),
+    /// Queues, which a pump fills and empties.
+    Pumped(Pumped),
+}
+
+#[derive(Debug)]
+struct Pumped {
+    incoming: DatagramQueue,
+    outgoing: DatagramQueue,
+}
+
+impl Datagrams {
+    fn of(config: &LinkConfig) -> Self {
+        match (&config.round_trip, config.kind) {
+            (RoundTrip::Quic(connection), TransportKind::Quic) => {
+                Self::Direct(Direct::new(connection.clone()))
+            }
+            (RoundTrip::Quic(_) | RoundTrip::Measured(_), _) => Self::Pumped(Pumped {
+                incoming: DatagramQueue::new(INCOMING),
+                outgoing: DatagramQueue::new(OUTGOING),
+            }),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Link {
     config: LinkConfig,
-    incoming: DatagramQueue,
-    outgoing: DatagramQueue,
+    datagrams: Datagrams,
     reliable_in: ReliableQueue,
     reliable_out: ReliableQueue,
     closed: watch::Sender<Option<CloseReason>>,
+    /// The same in short, for those who ask all the time.
+    is_closed: AtomicBool,
     traffic: Traffic,
 }
 
 impl Link {
     pub(crate) fn new(config: LinkConfig) -> Arc<Self> {
         Arc::new(Self {
+            datagrams: Datagrams::of(&config),
             config,
-            incoming: DatagramQueue::new(INCOMING),
-            outgoing: DatagramQueue::new(OUTGOING),
             reliable_in: ReliableQueue::new(INCOMING),
             reliable_out: ReliableQueue::new(RELIABLE),
             closed: watch::Sender::new(None),
+            is_closed: AtomicBool::new(false),
             traffic: Traffic::default(),
         })
     }
@@ -139,14 +172,47 @@ impl Link {
 
     pub(crate) fn send(&self, payload: Bytes) -> Result<(), SendError> {
         self.check(&payload, self.config.datagram_size_max)?;
-        self.judge(self.outgoing.push(payload));
+        match &self.datagrams {
+            Datagrams::Direct(direct) => {
+                let size = payload.len();
+                match direct.send(payload) {
+                    Ok(pushed) => {
+                        self.note_sent(size);
+                        self.judge(pushed);
+                    }
+                    Err(error) => self.not_sent(&error),
+                }
+            }
+            Datagrams::Pumped(pumped) => self.judge(pumped.outgoing.push(payload)),
+        }
         Ok(())
     }
 
     pub(crate) fn send_latest(&self, payload: Bytes) -> Result<(), SendError> {
         self.check(&payload, self.config.datagram_size_max)?;
-        self.judge(self.outgoing.push_latest(payload));
+        match &self.datagrams {
+            Datagrams::Direct(direct) => {
+                let size = payload.len();
+                match direct.send_latest(payload) {
+                    Ok(Latest::Sent) => self.note_sent(size),
+                    Ok(Latest::Held(pushed)) => self.judge(pushed),
+                    Err(error) => self.not_sent(&error),
+                }
+            }
+            Datagrams::Pumped(pumped) => self.judge(pumped.outgoing.push_latest(payload)),
+        }
         Ok(())
+    }
+
+    fn not_sent(&self, error: &SendDatagramError) {
+        match error {
+            SendDatagramError::TooLarge => self.count_drops(DropReason::OutgoingTooLarge, 1),
+            SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled => {
+                self.close(CloseCode::ProtocolMismatch, "the peer takes no datagrams");
+            }
+            // The pump notes how it ended.
+            SendDatagramError::ConnectionLost(_) => {}
+        }
     }
 
     fn check(&self, payload: &Bytes, size_max: usize) -> Result<(), SendError> {
@@ -156,7 +222,7 @@ impl Link {
                 size_max,
             });
         }
-        if self.closed.borrow().is_some() {
+        if self.is_closed.load(Acquire) {
             return Err(SendError::Closed);
         }
         Ok(())
@@ -204,10 +270,35 @@ impl Link {
 
     pub(crate) fn try_receive(&self) -> Option<Bytes> {
         if self.config.one_order_in() {
-            self.reliable_in.pop()
-        } else {
-            self.incoming.pop()
+            return self.reliable_in.pop();
         }
+        match &self.datagrams {
+            Datagrams::Direct(direct) => self.take_direct(direct),
+            Datagrams::Pumped(pumped) => pumped.incoming.pop(),
+        }
+    }
+
+    fn take_direct(&self, direct: &Direct) -> Option<Bytes> {
+        while let Some(payload) = direct.try_receive() {
+            if self.accepts(&payload) {
+                return Some(payload);
+            }
+        }
+        let missed = direct.newly_missed();
+        if missed > 0 {
+            self.count_drops(DropReason::IncomingFull, missed);
+        }
+        None
+    }
+
+    /// Counts a datagram; false when it is larger than any may be.
+    fn accepts(&self, payload: &Bytes) -> bool {
+        self.count_received(payload);
+        let fits = payload.len() <= DATAGRAM_SIZE_MAX;
+        if !fits {
+            self.count_drops(DropReason::IncomingTooLarge, 1);
+        }
+        fits
     }
 
     pub(crate) async fn receive(&self) -> Option<Bytes> {
@@ -220,9 +311,16 @@ impl Link {
 
     async fn next_incoming(&self) -> Bytes {
         if self.config.one_order_in() {
-            self.reliable_in.next().await
-        } else {
-            self.incoming.next().await
+            return self.reliable_in.next().await;
+        }
+        match &self.datagrams {
+            Datagrams::Direct(direct) => loop {
+                let payload = direct.receive().await;
+                if self.accepts(&payload) {
+                    return payload;
+                }
+            },
+            Datagrams::Pumped(pumped) => pumped.incoming.next().await,
         }
     }
 
@@ -264,7 +362,8 @@ impl Link {
     }
 
     pub(crate) fn closed(&self) -> Option<CloseReason> {
-        self.closed.borrow().clone()
+        let is_closed = self.is_closed.load(Acquire);
+        is_closed.then(|| self.closed.borrow().clone()).flatten()
     }
 
     pub(crate) async fn wait_closed(&self) -> CloseReason {
@@ -289,6 +388,7 @@ impl Link {
             let open = closed.is_none();
             if open {
                 *closed = Some(first);
+                self.is_closed.store(true, Release);
             }
             open
         });
@@ -297,18 +397,17 @@ impl Link {
 
     /// Hands a received payload to the handles. It waits only where nothing may be lost.
     pub(crate) async fn deliver(&self, payload: Bytes) {
-        self.count_received(&payload);
-        let one_order = self.config.one_order_in();
-        let size_max = if one_order {
-            self.config.reliable_in_max()
-        } else {
-            DATAGRAM_SIZE_MAX
-        };
-        if payload.len() > size_max {
-            self.count_drops(DropReason::IncomingTooLarge, 1);
-        } else if one_order {
-            self.reliable_in.push_when_room(payload).await;
-        } else if let Pushed::Overflowed { dropped, .. } = self.incoming.push(payload) {
+        if self.config.one_order_in() {
+            self.count_received(&payload);
+            if payload.len() > self.config.reliable_in_max() {
+                self.count_drops(DropReason::IncomingTooLarge, 1);
+            } else {
+                self.reliable_in.push_when_room(payload).await;
+            }
+        } else if let Datagrams::Pumped(pumped) = &self.datagrams
+            && self.accepts(&payload)
+            && let Pushed::Overflowed { dropped, .. } = pumped.incoming.push(payload)
+        {
             self.count_drops(DropReason::IncomingFull, dropped);
         }
     }
@@ -343,14 +442,25 @@ impl Link {
         reason
     }
 
-    /// Waits for the next payload to send.
+    /// Whether datagrams are received without a pump.
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self.datagrams, Datagrams::Direct(_))
+    }
+
+    /// Waits for the next payload to send that was not sent directly.
     pub(crate) async fn next_outgoing(&self) -> Bytes {
-        self.outgoing.next().await
+        match &self.datagrams {
+            Datagrams::Direct(direct) => direct.held().next().await,
+            Datagrams::Pumped(pumped) => pumped.outgoing.next().await,
+        }
     }
 
     /// The next payload to send, if one is there.
     pub(crate) fn try_outgoing(&self) -> Option<Bytes> {
-        self.outgoing.pop()
+        match &self.datagrams {
+            Datagrams::Direct(direct) => direct.held().pop(),
+            Datagrams::Pumped(pumped) => pumped.outgoing.pop(),
+        }
     }
 
     pub(crate) fn note_sent(&self, bytes: usize) {

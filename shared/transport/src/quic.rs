@@ -10,8 +10,8 @@ use bytes::Bytes;
 use gameserver_contract::session::TransportKind;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
-    ClientConfig, ConnectionError, Endpoint, IdleTimeout, SendDatagramError, ServerConfig,
-    TransportConfig, VarInt,
+    AckFrequencyConfig, ClientConfig, ConnectionError, Endpoint, IdleTimeout, SendDatagramError,
+    ServerConfig, TransportConfig, VarInt,
 };
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -20,14 +20,15 @@ use web_transport_quinn::{Session, SessionError, WebTransportError};
 use crate::arrival::HelloError;
 use crate::certificate::{IdentityError, ServerCertificate, ServerIdentity};
 use crate::close::{CloseCode, CloseReason, Side};
+use crate::congestion::Floored;
 use crate::connect::{AttemptError, GreetError};
 use crate::events::DropReason;
 use crate::frame::{Answer, Hello, Mode, Refused};
 use crate::limits::{
-    ALPN, ALPN_WEB, ANSWER_DEADLINE, DATAGRAM_SIZE_MAX, KEEP_ALIVE, QUIC_CONNECTION_WINDOW,
-    QUIC_CRYPTO_BUFFER, QUIC_DATAGRAM_RECEIVE_BUFFER, QUIC_DATAGRAM_SEND_BUFFER,
-    QUIC_INCOMING_BUFFER, QUIC_INCOMING_BUFFER_TOTAL, QUIC_INCOMING_MAX, QUIC_SEND_WINDOW,
-    QUIC_STREAM_WINDOW, QUIC_STREAMS_MAX, STAGGER,
+    ACK_AFTER_PACKETS, ACK_DELAY_MAX, ALPN, ALPN_WEB, ANSWER_DEADLINE, DATAGRAM_SIZE_MAX,
+    KEEP_ALIVE, QUIC_CONNECTION_WINDOW, QUIC_CRYPTO_BUFFER, QUIC_DATAGRAM_RECEIVE_BUFFER,
+    QUIC_DATAGRAM_SEND_BUFFER, QUIC_INCOMING_BUFFER, QUIC_INCOMING_BUFFER_TOTAL, QUIC_INCOMING_MAX,
+    QUIC_SEND_WINDOW, QUIC_STREAM_WINDOW, QUIC_STREAMS_MAX, STAGGER,
 };
 use crate::link::Link;
 use crate::race::race;
@@ -96,8 +97,21 @@ fn transport_config(idle_timeout: Duration) -> TransportConfig {
         .receive_window(VarInt::from_u32(QUIC_CONNECTION_WINDOW))
         .send_window(QUIC_SEND_WINDOW)
         .crypto_buffer_size(QUIC_CRYPTO_BUFFER)
+        .congestion_controller_factory(Arc::new(Floored::default()))
+        .ack_frequency_config(Some(ack_frequency()))
         .datagram_receive_buffer_size(Some(QUIC_DATAGRAM_RECEIVE_BUFFER))
         .datagram_send_buffer_size(QUIC_DATAGRAM_SEND_BUFFER);
+    config
+}
+
+/// How the peer is asked to acknowledge, where it knows how (draft-ietf-quic-ack-frequency): what
+/// both sides send all the time carries the acknowledgements, and few packets are sent for them
+/// alone.
+fn ack_frequency() -> AckFrequencyConfig {
+    let mut config = AckFrequencyConfig::default();
+    config
+        .ack_eliciting_threshold(VarInt::from_u32(ACK_AFTER_PACKETS))
+        .max_ack_delay(Some(ACK_DELAY_MAX));
     config
 }
 
@@ -166,13 +180,7 @@ impl QuicSession {
     }
 
     async fn read_datagram(&self) -> Result<Bytes, SessionError> {
-        match self.kind {
-            TransportKind::WebTransport => self.session.read_datagram().await,
-            // Straight from quinn, without the costs of a session.
-            TransportKind::Quic | TransportKind::WebSocket => {
-                Ok(self.connection().read_datagram().await?)
-            }
-        }
+        self.session.read_datagram().await
     }
 
     /// Why the connection ended, once it has.
@@ -288,6 +296,9 @@ pub(crate) async fn pump(
 }
 
 async fn receive(session: &QuicSession, link: &Link) -> CloseReason {
+    if link.is_direct() {
+        return session.lost().await;
+    }
     loop {
         match session.read_datagram().await {
             Ok(payload) => link.deliver(payload).await,
