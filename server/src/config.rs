@@ -10,8 +10,9 @@ use gameserver_control::secret::ControlSecret;
 /// What an instance is told at its start.
 #[derive(Debug, Clone)]
 pub struct InstanceConfig {
-    /// Its name in the registry.
-    pub id: InstanceId,
+    /// Its name in the registry; when absent the one that its log folder remembers, without a
+    /// folder a new one.
+    pub id: Option<InstanceId>,
     /// Address of the game port: UDP for QUIC, TCP for WebSocket, the same number. Port 0 means
     /// any that is free for both.
     pub game_address: SocketAddr,
@@ -43,7 +44,7 @@ pub struct InstanceConfig {
     pub resume_window: Duration,
     /// Folder for match logs, this instance's alone; matches are not recorded when absent.
     pub log_folder: Option<PathBuf>,
-    /// Bytes of complete match logs that are kept. Default 1 GiB.
+    /// Bytes of match logs that are kept, not counting running matches. Default 1 GiB.
     pub log_folder_bytes_max: u64,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::entropy::SharedEntropy;
-use gameserver_contract::ids::InstanceEpoch;
+use gameserver_contract::ids::{InstanceEpoch, InstanceId};
 use gameserver_control::instance_control_server::InstanceControlServer;
 use gameserver_control::secret::ControlSecret;
 use gameserver_control::{RegisterRequest, Transport};
@@ -24,7 +24,7 @@ use crate::control::{self, Announcement, ControlService};
 use crate::games::Games;
 use crate::gateway::{self, Admission};
 use crate::host::{HostConfig, MatchHost};
-use crate::match_log::LogFolder;
+use crate::match_log::{ClaimError, FolderClaim, LogFolder};
 use crate::offers::{Identity, Offers};
 use crate::telemetry;
 
@@ -39,6 +39,8 @@ pub struct Instance {
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     results: JoinHandle<()>,
+    /// Last: until everything is written the log folder is this instance's.
+    claim: Option<FolderClaim>,
 }
 
 /// What an instance runs on besides its configuration.
@@ -70,6 +72,9 @@ pub enum StartError {
     /// The URL of web-api.
     #[error("failed to use the registry's URL")]
     RegistryUrl(#[source] tonic::transport::Error),
+    /// The folder of the match logs.
+    #[error("failed to take the folder of the match logs")]
+    LogFolder(#[from] ClaimError),
     /// The threads.
     #[error("failed to start the match workers")]
     Workers(#[source] std::io::Error),
@@ -91,6 +96,7 @@ impl Instance {
         deps: Deps,
     ) -> Result<Self, StartError> {
         telemetry::describe();
+        let (id, claim) = identify(&config, &deps)?;
         let (listener, offers) = open_game_port(&config, &deps)?;
         let control_listener = open_control_port(config.control_address).await?;
         let game_address = listener.local_address();
@@ -102,7 +108,14 @@ impl Instance {
         let host = Arc::new(host);
         let registry = control::registry(&config.registry_url, &config.control_secret)
             .map_err(StartError::RegistryUrl)?;
-        let announcement = announce(&config, &deps, &host, offers.subscribe(), control_address)?;
+        let announcement = announce(
+            id,
+            &config,
+            &deps,
+            &host,
+            offers.subscribe(),
+            control_address,
+        )?;
         let (stop, board) = (CancellationToken::new(), host.board().clone());
         let admission = Arc::new(Admission::new(
             board.clone(),
@@ -148,6 +161,7 @@ impl Instance {
             stop,
             tasks,
             results,
+            claim,
         })
     }
 
@@ -210,6 +224,7 @@ impl Instance {
             tasks,
             stop,
             mut results_waiting,
+            claim,
             ..
         } = self;
         let board = host.board().clone();
@@ -245,7 +260,21 @@ impl Instance {
         if let Err(error) = joined {
             tracing::error!(%error, "the workers did not end in order");
         }
+        drop(claim);
     }
+}
+
+/// What this instance is called, and its right to its log folder.
+fn identify(
+    config: &InstanceConfig,
+    deps: &Deps,
+) -> Result<(InstanceId, Option<FolderClaim>), ClaimError> {
+    let new = || InstanceId::generate(&*deps.clock, &*deps.entropy);
+    let Some(folder) = &config.log_folder else {
+        return Ok((config.id.unwrap_or_else(new), None));
+    };
+    let claim = FolderClaim::of(folder, config.id, new)?;
+    Ok((claim.id(), Some(claim)))
 }
 
 fn host_config(config: &InstanceConfig) -> HostConfig {
@@ -291,6 +320,7 @@ async fn serve_control(
 }
 
 fn announce(
+    id: InstanceId,
     config: &InstanceConfig,
     deps: &Deps,
     host: &MatchHost,
@@ -309,7 +339,7 @@ fn announce(
         .unwrap_or_else(|| format!("http://{control_address}"));
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let request = RegisterRequest {
-        instance_id: config.id.to_string(),
+        instance_id: id.to_string(),
         epoch: epoch.0,
         region: config.region.clone(),
         build: env!("CARGO_PKG_VERSION").to_owned(),
@@ -320,7 +350,7 @@ fn announce(
         games_json: games_json.map_err(StartError::Descriptor)?,
     };
     Ok(Announcement {
-        id: config.id,
+        id,
         epoch,
         request,
         transports,

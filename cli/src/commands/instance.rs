@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use gameserver_contract::clock::{SharedClock, SystemClock};
 use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
-use gameserver_contract::ids::InstanceId;
 use gameserver_control::secret::ControlSecret;
 use gameserver_server::config::{CertificateFiles, WebSocketTls};
 use gameserver_server::instance::Deps;
@@ -91,7 +90,7 @@ pub(super) async fn start(
 ) -> Result<Instance, CliError> {
     let (game, instance) = (&settings.game, &settings.instance);
     let config = InstanceConfig {
-        id: InstanceId::generate(&*deps.clock, &*deps.entropy),
+        id: None,
         game_address: game.address,
         public_host: game.public_host.clone(),
         public_port: game.public_port,

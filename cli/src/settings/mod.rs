@@ -222,9 +222,10 @@ pub(crate) struct InstanceSettings {
     pub(crate) players_max: usize,
     /// Seconds that a seat is held for a player whose connection broke.
     pub(crate) resume_window_s: u64,
-    /// Folder for the logs of its matches. Without one matches are not recorded; `dev` has one.
+    /// Folder for the logs of its matches and for its id, this instance's alone. Without one
+    /// matches are not recorded; `dev` has one.
     pub(crate) replays_folder: Option<PathBuf>,
-    /// MiB of complete logs that are kept; the oldest are deleted first.
+    /// MiB of logs that are kept, not counting running matches; the oldest are deleted first.
     pub(crate) replays_max_mib: u64,
     /// Seconds that running matches get to end when the process is asked to stop.
     pub(crate) drain_s: u64,
