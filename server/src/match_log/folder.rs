@@ -74,8 +74,9 @@ impl LogFolder {
         Ok(left)
     }
 
-    /// Deletes the oldest logs that are not being written until the rest is small enough, and tells which. Names
-    /// begin with the match's id, and ids sort by time. The newest log is never deleted.
+    /// Deletes the oldest logs that are not being written until the rest is small enough, and
+    /// tells which. Names begin with the match's id, and ids sort by time. The newest log is never
+    /// deleted.
     pub(super) fn make_room(&self) -> io::Result<Vec<PathBuf>> {
         let mut logs = self.logs()?;
         logs.sort_unstable();
