@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gameserver_contract::ids::InstanceId;
 use gameserver_control::secret::ControlSecret;
+pub use gameserver_transport::origins::{InvalidOrigin, Origins};
 
 /// What an instance is told at its start.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct InstanceConfig {
     pub public_port: Option<u16>,
     /// Whether a proxy with a certificate stands in front of the TCP port.
     pub websocket_tls: WebSocketTls,
+    /// Web pages that may connect.
+    pub origins: Origins,
     /// Certificate of the QUIC end; self-signed and pinned by its hash when absent.
     pub certificate: Option<CertificateFiles>,
     /// Address of the control service.

@@ -292,7 +292,10 @@ fn host_config(config: &InstanceConfig) -> HostConfig {
 fn open_game_port(config: &InstanceConfig, deps: &Deps) -> Result<(Listener, Offers), StartError> {
     let identity = Identity::of(config, &deps.clock)?;
     let certificate = identity.served().clone();
-    let listener = Listener::bind(ListenerConfig::new(config.game_address, certificate))?;
+    let listener = Listener::bind(ListenerConfig {
+        origins: config.origins.clone(),
+        ..ListenerConfig::new(config.game_address, certificate)
+    })?;
     let offers = Offers::new(config, identity, &listener);
     Ok((listener, offers))
 }

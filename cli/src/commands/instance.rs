@@ -7,7 +7,7 @@ use std::time::Duration;
 use gameserver_contract::clock::{SharedClock, SystemClock};
 use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
 use gameserver_control::secret::ControlSecret;
-use gameserver_server::config::{CertificateFiles, WebSocketTls};
+use gameserver_server::config::{CertificateFiles, Origins, WebSocketTls};
 use gameserver_server::instance::Deps;
 use gameserver_server::{Instance, InstanceConfig};
 
@@ -98,6 +98,7 @@ pub(super) async fn start(
             WebSocketTlsSetting::Plain => WebSocketTls::Plain,
             WebSocketTlsSetting::ByProxy => WebSocketTls::ByProxy,
         },
+        origins: origins(game)?,
         certificate: certificate(game)?,
         control_address: instance.control_address,
         control_url: instance.control_url.clone(),
@@ -112,6 +113,13 @@ pub(super) async fn start(
         log_folder_bytes_max: instance.replays_max_mib.saturating_mul(MIB),
     };
     Ok(Instance::start(config, games::hosted()?, deps).await?)
+}
+
+fn origins(game: &GameSettings) -> Result<Origins, SettingsError> {
+    Origins::of(&game.origins).map_err(|error| SettingsError::Invalid {
+        name: "game.origins",
+        problem: error.to_string(),
+    })
 }
 
 fn certificate(game: &GameSettings) -> Result<Option<CertificateFiles>, SettingsError> {

@@ -175,6 +175,9 @@ pub(crate) struct GameSettings {
     pub(crate) public_port: Option<u16>,
     /// Whether a proxy with a certificate stands before the WebSocket port.
     pub(crate) websocket_tls: WebSocketTlsSetting,
+    /// Origins whose pages may connect, all when there is none; comma-separated in the
+    /// environment.
+    pub(crate) origins: Vec<String>,
     /// Certificate chain of the QUIC end (PEM). Self-signed and pinned when absent.
     pub(crate) certificate_chain: Option<PathBuf>,
     /// Its key (PEM).
@@ -188,6 +191,7 @@ impl Default for GameSettings {
             public_host: "127.0.0.1".to_owned(),
             public_port: None,
             websocket_tls: WebSocketTlsSetting::Plain,
+            origins: Vec::new(),
             certificate_chain: None,
             certificate_key: None,
         }

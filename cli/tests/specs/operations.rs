@@ -112,12 +112,28 @@ fn an_unknown_setting_is_an_error_that_names_it() {
 }
 
 #[test]
+fn an_origin_that_no_browser_would_send_is_an_error_that_names_the_setting() {
+    let origin = ("GAMESERVER__GAME__ORIGINS", "https://play.example/");
+    let (code, _, err) = run(&["instance"], &[origin]);
+    assert_eq!(code, 2);
+    assert!(err.contains("game.origins cannot be used"), "{err}");
+}
+
+#[test]
 fn settings_are_printed_with_their_source_and_without_secrets() {
     let secret = ("GAMESERVER__CONTROL__SECRET", "planted-canary-0123456789");
-    let (code, out, _) = run(&["config", "print"], &[secret]);
+    let origins = (
+        "GAMESERVER__GAME__ORIGINS",
+        "https://a.example,https://b.example",
+    );
+    let (code, out, _) = run(&["config", "print"], &[secret, origins]);
     assert_eq!(code, 0);
     assert!(
         out.contains("control.secret = (hidden)  # environment"),
+        "{out}"
+    );
+    assert!(
+        out.contains("game.origins = [https://a.example, https://b.example]  # environment"),
         "{out}"
     );
     assert!(
