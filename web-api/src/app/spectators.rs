@@ -41,6 +41,11 @@ pub(super) fn grant(session: &Session, join: &JoinSession) -> Result<Option<Watc
     }))
 }
 
+/// For how many seconds the instance keeps what it shows, so that the first who comes sees it.
+pub(super) fn delay_to_keep(policy: SpectatorsPolicy) -> u16 {
+    if policy.allowed { policy.delay_s } else { 0 }
+}
+
 /// What is wrong with the policy of a new session.
 pub(super) fn policy_complaint(policy: SpectatorsPolicy) -> Option<FieldError> {
     delay_complaint("/spectators/delay_s", policy.delay_s)
