@@ -19,11 +19,13 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use crate::certificate::CertificateKeeper;
+pub use crate::certificate::Reload;
 use crate::config::InstanceConfig;
 use crate::control::{self, Announcement, ControlService};
 use crate::games::Games;
 use crate::gateway::{self, Admission};
-use crate::host::{HostConfig, MatchHost};
+use crate::host::{Board, HostConfig, MatchHost};
 use crate::match_log::{ClaimError, FolderClaim, LogFolder};
 use crate::offers::{Identity, Offers};
 use crate::telemetry;
@@ -36,6 +38,7 @@ pub struct Instance {
     control_address: SocketAddr,
     registered: watch::Receiver<bool>,
     results_waiting: watch::Receiver<usize>,
+    certificate: Option<Arc<CertificateKeeper>>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     results: JoinHandle<()>,
@@ -98,11 +101,8 @@ impl Instance {
         telemetry::describe();
         let (id, claim) = identify(&config, &deps)?;
         let (listener, offers) = open_game_port(&config, &deps)?;
-        let control_listener = open_control_port(config.control_address).await?;
+        let (control_listener, control_address) = open_control_port(config.control_address).await?;
         let game_address = listener.local_address();
-        let control_address = control_listener
-            .local_addr()
-            .unwrap_or(config.control_address);
         let started = MatchHost::start(host_config(&config), games, deps.clock.clone());
         let (host, finished) = started.map_err(StartError::Workers)?;
         let host = Arc::new(host);
@@ -117,14 +117,10 @@ impl Instance {
             control_address,
         )?;
         let (stop, board) = (CancellationToken::new(), host.board().clone());
-        let admission = Arc::new(Admission::new(
-            board.clone(),
-            deps.clock.clone(),
-            deps.entropy,
-            config.players_max,
-        ));
+        let admission = Arc::new(admission(&config, &deps, &board));
         let (told, registered) = watch::channel(false);
         let (depth, results_waiting) = watch::channel(0);
+        let certificate = offers.certificate_keeper();
         let keep_offers = offers.keep(deps.clock.clone(), stop.clone());
         let service = ControlService::new(host.clone(), config.log_folder.clone());
         let keep_registered = control::keep_registered(
@@ -158,6 +154,7 @@ impl Instance {
             control_address,
             registered,
             results_waiting,
+            certificate,
             stop,
             tasks,
             results,
@@ -187,6 +184,19 @@ impl Instance {
     #[must_use]
     pub fn registered(&self) -> watch::Receiver<bool> {
         self.registered.clone()
+    }
+
+    /// Reads the certificate files again and serves what is in them from now on. It is done within
+    /// a minute after they were written, too.
+    ///
+    /// # Errors
+    ///
+    /// The files cannot be used; the certificate that was served stays.
+    pub fn reload_certificate(&self) -> Result<Reload, IdentityError> {
+        match &self.certificate {
+            Some(keeper) => keeper.reload(),
+            None => Ok(Reload::Unchanged),
+        }
     }
 
     /// Waits until web-api knows this instance.
@@ -264,6 +274,15 @@ impl Instance {
     }
 }
 
+fn admission(config: &InstanceConfig, deps: &Deps, board: &Arc<Board>) -> Admission {
+    Admission::new(
+        board.clone(),
+        deps.clock.clone(),
+        deps.entropy.clone(),
+        config.players_max,
+    )
+}
+
 /// What this instance is called, and its right to its log folder.
 fn identify(
     config: &InstanceConfig,
@@ -300,10 +319,12 @@ fn open_game_port(config: &InstanceConfig, deps: &Deps) -> Result<(Listener, Off
     Ok((listener, offers))
 }
 
-async fn open_control_port(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
+async fn open_control_port(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listener = TcpListener::bind(address)
         .await
-        .map_err(|source| StartError::ControlPort { address, source })
+        .map_err(|source| StartError::ControlPort { address, source })?;
+    let bound = listener.local_addr().unwrap_or(address);
+    Ok((listener, bound))
 }
 
 async fn serve_control(

@@ -1,5 +1,5 @@
-//! The game port of a whole instance, opened with its settings: whose pages may connect. There is no
-//! web-api: nobody gets in, but everybody is answered.
+//! The game port of a whole instance, opened with its settings: whose pages may connect, and the
+//! certificate from files. There is no web-api: nobody gets in, but everybody is answered.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use gameserver_contract::clock::SystemClock;
 use gameserver_contract::entropy::SystemEntropy;
 use gameserver_control::secret::ControlSecret;
 use gameserver_server::config::{CertificateFiles, Origins, WebSocketTls};
-use gameserver_server::instance::Deps;
+use gameserver_server::instance::{Deps, Reload};
 use gameserver_server::{Games, Instance, InstanceConfig};
 use gameserver_tests::patience::within;
 use quinn::crypto::rustls::QuicClientConfig;
@@ -156,4 +156,45 @@ async fn a_page_of_an_origin_that_is_not_allowed_is_answered_403_on_websocket() 
     assert!(websocket(&closed, OURS).await.is_ok());
     let open = instance(folder.path(), &[]).await;
     assert!(websocket(&open, OTHER).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn certificate_files_that_were_replaced_are_served_after_a_reload() {
+    let folder = TempDir::new().expect("a folder");
+    let first = put_certificate(folder.path());
+    let instance = instance(folder.path(), &[]).await;
+    assert!(session(&instance, &first, None).await.is_ok());
+    let second = put_certificate(folder.path());
+    assert!(session(&instance, &first, None).await.is_ok(), "not yet");
+    assert!(matches!(
+        instance.reload_certificate(),
+        Ok(Reload::Replaced)
+    ));
+    assert!(session(&instance, &second, None).await.is_ok());
+    assert!(session(&instance, &first, None).await.is_err());
+    assert!(matches!(
+        instance.reload_certificate(),
+        Ok(Reload::Unchanged)
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_old_certificate_is_kept_while_the_new_one_cannot_be_used() {
+    let folder = TempDir::new().expect("a folder");
+    let first = put_certificate(folder.path());
+    let instance = instance(folder.path(), &[]).await;
+    let key_of_another = put_certificate(folder.path());
+    fs::write(folder.path().join("chain.pem"), first.cert.pem()).expect("a file");
+    assert!(instance.reload_certificate().is_err(), "the key fits not");
+    fs::write(folder.path().join("chain.pem"), "nothing").expect("a file");
+    assert!(instance.reload_certificate().is_err());
+    fs::remove_file(folder.path().join("chain.pem")).expect("it is there");
+    assert!(instance.reload_certificate().is_err());
+    assert!(session(&instance, &first, None).await.is_ok());
+    fs::write(folder.path().join("chain.pem"), key_of_another.cert.pem()).expect("a file");
+    assert!(matches!(
+        instance.reload_certificate(),
+        Ok(Reload::Replaced)
+    ));
+    assert!(session(&instance, &key_of_another, None).await.is_ok());
 }

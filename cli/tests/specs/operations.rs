@@ -1,6 +1,9 @@
 //! The services as processes of their own: refusals at the start, loss of an instance, metrics,
 //! migrations, settings.
 
+use std::fs;
+use std::path::Path;
+
 use crate::support::{self, Cluster, Process, guest, run};
 use gameserver_client_sim::lobby::LobbyError;
 use gameserver_contract::session::{CreateSession, JoinSession, SessionState};
@@ -87,6 +90,38 @@ async fn an_instance_that_is_asked_to_stop_ends_with_0() {
     assert_eq!(cluster.instance.wait_for_exit().code(), Some(0));
     cluster.api.signal("TERM");
     assert_eq!(cluster.api.wait_for_exit().code(), Some(0));
+}
+
+/// Another certificate in the place of the one that is there.
+fn put_certificate(folder: &Path) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+    let made = made.expect("a certificate");
+    fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).expect("a file");
+    fs::write(folder.join("chain.pem"), made.cert.pem()).expect("a file");
+}
+
+#[test]
+fn an_instance_reads_its_certificate_again_on_sighup_and_keeps_the_old_one_if_it_must() {
+    let folder = tempfile::tempdir().expect("a folder");
+    put_certificate(folder.path());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let variables = [
+        ("GAMESERVER__GAME__CERTIFICATE_CHAIN", path("chain.pem")),
+        ("GAMESERVER__GAME__CERTIFICATE_KEY", path("key.pem")),
+    ];
+    let variables = variables
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let mut instance = Process::start(&["instance"], &variables);
+    instance.wait_for_line("instance is ready");
+    put_certificate(folder.path());
+    instance.signal("HUP");
+    instance.wait_for_line("another certificate is served");
+    fs::write(path("chain.pem"), "nothing").expect("a file");
+    instance.signal("HUP");
+    instance.wait_for_line("the certificate was not replaced");
+    instance.signal("TERM");
+    assert_eq!(instance.wait_for_exit().code(), Some(0));
 }
 
 #[test]
