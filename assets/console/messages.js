@@ -14,6 +14,7 @@ const SENTENCES = {
   'fleet.unavailable': 'The game server did not answer. Try again.',
   'rate.limited': 'That was too often. Wait a moment and try again.',
   'replay.not_found': 'There is no recording of this match. It may have been deleted by age.',
+  'replay.not_ready': 'The recording of this match is not shown yet. Try again when it is over.',
   'replay.too_large': 'This recording is too large for a browser. Use `gameserver replay`.',
   replay_malformed: 'This file is no recording that this page can read.',
   no_transport: 'This browser offers no way to connect that the game server has. Try another one.',

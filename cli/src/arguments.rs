@@ -210,7 +210,7 @@ pub(crate) enum ReplayCommand {
         #[arg(long, value_name = "OUT")]
         json: PathBuf,
     },
-    /// Serves a log to browsers on this machine.
+    /// Plays a log in a browser on this machine: serves the page and the file.
     Serve {
         /// The log.
         file: PathBuf,

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use gameserver_contract::ids::InstanceId;
 use gameserver_control::secret::ControlSecret;
+pub use gameserver_transport::origins::{InvalidOrigin, Origins};
 
 /// What an instance is told at its start.
 #[derive(Debug, Clone)]
 pub struct InstanceConfig {
-    /// Its name in the registry.
-    pub id: InstanceId,
+    /// Its name in the registry; when absent the one that its log folder remembers, without a
+    /// folder a new one.
+    pub id: Option<InstanceId>,
     /// Address of the game port: UDP for QUIC, TCP for WebSocket, the same number. Port 0 means
     /// any that is free for both.
     pub game_address: SocketAddr,
@@ -21,6 +23,8 @@ pub struct InstanceConfig {
     pub public_port: Option<u16>,
     /// Whether a proxy with a certificate stands in front of the TCP port.
     pub websocket_tls: WebSocketTls,
+    /// Web pages that may connect.
+    pub origins: Origins,
     /// Certificate of the QUIC end; self-signed and pinned by its hash when absent.
     pub certificate: Option<CertificateFiles>,
     /// Address of the control service.
@@ -43,7 +47,7 @@ pub struct InstanceConfig {
     pub resume_window: Duration,
     /// Folder for match logs, this instance's alone; matches are not recorded when absent.
     pub log_folder: Option<PathBuf>,
-    /// Bytes of complete match logs that are kept. Default 1 GiB.
+    /// Bytes of match logs that are kept, not counting running matches. Default 1 GiB.
     pub log_folder_bytes_max: u64,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::entropy::SharedEntropy;
-use gameserver_contract::ids::InstanceEpoch;
+use gameserver_contract::ids::{InstanceEpoch, InstanceId};
 use gameserver_control::instance_control_server::InstanceControlServer;
 use gameserver_control::secret::ControlSecret;
 use gameserver_control::{RegisterRequest, Transport};
@@ -19,12 +19,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 
+use crate::certificate::CertificateKeeper;
+pub use crate::certificate::Reload;
 use crate::config::InstanceConfig;
 use crate::control::{self, Announcement, ControlService};
 use crate::games::Games;
 use crate::gateway::{self, Admission};
-use crate::host::{HostConfig, MatchHost};
-use crate::match_log::LogFolder;
+use crate::host::{Board, HostConfig, MatchHost};
+use crate::match_log::{ClaimError, FolderClaim, LogFolder};
 use crate::offers::{Identity, Offers};
 use crate::telemetry;
 
@@ -36,9 +38,12 @@ pub struct Instance {
     control_address: SocketAddr,
     registered: watch::Receiver<bool>,
     results_waiting: watch::Receiver<usize>,
+    certificate: Option<Arc<CertificateKeeper>>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
     results: JoinHandle<()>,
+    /// Last: until everything is written the log folder is this instance's.
+    claim: Option<FolderClaim>,
 }
 
 /// What an instance runs on besides its configuration.
@@ -70,6 +75,9 @@ pub enum StartError {
     /// The URL of web-api.
     #[error("failed to use the registry's URL")]
     RegistryUrl(#[source] tonic::transport::Error),
+    /// The folder of the match logs.
+    #[error("failed to take the folder of the match logs")]
+    LogFolder(#[from] ClaimError),
     /// The threads.
     #[error("failed to start the match workers")]
     Workers(#[source] std::io::Error),
@@ -91,27 +99,28 @@ impl Instance {
         deps: Deps,
     ) -> Result<Self, StartError> {
         telemetry::describe();
+        let (id, claim) = identify(&config, &deps)?;
         let (listener, offers) = open_game_port(&config, &deps)?;
-        let control_listener = open_control_port(config.control_address).await?;
+        let (control_listener, control_address) = open_control_port(config.control_address).await?;
         let game_address = listener.local_address();
-        let control_address = control_listener
-            .local_addr()
-            .unwrap_or(config.control_address);
         let started = MatchHost::start(host_config(&config), games, deps.clock.clone());
         let (host, finished) = started.map_err(StartError::Workers)?;
         let host = Arc::new(host);
         let registry = control::registry(&config.registry_url, &config.control_secret)
             .map_err(StartError::RegistryUrl)?;
-        let announcement = announce(&config, &deps, &host, offers.subscribe(), control_address)?;
+        let announcement = announce(
+            id,
+            &config,
+            &deps,
+            &host,
+            offers.subscribe(),
+            control_address,
+        )?;
         let (stop, board) = (CancellationToken::new(), host.board().clone());
-        let admission = Arc::new(Admission::new(
-            board.clone(),
-            deps.clock.clone(),
-            deps.entropy,
-            config.players_max,
-        ));
+        let admission = Arc::new(admission(&config, &deps, &board));
         let (told, registered) = watch::channel(false);
         let (depth, results_waiting) = watch::channel(0);
+        let certificate = offers.certificate_keeper();
         let keep_offers = offers.keep(deps.clock.clone(), stop.clone());
         let service = ControlService::new(host.clone(), config.log_folder.clone());
         let keep_registered = control::keep_registered(
@@ -145,9 +154,11 @@ impl Instance {
             control_address,
             registered,
             results_waiting,
+            certificate,
             stop,
             tasks,
             results,
+            claim,
         })
     }
 
@@ -173,6 +184,19 @@ impl Instance {
     #[must_use]
     pub fn registered(&self) -> watch::Receiver<bool> {
         self.registered.clone()
+    }
+
+    /// Reads the certificate files again and serves what is in them from now on. It is done within
+    /// a minute after they were written, too.
+    ///
+    /// # Errors
+    ///
+    /// The files cannot be used; the certificate that was served stays.
+    pub fn reload_certificate(&self) -> Result<Reload, IdentityError> {
+        match &self.certificate {
+            Some(keeper) => keeper.reload(),
+            None => Ok(Reload::Unchanged),
+        }
     }
 
     /// Waits until web-api knows this instance.
@@ -210,6 +234,7 @@ impl Instance {
             tasks,
             stop,
             mut results_waiting,
+            claim,
             ..
         } = self;
         let board = host.board().clone();
@@ -245,7 +270,30 @@ impl Instance {
         if let Err(error) = joined {
             tracing::error!(%error, "the workers did not end in order");
         }
+        drop(claim);
     }
+}
+
+fn admission(config: &InstanceConfig, deps: &Deps, board: &Arc<Board>) -> Admission {
+    Admission::new(
+        board.clone(),
+        deps.clock.clone(),
+        deps.entropy.clone(),
+        config.players_max,
+    )
+}
+
+/// What this instance is called, and its right to its log folder.
+fn identify(
+    config: &InstanceConfig,
+    deps: &Deps,
+) -> Result<(InstanceId, Option<FolderClaim>), ClaimError> {
+    let new = || InstanceId::generate(&*deps.clock, &*deps.entropy);
+    let Some(folder) = &config.log_folder else {
+        return Ok((config.id.unwrap_or_else(new), None));
+    };
+    let claim = FolderClaim::of(folder, config.id, new)?;
+    Ok((claim.id(), Some(claim)))
 }
 
 fn host_config(config: &InstanceConfig) -> HostConfig {
@@ -263,15 +311,20 @@ fn host_config(config: &InstanceConfig) -> HostConfig {
 fn open_game_port(config: &InstanceConfig, deps: &Deps) -> Result<(Listener, Offers), StartError> {
     let identity = Identity::of(config, &deps.clock)?;
     let certificate = identity.served().clone();
-    let listener = Listener::bind(ListenerConfig::new(config.game_address, certificate))?;
+    let listener = Listener::bind(ListenerConfig {
+        origins: config.origins.clone(),
+        ..ListenerConfig::new(config.game_address, certificate)
+    })?;
     let offers = Offers::new(config, identity, &listener);
     Ok((listener, offers))
 }
 
-async fn open_control_port(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address)
+async fn open_control_port(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listener = TcpListener::bind(address)
         .await
-        .map_err(|source| StartError::ControlPort { address, source })
+        .map_err(|source| StartError::ControlPort { address, source })?;
+    let bound = listener.local_addr().unwrap_or(address);
+    Ok((listener, bound))
 }
 
 async fn serve_control(
@@ -291,6 +344,7 @@ async fn serve_control(
 }
 
 fn announce(
+    id: InstanceId,
     config: &InstanceConfig,
     deps: &Deps,
     host: &MatchHost,
@@ -309,7 +363,7 @@ fn announce(
         .unwrap_or_else(|| format!("http://{control_address}"));
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let request = RegisterRequest {
-        instance_id: config.id.to_string(),
+        instance_id: id.to_string(),
         epoch: epoch.0,
         region: config.region.clone(),
         build: env!("CARGO_PKG_VERSION").to_owned(),
@@ -320,7 +374,7 @@ fn announce(
         games_json: games_json.map_err(StartError::Descriptor)?,
     };
     Ok(Announcement {
-        id: config.id,
+        id,
         epoch,
         request,
         transports,

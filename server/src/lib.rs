@@ -7,6 +7,7 @@
 //! Reading order: [`instance`], [`config`], [`games`], [`gateway`], [`host`], [`simulation`],
 //! [`match_log`], [`replay`], [`control`], [`telemetry`].
 
+mod certificate;
 pub mod config;
 pub mod control;
 pub mod games;

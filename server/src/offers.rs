@@ -1,6 +1,7 @@
 //! How players reach the game port: the offers that web-api hands out, and the certificate behind
 //! them, which gives way to the next one as time passes. It knows no connection.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use gameserver_contract::clock::SharedClock;
@@ -12,7 +13,8 @@ use gameserver_transport::rotation::{Rotation, Turn};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{InstanceConfig, WebSocketTls};
+use crate::certificate::CertificateKeeper;
+use crate::config::{CertificateFiles, InstanceConfig, WebSocketTls};
 
 /// How often the certificate is looked after.
 const LOOK_AFTER_EVERY: Duration = Duration::from_mins(1);
@@ -22,8 +24,8 @@ const LOOK_AFTER_EVERY: Duration = Duration::from_mins(1);
 pub(crate) enum Identity {
     /// Made here, recognised by its hash, rotated.
     SelfSigned(Rotation),
-    /// Signed by an authority; whoever put it there replaces it.
-    Given(ServerCertificate),
+    /// Signed by an authority; whoever put the files there replaces them.
+    Given(CertificateFiles, ServerCertificate),
 }
 
 impl Identity {
@@ -31,7 +33,7 @@ impl Identity {
     pub(crate) fn of(config: &InstanceConfig, clock: &SharedClock) -> Result<Self, IdentityError> {
         if let Some(files) = &config.certificate {
             let given = ServerCertificate::from_pem_files(&files.chain, &files.key)?;
-            return Ok(Self::Given(given));
+            return Ok(Self::Given(files.clone(), given));
         }
         let now = SystemTime::from(clock.now());
         Rotation::begin(vec![config.public_host.clone()], now).map(Self::SelfSigned)
@@ -41,7 +43,7 @@ impl Identity {
     pub(crate) fn served(&self) -> &ServerCertificate {
         match self {
             Self::SelfSigned(rotation) => rotation.served(),
-            Self::Given(certificate) => certificate,
+            Self::Given(_, certificate) => certificate,
         }
     }
 }
@@ -88,7 +90,7 @@ impl Addresses {
     fn offers(&self, identity: &Identity) -> Vec<Transport> {
         let hashes: Vec<&str> = match identity {
             Identity::SelfSigned(rotation) => rotation.hashes().collect(),
-            Identity::Given(_) => vec![""],
+            Identity::Given(..) => vec![""],
         };
         let mut offers = Vec::new();
         for kind in [TransportKind::Quic, TransportKind::WebTransport] {
@@ -105,18 +107,37 @@ pub(crate) struct Offers {
     addresses: Addresses,
     identity: Identity,
     switch: CertificateSwitch,
+    /// When the certificate is a given one.
+    keeper: Option<Arc<CertificateKeeper>>,
     told: watch::Sender<Vec<Transport>>,
 }
 
 impl Offers {
     pub(crate) fn new(config: &InstanceConfig, identity: Identity, listener: &Listener) -> Self {
-        let addresses = Addresses::of(config, listener);
+        Self::at(Addresses::of(config, listener), identity, listener)
+    }
+
+    fn at(addresses: Addresses, identity: Identity, listener: &Listener) -> Self {
+        let switch = listener.certificate_switch();
+        let keeper = match &identity {
+            Identity::SelfSigned(_) => None,
+            Identity::Given(files, served) => {
+                let keeper = CertificateKeeper::new(files.clone(), served, switch.clone());
+                Some(Arc::new(keeper))
+            }
+        };
         Self {
             told: watch::Sender::new(addresses.offers(&identity)),
             addresses,
             identity,
-            switch: listener.certificate_switch(),
+            switch,
+            keeper,
         }
+    }
+
+    /// What reads a given certificate again.
+    pub(crate) fn certificate_keeper(&self) -> Option<Arc<CertificateKeeper>> {
+        self.keeper.clone()
     }
 
     /// The offers that count, now and later.
@@ -136,7 +157,11 @@ impl Offers {
     }
 
     fn look_after(&mut self, now: SystemTime) {
-        if let Err(error) = self.advance(now) {
+        let looked = match &self.keeper {
+            Some(keeper) => keeper.look().map(drop),
+            None => self.advance(now),
+        };
+        if let Err(error) = looked {
             tracing::error!(%error, "the certificate was not replaced");
         }
     }
@@ -161,14 +186,27 @@ impl Offers {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::net::Ipv4Addr;
+    use std::path::Path;
 
     use gameserver_contract::clock::{Clock as _, ManualClock};
+    use gameserver_contract::session::TransportOffer;
+    use gameserver_transport::connect::{ConnectOptions, connect};
+    use gameserver_transport::frame::{Credential, Hello, Mode};
     use gameserver_transport::listener::ListenerConfig;
 
     use super::*;
 
     const DAY: Duration = Duration::from_hours(24);
+
+    fn addresses() -> Addresses {
+        Addresses {
+            host: "localhost".to_owned(),
+            port: 7777,
+            websocket_tls: WebSocketTls::ByProxy,
+        }
+    }
 
     fn offers(clock: &SharedClock) -> (Offers, Listener) {
         let now = SystemTime::from(clock.now());
@@ -177,18 +215,7 @@ mod tests {
         let address = (Ipv4Addr::LOCALHOST, 0).into();
         let config = ListenerConfig::new(address, identity.served().clone());
         let listener = Listener::bind(config).unwrap();
-        let addresses = Addresses {
-            host: "localhost".to_owned(),
-            port: 7777,
-            websocket_tls: WebSocketTls::ByProxy,
-        };
-        let offers = Offers {
-            told: watch::Sender::new(addresses.offers(&identity)),
-            addresses,
-            identity,
-            switch: listener.certificate_switch(),
-        };
-        (offers, listener)
+        (Offers::at(addresses(), identity, &listener), listener)
     }
 
     fn kinds(told: &watch::Receiver<Vec<Transport>>) -> Vec<String> {
@@ -246,5 +273,61 @@ mod tests {
         assert_eq!(kinds(&told), ["quic", "webtransport", "websocket"]);
         stop.cancel();
         keeper.await.unwrap();
+    }
+
+    /// Puts another certificate for `localhost` into the folder, and tells its hash.
+    fn put_certificate(folder: &Path) -> String {
+        let names = ["localhost".to_owned()];
+        let made = rcgen::generate_simple_self_signed(names).unwrap();
+        let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        fs::write(&chain, made.cert.pem()).unwrap();
+        let read = ServerCertificate::from_pem_files(&chain, &key).unwrap();
+        read.sha256().to_owned()
+    }
+
+    /// Whether the listener proves to have this certificate. It gets no further, for lack of a
+    /// ticket.
+    async fn is_served(listener: &mut Listener, sha256: &str) -> bool {
+        let offer = TransportOffer {
+            kind: TransportKind::Quic,
+            url: format!("quic://{}", listener.local_address()),
+            certificate_sha256: Some(sha256.to_owned()),
+        };
+        let hello = Hello::new(Mode::Thin, Credential::Ticket("none".to_owned()), "tests");
+        let offers = [offer];
+        let connecting = connect(&offers, hello, ConnectOptions::default());
+        tokio::select! {
+            arrival = listener.accept() => arrival.is_some(),
+            _ = connecting => false,
+        }
+    }
+
+    #[tokio::test]
+    async fn certificate_files_that_have_changed_are_served_from_the_next_look_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = put_certificate(folder.path());
+        let files = CertificateFiles {
+            chain: folder.path().join("chain.pem"),
+            key: folder.path().join("key.pem"),
+        };
+        let read = ServerCertificate::from_pem_files(&files.chain, &files.key).unwrap();
+        let address = (Ipv4Addr::LOCALHOST, 0).into();
+        let mut listener = Listener::bind(ListenerConfig::new(address, read.clone())).unwrap();
+        let identity = Identity::Given(files.clone(), read);
+        let mut offers = Offers::at(addresses(), identity, &listener);
+        let now = SystemTime::UNIX_EPOCH;
+        offers.look_after(now);
+        assert!(is_served(&mut listener, &first).await);
+        let second = put_certificate(folder.path());
+        offers.look_after(now);
+        assert!(is_served(&mut listener, &second).await);
+        assert!(!is_served(&mut listener, &first).await);
+        fs::write(&files.chain, "half a certi").unwrap();
+        offers.look_after(now);
+        assert!(is_served(&mut listener, &second).await);
+        let third = put_certificate(folder.path());
+        offers.look_after(now);
+        assert!(is_served(&mut listener, &third).await);
     }
 }

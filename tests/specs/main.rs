@@ -3,6 +3,7 @@
 mod admission;
 mod docker;
 mod fog;
+mod game_port;
 mod hostile;
 mod inputs;
 mod isolation;

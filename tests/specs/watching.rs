@@ -1,11 +1,14 @@
 //! Spectators: any number, at any time, outside of the seats; each sees what their ticket grants,
 //! as late as it says.
 
+use std::time::Duration;
+
 use game_arena::{Arena, ArenaInput};
 use gameserver_contract::ids::MatchId;
 use gameserver_contract::session::TransportKind::{Quic, WebSocket, WebTransport};
 use gameserver_contract::watch::{View, Watch};
 use gameserver_server::Games;
+use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::stream::frame;
 use gameserver_tests::patience::eventually;
 use gameserver_tests::raw_player::{RawPlayer, refusal};
@@ -35,8 +38,21 @@ struct Show {
 
 impl Show {
     async fn of(players: u16) -> Self {
+        Self::shown_after(0, players).await
+    }
+
+    /// In a session whose spectators are so many seconds late.
+    async fn shown_after(delay_s: u64, players: u16) -> Self {
         let stage = Stage::open(arena(), 1);
-        let match_id = stage.start_match("arena", 1, players);
+        let settings = MatchSettings {
+            mode: "ffa".to_owned(),
+            players_min: 1,
+            players_max: players,
+            tick_rate_hz: 60,
+            seed: 7,
+        };
+        let delay = Duration::from_secs(delay_s);
+        let match_id = stage.start_match_shown_after(delay, "arena", settings);
         let mut seated = Vec::new();
         for seat in 0..players {
             seated.push(ThinPlayer::join(&stage.join(match_id, seat), Quic).await);
@@ -138,6 +154,37 @@ async fn a_delayed_spectator_is_never_told_anything_before_its_time() {
     .await;
     assert!(closest + 6 >= TICKS_PER_S, "it was {closest} ticks behind");
     assert!(closest < 2 * TICKS_PER_S, "it was {closest} ticks behind");
+}
+
+/// Longer than what is kept without anybody's wish, which is 5 s.
+const LONG_DELAY_S: u16 = 8;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_delayed_spectator_of_a_session_sees_at_once_what_is_old_enough() {
+    let mut show = Show::shown_after(LONG_DELAY_S.into(), 2).await;
+    let delay = u32::from(LONG_DELAY_S) * TICKS_PER_S;
+    show.until(
+        "the match is older than the delay and a key frame",
+        |players| players[0].tick() > delay + 3 * TICKS_PER_S,
+    )
+    .await;
+    let watch = Watch {
+        delay_s: LONG_DELAY_S,
+        ..EVERYTHING
+    };
+    let came = show.players[0].tick();
+    let answer = show.stage.watch(show.match_id, watch);
+    let mut watcher = ThinPlayer::join(&answer, Quic).await;
+    let mut saw = 0;
+    show.until("the spectator sees something", |players| {
+        watcher.look();
+        saw = players[0].tick();
+        watcher.snapshots > 0
+    })
+    .await;
+    let (waited, behind) = (saw - came, saw.saturating_sub(watcher.tick()));
+    assert!(waited < TICKS_PER_S, "it waited {waited} ticks");
+    assert!(behind + 6 >= delay, "it was {behind} ticks behind");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -168,19 +168,36 @@ impl Stage {
         players_min: u16,
         players_max: u16,
     ) -> MatchId {
+        let settings = MatchSettings {
+            mode: mode.to_owned(),
+            players_min,
+            players_max,
+            tick_rate_hz: 60,
+            seed: 7,
+        };
+        self.start_match_shown_after(Duration::ZERO, game, settings)
+    }
+
+    /// The same in a session whose spectators are this late.
+    ///
+    /// # Panics
+    ///
+    /// When the instance refuses.
+    #[must_use]
+    pub fn start_match_shown_after(
+        &self,
+        watch_delay: Duration,
+        game: &str,
+        settings: MatchSettings,
+    ) -> MatchId {
         let id = MatchId::generate(&SystemClock, &*self.entropy);
         let spec = MatchSpec {
             id,
             session: SessionId(Uuid::from_u128(1)),
             game: GameId::new(game).expect("a game's name"),
-            settings: MatchSettings {
-                mode: mode.to_owned(),
-                players_min,
-                players_max,
-                tick_rate_hz: 60,
-                seed: 7,
-            },
+            settings,
             result_key: [7; 32],
+            watch_delay,
         };
         self.host.start_match(spec).expect("room for a match");
         id

@@ -24,5 +24,6 @@ mod tests;
 
 pub use config::{Keys, Limits, RateLimits, SecretKey, WebApiConfig};
 pub use http::code::Code;
+pub use http::console::recording_page;
 pub use http::openapi::openapi_json;
 pub use server::{Deps, RenderMetrics, RunningWebApi, StartError, WebApi};

@@ -35,6 +35,26 @@ export async function replayView(place, sessionId, isCurrent) {
   };
 }
 
+/** Plays the log at this address of a server that has nothing else. */
+export async function recordingView(place, url) {
+  const loading = progress('Loading the recording …');
+  place.append(loading.element);
+  const bytes = await download(url);
+  loading.say('Reading the recording …');
+  const replay = await Replay.open(bytes, { onProgress: loading.show });
+  place.replaceChildren();
+  const player = new Player(place, replay, { hasBack: false });
+  expose(() => player.state());
+}
+
+async function download(url) {
+  const response = await fetch(url).catch((cause) => {
+    throw Object.assign(new Error('no answer', { cause }), { code: 'network.unreachable' });
+  });
+  if (!response.ok) throw new Error(`The server answered ${response.status}.`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 async function load(sessionId, loading) {
   const bytes = await api.replay(sessionId, {
     onProgress: (done, total) => loading.show(done / total),
@@ -104,7 +124,7 @@ function picker(show, failure) {
 }
 
 class Player {
-  constructor(place, replay) {
+  constructor(place, replay, { hasBack = true } = {}) {
     this.replay = replay;
     this.tick = replay.firstTick;
     this.speed = 1;
@@ -116,6 +136,7 @@ class Player {
     this.page = new MatchPage(place, {
       label: 'The recording. Space plays and pauses, the arrows go back and forth.',
       hasNetwork: false,
+      hasBack,
       tools: [this.facts(), this.follow.element],
       below: [this.timeline()],
     });

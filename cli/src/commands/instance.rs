@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use gameserver_contract::clock::{SharedClock, SystemClock};
 use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
-use gameserver_contract::ids::InstanceId;
 use gameserver_control::secret::ControlSecret;
-use gameserver_server::config::{CertificateFiles, WebSocketTls};
-use gameserver_server::instance::Deps;
+use gameserver_server::config::{CertificateFiles, Origins, WebSocketTls};
+use gameserver_server::instance::{Deps, Reload};
 use gameserver_server::{Instance, InstanceConfig};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::arguments::InstanceArguments;
 use crate::error::CliError;
@@ -35,6 +35,7 @@ pub(super) async fn run(
         settings.instance.matches_max = matches_max;
     }
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    let hang_up = signal(SignalKind::hangup()).map_err(CliError::Runtime)?;
     let metrics = metrics_server::record()?;
     let registry_url = settings.instance.registry_url.clone();
     let instance = start(&settings, secret, registry_url, Deps { clock, entropy }).await?;
@@ -43,13 +44,10 @@ pub(super) async fn run(
     let stop = shutdown.hurry.clone();
     metrics_server::serve(settings.metrics.address, metrics, is_ready, stop).await?;
     tracing::info!(game = %instance.game_address(), control = %instance.control_address(), "instance is ready");
-    if arguments.once {
-        tokio::select! {
-            () = shutdown.drain.cancelled() => {}
-            () = first_match_over(&instance) => {}
-        }
-    } else {
-        shutdown.drain.cancelled().await;
+    tokio::select! {
+        () = shutdown.drain.cancelled() => {}
+        () = first_match_over(&instance), if arguments.once => {}
+        () = reload_certificate_on(hang_up, &instance) => {}
     }
     stop_instance(
         instance,
@@ -58,6 +56,18 @@ pub(super) async fn run(
     )
     .await;
     Ok(())
+}
+
+/// Never ends: whoever renews the certificate sends SIGHUP when it is there.
+async fn reload_certificate_on(mut hang_up: Signal, instance: &Instance) {
+    while hang_up.recv().await.is_some() {
+        match instance.reload_certificate() {
+            Ok(Reload::Replaced) => {}
+            Ok(Reload::Unchanged) => tracing::info!("the certificate is the same as before"),
+            Err(error) => tracing::error!(%error, "the certificate was not replaced"),
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 async fn first_match_over(instance: &Instance) {
@@ -91,7 +101,7 @@ pub(super) async fn start(
 ) -> Result<Instance, CliError> {
     let (game, instance) = (&settings.game, &settings.instance);
     let config = InstanceConfig {
-        id: InstanceId::generate(&*deps.clock, &*deps.entropy),
+        id: None,
         game_address: game.address,
         public_host: game.public_host.clone(),
         public_port: game.public_port,
@@ -99,6 +109,7 @@ pub(super) async fn start(
             WebSocketTlsSetting::Plain => WebSocketTls::Plain,
             WebSocketTlsSetting::ByProxy => WebSocketTls::ByProxy,
         },
+        origins: origins(game)?,
         certificate: certificate(game)?,
         control_address: instance.control_address,
         control_url: instance.control_url.clone(),
@@ -113,6 +124,13 @@ pub(super) async fn start(
         log_folder_bytes_max: instance.replays_max_mib.saturating_mul(MIB),
     };
     Ok(Instance::start(config, games::hosted()?, deps).await?)
+}
+
+fn origins(game: &GameSettings) -> Result<Origins, SettingsError> {
+    Origins::of(&game.origins).map_err(|error| SettingsError::Invalid {
+        name: "game.origins",
+        problem: error.to_string(),
+    })
 }
 
 fn certificate(game: &GameSettings) -> Result<Option<CertificateFiles>, SettingsError> {

@@ -175,6 +175,9 @@ pub(crate) struct GameSettings {
     pub(crate) public_port: Option<u16>,
     /// Whether a proxy with a certificate stands before the WebSocket port.
     pub(crate) websocket_tls: WebSocketTlsSetting,
+    /// Origins whose pages may connect, all when there is none; comma-separated in the
+    /// environment.
+    pub(crate) origins: Vec<String>,
     /// Certificate chain of the QUIC end (PEM). Self-signed and pinned when absent.
     pub(crate) certificate_chain: Option<PathBuf>,
     /// Its key (PEM).
@@ -188,6 +191,7 @@ impl Default for GameSettings {
             public_host: "127.0.0.1".to_owned(),
             public_port: None,
             websocket_tls: WebSocketTlsSetting::Plain,
+            origins: Vec::new(),
             certificate_chain: None,
             certificate_key: None,
         }
@@ -222,9 +226,10 @@ pub(crate) struct InstanceSettings {
     pub(crate) players_max: usize,
     /// Seconds that a seat is held for a player whose connection broke.
     pub(crate) resume_window_s: u64,
-    /// Folder for the logs of its matches. Without one matches are not recorded; `dev` has one.
+    /// Folder for the logs of its matches and for its id, this instance's alone. Without one
+    /// matches are not recorded; `dev` has one.
     pub(crate) replays_folder: Option<PathBuf>,
-    /// MiB of complete logs that are kept; the oldest are deleted first.
+    /// MiB of logs that are kept, not counting running matches; the oldest are deleted first.
     pub(crate) replays_max_mib: u64,
     /// Seconds that running matches get to end when the process is asked to stop.
     pub(crate) drain_s: u64,

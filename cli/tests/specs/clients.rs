@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
+use crate::replays::{recorded, serve};
 use crate::support::{Process, root};
 
 const PYTHON: &str = "GAMESERVER_TEST_PYTHON";
@@ -118,6 +119,20 @@ async fn the_console_works_in_a_browser() {
     let variables = [
         ("GAMESERVER_URL", OsString::from(&api)),
         ("EXPECT_TRANSPORT", OsString::from("webtransport")),
+        ("CHROMIUM", program(CHROMIUM)),
+    ];
+    let printed = run(NODE, &arguments, &variables, BROWSER_LIMIT).await;
+    println!("{printed}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_recording_that_is_served_plays_in_a_browser() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_, log) = recorded(folder.path()).await;
+    let (_serve, page) = serve(&log);
+    let arguments = ["--test", "tests/browser/recording.test.mjs"];
+    let variables = [
+        ("RECORDING_URL", OsString::from(&page)),
         ("CHROMIUM", program(CHROMIUM)),
     ];
     let printed = run(NODE, &arguments, &variables, BROWSER_LIMIT).await;

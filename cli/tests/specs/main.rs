@@ -4,4 +4,5 @@ mod clients;
 mod first_run;
 mod matches;
 mod operations;
+mod replays;
 mod support;

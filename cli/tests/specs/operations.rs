@@ -1,6 +1,9 @@
 //! The services as processes of their own: refusals at the start, loss of an instance, metrics,
 //! migrations, settings.
 
+use std::fs;
+use std::path::Path;
+
 use crate::support::{self, Cluster, Process, guest, run};
 use gameserver_client_sim::lobby::LobbyError;
 use gameserver_contract::session::{CreateSession, JoinSession, SessionState};
@@ -89,6 +92,38 @@ async fn an_instance_that_is_asked_to_stop_ends_with_0() {
     assert_eq!(cluster.api.wait_for_exit().code(), Some(0));
 }
 
+/// Another certificate in the place of the one that is there.
+fn put_certificate(folder: &Path) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+    let made = made.expect("a certificate");
+    fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).expect("a file");
+    fs::write(folder.join("chain.pem"), made.cert.pem()).expect("a file");
+}
+
+#[test]
+fn an_instance_reads_its_certificate_again_on_sighup_and_keeps_the_old_one_if_it_must() {
+    let folder = tempfile::tempdir().expect("a folder");
+    put_certificate(folder.path());
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let variables = [
+        ("GAMESERVER__GAME__CERTIFICATE_CHAIN", path("chain.pem")),
+        ("GAMESERVER__GAME__CERTIFICATE_KEY", path("key.pem")),
+    ];
+    let variables = variables
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let mut instance = Process::start(&["instance"], &variables);
+    instance.wait_for_line("instance is ready");
+    put_certificate(folder.path());
+    instance.signal("HUP");
+    instance.wait_for_line("another certificate is served");
+    fs::write(path("chain.pem"), "nothing").expect("a file");
+    instance.signal("HUP");
+    instance.wait_for_line("the certificate was not replaced");
+    instance.signal("TERM");
+    assert_eq!(instance.wait_for_exit().code(), Some(0));
+}
+
 #[test]
 fn production_refuses_to_start_without_secrets() {
     let production = ("GAMESERVER__MODE", "production");
@@ -112,12 +147,28 @@ fn an_unknown_setting_is_an_error_that_names_it() {
 }
 
 #[test]
+fn an_origin_that_no_browser_would_send_is_an_error_that_names_the_setting() {
+    let origin = ("GAMESERVER__GAME__ORIGINS", "https://play.example/");
+    let (code, _, err) = run(&["instance"], &[origin]);
+    assert_eq!(code, 2);
+    assert!(err.contains("game.origins cannot be used"), "{err}");
+}
+
+#[test]
 fn settings_are_printed_with_their_source_and_without_secrets() {
     let secret = ("GAMESERVER__CONTROL__SECRET", "planted-canary-0123456789");
-    let (code, out, _) = run(&["config", "print"], &[secret]);
+    let origins = (
+        "GAMESERVER__GAME__ORIGINS",
+        "https://a.example,https://b.example",
+    );
+    let (code, out, _) = run(&["config", "print"], &[secret, origins]);
     assert_eq!(code, 0);
     assert!(
         out.contains("control.secret = (hidden)  # environment"),
+        "{out}"
+    );
+    assert!(
+        out.contains("game.origins = [https://a.example, https://b.example]  # environment"),
         "{out}"
     );
     assert!(

@@ -154,24 +154,45 @@ pub(crate) struct Cluster {
     pub(crate) api: Process,
     pub(crate) instance: Process,
     pub(crate) url: String,
+    registry: String,
 }
 
 impl Cluster {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with these settings of the instance.
+    pub(crate) fn start_with(instance: &[(&str, &str)]) -> Self {
         let secret = ("GAMESERVER__CONTROL__SECRET", CONTROL_SECRET);
         let mut api = Process::start(&["api"], &[secret, ("DATABASE_URL", "sqlite:api.sqlite")]);
         let line = api.wait_for_line("web-api is ready");
         let log: serde_json::Value = serde_json::from_str(&line).expect("a JSON line");
         let address = |field: &str| format!("http://{}", log[field].as_str().expect("an address"));
         let (url, registry) = (address("http"), address("control"));
-        let variables = [
-            secret,
-            ("GAMESERVER__INSTANCE__REGISTRY_URL", registry.as_str()),
-        ];
-        let mut instance = Process::start(&["instance"], &variables);
-        instance.wait_for_line("registered with web-api");
-        Self { api, instance, url }
+        let instance = registered_instance(&registry, instance);
+        Self {
+            api,
+            instance,
+            url,
+            registry,
+        }
     }
+
+    /// In place of the one that was there.
+    pub(crate) fn start_another_instance(&mut self, variables: &[(&str, &str)]) {
+        self.instance = registered_instance(&self.registry, variables);
+    }
+}
+
+fn registered_instance(registry: &str, variables: &[(&str, &str)]) -> Process {
+    let common = [
+        ("GAMESERVER__CONTROL__SECRET", CONTROL_SECRET),
+        ("GAMESERVER__INSTANCE__REGISTRY_URL", registry),
+    ];
+    let mut instance = Process::start(&["instance"], &[&common[..], variables].concat());
+    instance.wait_for_line("registered with web-api");
+    instance
 }
 
 /// A new guest of this API.

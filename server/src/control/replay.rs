@@ -16,8 +16,10 @@ use tokio::sync::Semaphore;
 const READS_MAX: usize = 4;
 /// Ending of a log whose match ended in order.
 const COMPLETE: &str = "gslog";
-/// Ending of a log that is being written, or whose match or process broke.
+/// Ending of a log that is being written.
 const UNFINISHED: &str = "gslog.part";
+/// Ending of a log whose match or process broke.
+const BROKEN: &str = "broken.gslog";
 
 /// The logs of this instance.
 #[derive(Debug)]
@@ -87,8 +89,8 @@ fn read_piece(
 
 /// The complete log, or what there is of one that broke off.
 fn open(folder: &Path, id: MatchId) -> io::Result<Option<(File, bool)>> {
-    for (ending, is_complete) in [(COMPLETE, true), (UNFINISHED, false), (COMPLETE, true)] {
-        // Looked for again at the end: it may have been completed between the first two looks.
+    // From the beginning of its life to its end: it may be renamed between two looks.
+    for (ending, is_complete) in [(UNFINISHED, false), (BROKEN, false), (COMPLETE, true)] {
         match File::open(folder.join(format!("{id}.{ending}"))) {
             Ok(file) => return Ok(Some((file, is_complete))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -147,12 +149,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_log_that_broke_off_is_not_complete() {
-        let folder = folder_with(UNFINISHED, 7);
-        let answer = read(&folder, 0, 100).await;
-        assert_eq!(
-            (answer.found, answer.complete, answer.total),
-            (true, false, 7)
-        );
+        for ending in [UNFINISHED, BROKEN] {
+            let folder = folder_with(ending, 7);
+            let answer = read(&folder, 0, 100).await;
+            assert_eq!(
+                (answer.found, answer.complete, answer.total),
+                (true, false, 7)
+            );
+        }
     }
 
     #[tokio::test]

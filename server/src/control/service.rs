@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gameserver_contract::ids::{GameId, MatchId};
 use gameserver_control::instance_control_server::InstanceControl;
@@ -14,7 +15,7 @@ use gameserver_shared::flow::MatchSettings;
 use tonic::{Request, Response, Status};
 
 use super::replay::Replays;
-use crate::host::{HostError, MatchHost, MatchSpec};
+use crate::host::{DELAY_MAX, HostError, MatchHost, MatchSpec};
 
 /// The service.
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl ControlService {
                 .result_key
                 .try_into()
                 .map_err(|_| invalid("result_key"))?,
+            watch_delay: Duration::from_secs(request.spectators_delay_s.into()).min(DELAY_MAX),
         })
     }
 }

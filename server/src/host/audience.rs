@@ -28,7 +28,7 @@ pub const DELAY_MAX: Duration = Duration::from_mins(5);
 pub(super) const PUBLISHED_MAX: usize = 1_024;
 /// Watchers who have arrived and were not taken in yet. When full, the next one is turned away.
 const ARRIVING_MAX: usize = 256;
-/// How long frames are kept when nobody watches with a delay: more than between two key frames.
+/// How long frames are kept beyond the longest delay: more than between two key frames.
 const KEPT_AT_LEAST: Duration = Duration::from_secs(5);
 /// Bytes of frames that one match keeps for watchers with a delay; the oldest go first, and those
 /// who needed them go on with the next key frame.
@@ -79,10 +79,12 @@ impl Entrance {
 }
 
 /// Opens the audience of a match: what is sent to the first is handed to those who come in by the
-/// second. It ends when the match does and everybody has seen the end.
+/// second. It ends when the match does and everybody has seen the end. What is shown is kept for
+/// this delay from the start, and for longer once somebody comes with a longer one.
 pub(super) fn open(
     id: MatchId,
     start: StartFrame,
+    delay: Duration,
     board: Arc<Board>,
     runtime: &tokio::runtime::Handle,
 ) -> (mpsc::Sender<Shown>, Entrance) {
@@ -95,7 +97,7 @@ pub(super) fn open(
         kept: VecDeque::new(),
         kept_bytes: 0,
         first: 0,
-        delay_max: Duration::ZERO,
+        delay_max: delay.min(DELAY_MAX),
         watchers: Vec::new(),
     };
     runtime.spawn(audience.run(published, arrivals));

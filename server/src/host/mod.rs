@@ -63,6 +63,9 @@ pub struct MatchSpec {
     pub settings: MatchSettings,
     /// Signs its result.
     pub result_key: ResultKey,
+    /// How long after it happened watchers see it at the earliest, at most [`DELAY_MAX`]: what is
+    /// shown is kept for so long from the start, so that nobody who comes has to wait for it.
+    pub watch_delay: Duration,
 }
 
 /// A result on its way home.
@@ -198,7 +201,8 @@ impl MatchHost {
         let worker = self.board.quietest_worker(self.workers.len());
         self.board.add(&spec, game, worker);
         let (id, start) = (spec.id, game.start.clone());
-        let (publish, entrance) = audience::open(id, start, self.board.clone(), &self.runtime);
+        let board = self.board.clone();
+        let (publish, entrance) = audience::open(id, start, spec.watch_delay, board, &self.runtime);
         let sent = self.send(worker, Command::Start(Box::new(spec), publish));
         if sent.is_err() {
             self.board.remove(id);

@@ -6,15 +6,17 @@
 //!
 //! What the bytes mean is in `docs/match-log.md` and in the crate `gameserver-stream`.
 //!
-//! Reading order: [`recorder`], [`inputs`], [`sink`], [`folder`].
+//! Reading order: [`recorder`], [`inputs`], [`sink`], [`folder`], [`owner`].
 
 pub mod folder;
 pub mod inputs;
+pub mod owner;
 pub mod recorder;
 pub mod sink;
 #[cfg(test)]
 mod tests;
 
 pub use folder::LogFolder;
+pub use owner::{ClaimError, FolderClaim};
 pub use recorder::{MatchRecorder, RecordPlugin, begin, finish, record_shown};
 pub use sink::{LogSink, LogWriters};

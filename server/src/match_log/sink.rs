@@ -127,13 +127,14 @@ pub struct LogWriters {
 }
 
 impl LogWriters {
-    /// Starts it.
+    /// Starts it, after what an earlier run left unfinished was seen to.
     ///
     /// # Errors
     ///
-    /// The folder cannot be made, or the operating system gave no thread.
+    /// The folder cannot be made or looked through, or the operating system gave no thread.
     pub fn start(folder: LogFolder) -> std::io::Result<Self> {
         folder.create()?;
+        recover(&folder)?;
         let (sink, inbox) = LogSink::with_room(MESSAGES_MAX);
         let mut writers = Writers {
             folder,
@@ -201,10 +202,7 @@ impl Writers {
                     (id, done)
                 }
                 Message::Finish(id, ending) => (id, self.finish(id, *ending)),
-                Message::Leave(id) => {
-                    self.open.remove(&id);
-                    (id, Ok(()))
-                }
+                Message::Leave(id) => (id, self.leave(id)),
             };
             if let Err(error) = done {
                 tracing::error!(match.id = %id, %error, "match log given up");
@@ -255,10 +253,39 @@ impl Writers {
         drop(log);
         self.folder.complete(id)?;
         telemetry::match_log_ended(if has_gaps { "cut" } else { "complete" });
-        for deleted in self.folder.make_room()? {
-            tracing::info!(file = %deleted.display(), "old match log deleted");
-            telemetry::match_log_deleted();
-        }
-        Ok(())
+        make_room(&self.folder)
     }
+
+    fn leave(&mut self, id: MatchId) -> Result<(), WriteError> {
+        if self.open.remove(&id).is_none() {
+            return Ok(());
+        }
+        telemetry::match_log_ended("broken");
+        self.folder.give_up(id)?;
+        make_room(&self.folder)
+    }
+}
+
+/// Keeps the logs of matches that were running when an earlier run of the instance died. One that
+/// cannot be used is left alone.
+fn recover(folder: &LogFolder) -> std::io::Result<()> {
+    for id in folder.unfinished_logs()? {
+        match folder.give_up(id) {
+            Ok(true) => tracing::info!(match.id = %id, "match log of an earlier run recovered"),
+            Ok(false) => tracing::info!(match.id = %id, "match log without a tick deleted"),
+            Err(error) => tracing::error!(match.id = %id, %error, "match log not recovered"),
+        }
+    }
+    if let Err(error) = make_room(folder) {
+        tracing::error!(%error, "old match logs not deleted");
+    }
+    Ok(())
+}
+
+fn make_room(folder: &LogFolder) -> Result<(), WriteError> {
+    for deleted in folder.make_room()? {
+        tracing::info!(file = %deleted.display(), "old match log deleted");
+        telemetry::match_log_deleted();
+    }
+    Ok(())
 }

@@ -151,9 +151,56 @@ fn a_match_that_broke_leaves_what_it_had() {
     record(&mut recorder, 1..=100);
     drop(recorder);
     drop(writers);
-    let log = fs::read(folder.unfinished(header(7).match_id)).unwrap();
+    assert_eq!(names(&folder).len(), 1);
+    let log = fs::read(folder.broken(header(7).match_id)).unwrap();
     let summary = LogSummary::of(&LogReader::open(&log).unwrap());
     assert_eq!((summary.ticks, summary.end), (100, LogEnd::Open));
+}
+
+/// What a process that was killed leaves of a match: so many bytes of its log.
+fn killed(folder: &LogFolder, number: u128, length: impl FnOnce(usize) -> usize) {
+    record_matches(folder, number..number + 1);
+    let id = header(number).match_id;
+    let log = fs::read(folder.complete_log(id)).unwrap();
+    fs::remove_file(folder.complete_log(id)).unwrap();
+    fs::write(folder.unfinished(id), &log[..length(log.len())]).unwrap();
+}
+
+#[test]
+fn logs_that_a_killed_process_left_are_kept_as_far_as_they_go_or_deleted() {
+    let temporary = TempDir::new().unwrap();
+    let folder = folder(temporary.path(), u64::MAX);
+    killed(&folder, 4, |_| 0);
+    killed(&folder, 5, |_| 20);
+    killed(&folder, 6, |whole| whole / 2);
+    killed(&folder, 7, |whole| whole - 1);
+    fs::write(folder.path.join("notes.gslog.part"), "not ours").unwrap();
+    drop(LogWriters::start(folder.clone()).unwrap());
+    let broken = [6, 7].map(|number| format!("{}.broken.gslog", header(number).match_id));
+    let [first, second] = broken;
+    assert_eq!(
+        names(&folder),
+        [first, second, "notes.gslog.part".to_owned()]
+    );
+    let log = fs::read(folder.broken(header(6).match_id)).unwrap();
+    let summary = LogSummary::of(&LogReader::open(&log).unwrap());
+    assert!(
+        summary.whole_to_tick > 0 && summary.whole_to_tick < 100,
+        "{summary:?}"
+    );
+    assert_eq!(summary.end, LogEnd::Open);
+}
+
+#[test]
+fn a_recovered_log_is_deleted_when_it_is_the_oldest() {
+    let temporary = TempDir::new().unwrap();
+    let roomy = folder(temporary.path(), u64::MAX);
+    killed(&roomy, 1, |whole| whole - 1);
+    let one = fs::metadata(roomy.unfinished(header(1).match_id)).unwrap();
+    let tight = folder(temporary.path(), one.len() * 2 + one.len() / 2);
+    record_matches(&tight, 2..4);
+    let kept = [2, 3].map(|number| format!("{}.gslog", header(number).match_id));
+    assert_eq!(names(&tight), kept);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Everything that can keep the service from doing what was asked. The public text stands in the
 //! registry of codes of the HTTP face; the cause stays inside, for the log.
 
+use std::time::Duration;
+
 use gameserver_contract::problem::FieldError;
 use gameserver_contract::session::SessionState;
 use gameserver_contract::watch::View;
@@ -81,6 +83,9 @@ pub(crate) enum Error {
     /// The match is not over.
     #[error("show the replay of a session that is {}", .0.as_str())]
     ReplayNotReady(SessionState),
+    /// The session's spectators may not have seen all of the match yet.
+    #[error("read the log of a match before its spectators have seen the end")]
+    ReplayDelayed(SessionState, Duration),
     /// As many listen to events as may.
     #[error("listen to events beside so many others")]
     TooManyListeners,

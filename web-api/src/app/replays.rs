@@ -7,7 +7,7 @@ use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
 use gameserver_contract::session::Visibility;
 use gameserver_control::{REPLAY_BYTES_MAX, ReadReplayAnswer, ReadReplayRequest};
 
-use super::{App, Error};
+use super::{App, Error, spectators};
 use crate::fleet::InstanceRecord;
 use crate::store::SessionRow;
 
@@ -24,8 +24,9 @@ pub(crate) struct Replay {
 
 impl App {
     /// Finds the log of a session's match. While the match runs there is none for anybody: it
-    /// would show what the session's spectators must not see yet. A private session's is for its
-    /// host and for those who played.
+    /// would show what the session's spectators must not see yet. Its host and those who played
+    /// have it as soon as it is over; others when the session is public, and not before its
+    /// spectators may see so much.
     pub(crate) async fn find_replay(
         &self,
         id: SessionId,
@@ -33,10 +34,18 @@ impl App {
     ) -> Result<Replay, Error> {
         let row = self.session(id).await?;
         let session = &row.session;
-        if session.visibility == Visibility::Private && !self.took_part(&row, player).await? {
-            return Err(Error::ReplayNotFound);
+        let is_over = session.state.is_final();
+        let for_anybody = match session.visibility {
+            Visibility::Private => Err(Error::ReplayNotFound),
+            Visibility::Public if is_over => spectators::grant_replay(session, self.now()),
+            Visibility::Public => Ok(()),
+        };
+        if let Err(refusal) = for_anybody
+            && !self.took_part(&row, player).await?
+        {
+            return Err(refusal);
         }
-        if !session.state.is_final() {
+        if !is_over {
             return Err(Error::ReplayNotReady(session.state));
         }
         // A later run of the instance still has the files of the run that hosted the match.

@@ -148,6 +148,7 @@ impl App {
             players_max: row.session.players_max.into(),
             seed: self.entropy.next_u64(),
             result_key: row.result_key.to_vec(),
+            spectators_delay_s: spectators::delay_to_keep(row.session.spectators_policy).into(),
         }
     }
 

@@ -1,8 +1,10 @@
-//! Who may watch what: a session's policy against a spectator's wish.
+//! Who may watch what: a session's policy against a spectator's wish, and against everybody's
+//! wish for a replay.
 //!
 //! It knows no game: whether a team exists is for the match to say. A team is never beyond the
 //! seats, because in modes without teams a seat is one.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use gameserver_contract::problem::FieldError;
 use gameserver_contract::session::{JoinSession, Role, Session};
 use gameserver_contract::watch::{DELAY_S_MAX, SpectatorsPolicy, View, Watch};
@@ -39,6 +41,29 @@ pub(super) fn grant(session: &Session, join: &JoinSession) -> Result<Option<Watc
         team: join.team,
         delay_s: join.delay_s.unwrap_or(0).max(policy.delay_s),
     }))
+}
+
+/// Whether the log of a session that is over is for everybody. A log shows everything, to the end,
+/// at once; the session says from when on spectators may see that.
+pub(super) fn grant_replay(session: &Session, now: DateTime<Utc>) -> Result<(), Error> {
+    let policy = session.spectators_policy;
+    if !policy.allowed {
+        return Err(Error::SpectatorsNotAllowed);
+    }
+    if !policy.view.includes(View::All) {
+        return Err(Error::ViewNotAllowed(policy.view));
+    }
+    // The last change of a session is its end.
+    let shown_from = session.updated_at + TimeDelta::seconds(policy.delay_s.into());
+    match (shown_from - now).to_std() {
+        Ok(wait) if !wait.is_zero() => Err(Error::ReplayDelayed(session.state, wait)),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+/// For how many seconds the instance keeps what it shows, so that the first who comes sees it.
+pub(super) fn delay_to_keep(policy: SpectatorsPolicy) -> u16 {
+    if policy.allowed { policy.delay_s } else { 0 }
 }
 
 /// What is wrong with the policy of a new session.

@@ -74,7 +74,7 @@ codes! {
     SessionInstanceLost = "session.instance_lost", SERVICE_UNAVAILABLE "503",
         "The session's game server is gone.";
     ReplayNotReady = "replay.not_ready", CONFLICT "409",
-        "The session is not over; its replay follows.";
+        "The replay of the session is not shown yet.";
     ReplayNotFound = "replay.not_found", NOT_FOUND "404",
         "There is no replay of the session (any more).";
     GameUnknown = "game.unknown", UNPROCESSABLE_ENTITY "422",

@@ -3,6 +3,7 @@
 //!
 //! It knows nothing of what the page does; the page has no right that another client lacks.
 
+use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -31,14 +32,24 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ht
 
 /// Answers for every address that no route has: a file, or that nothing stands there.
 pub(super) async fn serve(State(state): State<HttpState>, request: Request) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    if !reads || !state.shows_console() {
+    if !state.shows_console() {
         return StatusCode::NOT_FOUND.into_response();
     }
+    find(&request, "index.html")
+}
+
+/// The console without an API: its page at `/` plays the match log that stands at `/replay` of the
+/// same server, for whoever has nothing but a log.
+pub fn recording_page() -> Router {
+    Router::new().fallback(async |request: Request| find(&request, "recording.html"))
+}
+
+fn find(request: &Request, start_page: &'static str) -> Response {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let path = request.uri().path().trim_start_matches('/');
-    let path = if path.is_empty() { "index.html" } else { path };
-    match file(path) {
-        Some(file) => answer(path, file, &request),
+    let path = if path.is_empty() { start_page } else { path };
+    match file(path).filter(|_| reads) {
+        Some(file) => answer(path, file, request),
         None => StatusCode::NOT_FOUND.into_response(),
     }
 }
@@ -115,6 +126,7 @@ mod tests {
     fn every_embedded_file_is_found_and_has_a_media_type_of_its_own() {
         let names: Vec<_> = Console::iter().chain(Sdk::iter()).collect();
         assert!(names.iter().any(|name| name == "index.html"));
+        assert!(names.iter().any(|name| name == "recording.html"));
         assert!(names.iter().any(|name| name == "sdk/src/index.js"));
         for name in names {
             assert!(file(&name).is_some(), "{name}");

@@ -128,6 +128,9 @@ impl From<Error> for ApiError {
             }
             Error::ReplayNotFound => Self::new(Code::ReplayNotFound),
             Error::ReplayNotReady(state) => Self::in_state(Code::ReplayNotReady, state),
+            Error::ReplayDelayed(state, wait) => {
+                Self::in_state(Code::ReplayNotReady, state).retry_after(wait)
+            }
             Error::TooManyListeners => Self::new(Code::ServerBusy).retry_after(RETRY_BUSY),
             Error::Draining => Self::new(Code::ServerNotReady).retry_after(RETRY_SOON),
             Error::RateLimited(rate) => Self::rate_limited(rate),

@@ -5,7 +5,7 @@
 
 mod auth;
 pub(crate) mod code;
-mod console;
+pub(crate) mod console;
 pub(crate) mod context;
 pub(crate) mod error;
 mod events;

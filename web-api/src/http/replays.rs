@@ -28,8 +28,9 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 
 /// The log of a session's match, once it is over.
 ///
-/// It may be read in ranges. `X-Replay-Complete` is `false` when the match broke before its end. Of
-/// a private session only its host and those who played find it.
+/// It may be read in ranges. `X-Replay-Complete` is `false` when the match broke before its end.
+/// Its host and those who played have it at once. Nobody else finds that of a private session; of
+/// a public one it is for those who may watch everything, when the session's delay has passed.
 #[utoipa::path(
     get, path = "/sessions/{id}/replay", tag = "sessions",
     params(
@@ -49,6 +50,7 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
     security(("access_token" = [])),
     extensions(("x-codes" = json!([
         "session.not_found", "replay.not_ready", "replay.not_found",
+        "session.spectators_not_allowed", "session.view_not_allowed",
         "request.range_not_satisfiable", "session.instance_lost", "fleet.unavailable"
     ])))
 )]

@@ -190,6 +190,57 @@ async fn the_replay_of_a_private_session_is_for_its_host_and_its_players() {
     }
 }
 
+#[tokio::test]
+async fn the_replay_of_a_session_that_nobody_may_watch_is_for_its_host_and_its_players() {
+    for (policy, code) in [
+        (json!({"allowed": false}), "session.spectators_not_allowed"),
+        (json!({"view": "team"}), "session.view_not_allowed"),
+    ] {
+        let (world, [host, player, stranger], session) = ended_granting(policy).await;
+        for who in [&host, &player] {
+            let answer = send(Method::HEAD, (&world, who, &session), &[]).await;
+            assert_eq!(answer.status, 200);
+        }
+        let answer = send(Method::GET, (&world, &stranger, &session), &[]).await;
+        answer.refused(403, code);
+    }
+}
+
+#[tokio::test]
+async fn a_replay_is_for_everybody_once_the_spectators_delay_has_passed() {
+    let (world, [host, player, stranger], session) = ended_granting(json!({"delay_s": 2})).await;
+    for who in [&host, &player] {
+        let answer = send(Method::HEAD, (&world, who, &session), &[]).await;
+        assert_eq!(answer.status, 200);
+    }
+    for left in ["2", "1"] {
+        let answer = send(Method::GET, (&world, &stranger, &session), &[]).await;
+        let problem = answer.refused(409, "replay.not_ready");
+        assert_eq!(problem["details"]["state"], "ended");
+        assert_eq!(answer.header("retry-after"), left);
+        world.clock.advance(std::time::Duration::from_secs(1));
+    }
+    let answer = send(Method::HEAD, (&world, &stranger, &session), &[]).await;
+    assert_eq!(answer.status, 200);
+}
+
+/// A public session that is over: its host, who played in it, and somebody else.
+async fn ended_granting(spectators: serde_json::Value) -> (World, [LoginAnswer; 3], Session) {
+    let world = World::new().await;
+    let people = [
+        world.guest().await,
+        world.guest().await,
+        world.guest().await,
+    ];
+    let body = json!({"game": "arena", "spectators": spectators});
+    let session: Session = world.post("sessions", &people[0], body).await.expect(201);
+    let result = result(&session, &people[1]);
+    let stored = world.app.store.store_result(&result, world.app.now()).await;
+    stored.unwrap();
+    world.instance.set_log(Some(log()));
+    (world, people, session)
+}
+
 fn result(session: &Session, player: &LoginAnswer) -> MatchResult {
     MatchResult {
         match_id: session.match_id,

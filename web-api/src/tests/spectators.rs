@@ -118,3 +118,17 @@ async fn wishes_that_make_no_sense_are_refused_with_their_field() {
     let problem = problem.refused(422, "request.invalid");
     assert_eq!(problem["errors"][0]["pointer"], "/spectators/delay_s");
 }
+
+#[tokio::test]
+async fn the_instance_is_told_for_how_long_to_keep_what_spectators_see() {
+    for (policy, delay_s) in [
+        (json!({}), 0),
+        (json!({"delay_s": 45}), 45),
+        (json!({"allowed": false, "delay_s": 45}), 0),
+    ] {
+        let world = World::new().await;
+        let host = world.guest().await;
+        session_granting(&world, &host, policy).await;
+        assert_eq!(world.instance.started().spectators_delay_s, delay_s);
+    }
+}

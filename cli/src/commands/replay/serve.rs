@@ -1,4 +1,5 @@
-//! `replay serve`: a log for browsers on this machine, whole or in parts.
+//! `replay serve`: a log for browsers on this machine: a page that plays it, and the file, whole or
+//! in parts.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -10,7 +11,7 @@ use axum::http::header::{ACCEPT_RANGES, CONTENT_RANGE, CONTENT_TYPE, RANGE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use gameserver_web_api::{Limits, server};
+use gameserver_web_api::{Limits, recording_page, server};
 use tokio::net::TcpListener;
 
 use crate::commands::say;
@@ -27,16 +28,18 @@ pub(super) async fn run(file: &Path, port: u16) -> Result<(), CliError> {
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let taken = listener.local_addr().map_err(refused)?;
     say(&format!(
-        "match {match_id} at http://{taken}/replay. Ctrl-C stops."
+        "match {match_id} plays at http://{taken}/ in a browser; the file is \
+         http://{taken}/replay. Ctrl-C stops."
     ));
     let router = router(Bytes::from(bytes));
     server::serve_http(listener, router, Limits::default(), shutdown.drain).await;
     Ok(())
 }
 
-/// The page that plays it is mounted here beside the file.
+/// The page asks for the file at this path.
 fn router(log: Bytes) -> Router {
-    Router::new().route("/replay", get(part)).with_state(log)
+    let file = Router::new().route("/replay", get(part)).with_state(log);
+    file.merge(recording_page())
 }
 
 async fn part(State(log): State<Bytes>, headers: HeaderMap) -> Response {
