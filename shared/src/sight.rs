@@ -15,6 +15,9 @@ use crate::grid::Grid;
 /// Share of the radius within which something comes into view. It goes out of view at the radius
 /// itself, so that nothing flickers at the edge.
 const ENTERS_WITHIN: f32 = 0.94;
+/// Side of a cell as a share of the radius: a third of what lies in the cells is out of reach then,
+/// with larger cells it is two thirds.
+const CELL: f32 = 0.5;
 
 /// Something that can be seen.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +82,7 @@ impl Sight {
         self.places.clear();
         self.places
             .extend(self.visible.iter().map(|seen| seen.place));
-        self.grid.fill(radius, &self.places);
+        self.grid.fill(radius * CELL, &self.places);
         self.looks = self.looks.wrapping_add(1);
         for (seat, from) in eyes {
             let View { list: before, look } = self.seen.entry(seat).or_default();
@@ -106,13 +109,9 @@ impl Sight {
 
 /// Near enough to come into view, or to stay in it.
 fn is_within_reach(target: &Visible, from: Vec2, before: &[(u32, Slot)], radius: f32) -> bool {
-    let is_known = before.binary_search(&(target.id, target.slot)).is_ok();
-    let reach = if is_known {
-        radius
-    } else {
-        radius * ENTERS_WITHIN
-    };
-    from.distance_squared(target.place) <= reach * reach
+    let within = |reach: f32| from.distance_squared(target.place) <= reach * reach;
+    let is_known = || before.binary_search(&(target.id, target.slot)).is_ok();
+    within(radius * ENTERS_WITHIN) || (within(radius) && is_known())
 }
 
 #[cfg(test)]

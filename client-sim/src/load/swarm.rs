@@ -15,7 +15,7 @@ use super::books::Page;
 use super::thin_bot::{Lesson, ThinBot};
 
 /// Parts of a tick: bots look at what came in each, and each bot acts in one of them.
-const SLICES: u8 = 4;
+const SLICES: u8 = 3;
 /// Bots on their way into one thread; arrivals wait while there are so many.
 const NEWCOMERS_MAX: usize = 1_024;
 /// Pages that wait to be read; the run reads them every second.

@@ -196,7 +196,7 @@ impl RunningMatch {
         if self.ending.is_some() {
             return;
         }
-        let phase = self.fenced(|app| simulation::phase(app.world_mut()));
+        let phase = self.fenced(|app| simulation::phase(app.world()));
         let state = match phase {
             Some(MatchPhase::Waiting) => SessionState::Filling,
             Some(MatchPhase::Starting) => SessionState::Starting,

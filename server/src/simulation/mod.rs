@@ -92,7 +92,7 @@ fn open_for_links(app: &mut App) {
     let server = app.world_mut().spawn((Server::default(), Linked)).id();
     app.world_mut().entity_mut(server).insert(Started);
     app.insert_resource(Seats::new(server));
-    app.world_mut().spawn((
+    let status = app.world_mut().spawn((
         NetId::MATCH,
         MatchStatus {
             phase: MatchPhase::Waiting,
@@ -100,13 +100,17 @@ fn open_for_links(app: &mut App) {
         },
         Replicate::to_clients(NetworkTarget::All),
     ));
+    let status = StatusEntity(status.id());
+    app.insert_resource(status);
 }
+
+/// Where the match's status is.
+#[derive(Resource, Debug, Clone, Copy)]
+struct StatusEntity(Entity);
 
 /// The match's present phase.
 #[must_use]
-pub fn phase(world: &mut World) -> MatchPhase {
-    let mut statuses = world.query::<&MatchStatus>();
-    statuses
-        .single(world)
-        .map_or(MatchPhase::Over, |status| status.phase)
+pub fn phase(world: &World) -> MatchPhase {
+    let status = world.get::<MatchStatus>(world.resource::<StatusEntity>().0);
+    status.map_or(MatchPhase::Over, |status| status.phase)
 }

@@ -135,13 +135,16 @@ impl Seats {
 
     /// Looks after connections that have ended and seats that were held long enough; once a tick.
     pub fn look_after(world: &mut World, away_ticks_max: u32) -> Vec<SeatEvent> {
-        let held: Vec<_> = world
-            .resource::<Self>()
-            .held
-            .iter()
+        let needs_care = |state: &SeatState| match state {
+            SeatState::Present(link) => is_closed(world, *link),
+            SeatState::Away { .. } => true,
+        };
+        let held = world.resource::<Self>().held.iter();
+        let due: Vec<_> = held
+            .filter(|(_, state)| needs_care(state))
             .map(|(seat, state)| (*seat, *state))
             .collect();
-        held.into_iter()
+        due.into_iter()
             .filter_map(|(seat, state)| Self::look_after_seat(world, seat, state, away_ticks_max))
             .collect()
     }

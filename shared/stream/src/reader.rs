@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use smallvec::SmallVec;
+
 use crate::frame::{Acks, SNAPSHOT, START};
 use crate::record::fields;
 use crate::schema::{FIELDS_MAX, Field, KINDS_MAX, Shape};
@@ -140,13 +142,16 @@ impl ShownField {
     }
 }
 
+/// Values of one state; those of most kinds need no allocation of their own.
+type Row = SmallVec<[u32; 12]>;
+
 /// An entity that the client knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entity {
     /// Index of its kind.
     pub kind: usize,
     /// Its states by tick, the oldest first; never empty.
-    states: VecDeque<(u32, Vec<u32>)>,
+    states: VecDeque<(u32, Row)>,
 }
 
 impl Entity {
@@ -192,13 +197,16 @@ pub struct SnapshotReader {
     lead: Option<i32>,
     acks: Acks,
     entities: BTreeMap<u32, Entity>,
+    /// Empty between two snapshots; kept for its room.
+    told: Vec<Told>,
 }
 
 /// A record that was read and not yet taken in.
+#[derive(Debug)]
 struct Told {
     id: u32,
     kind: usize,
-    values: Vec<u32>,
+    values: Row,
 }
 
 /// What a snapshot makes forgotten, before its records are read.
@@ -228,6 +236,7 @@ impl SnapshotReader {
             lead: None,
             acks: Acks::default(),
             entities: BTreeMap::new(),
+            told: Vec::new(),
         }
     }
 
@@ -289,20 +298,30 @@ impl SnapshotReader {
         } else {
             read_gone(&mut frame)?
         };
-        let Some(told) = self.read_groups(&mut frame, tick, &gone)? else {
-            return Ok(Taken::Ignored);
-        };
-        self.check_room(&told, &gone)?;
+        let mut told = std::mem::take(&mut self.told);
+        told.clear();
+        let read = self.read_groups(&mut frame, tick, &gone, &mut told);
+        let taken = read.and_then(|is_whole| {
+            self.check_room(&told, &gone)?;
+            Ok(is_whole)
+        });
+        if matches!(taken, Ok(true)) {
+            self.take_all_in(&gone, &mut told, tick);
+            self.acks = self.acks.with(number);
+            (self.tick, self.lead) = (tick, lead);
+        }
+        self.told = told;
+        Ok(if taken? { Taken::In } else { Taken::Ignored })
+    }
+
+    fn take_all_in(&mut self, gone: &Gone, told: &mut Vec<Told>, tick: u32) {
         match gone {
             Gone::All => self.entities.clear(),
             Gone::These(ids) => ids.iter().for_each(|id| drop(self.entities.remove(id))),
         }
-        for told in told {
+        for told in told.drain(..) {
             self.take_in(told, tick);
         }
-        self.acks = self.acks.with(number);
-        (self.tick, self.lead) = (tick, lead);
-        Ok(Taken::In)
     }
 
     fn take_in(&mut self, told: Told, tick: u32) {
@@ -347,28 +366,28 @@ impl SnapshotReader {
         Ok(())
     }
 
-    /// None when a record needs a state that is not here.
+    /// False when a record needs a state that is not here.
     fn read_groups(
         &self,
         frame: &mut Reader<'_>,
         tick: u32,
         gone: &Gone,
-    ) -> Result<Option<Vec<Told>>, WireError> {
+        told: &mut Vec<Told>,
+    ) -> Result<bool, WireError> {
         let count = frame.array("groups", 2 * (BASELINES_MAX as usize + 1))?;
         if count % 2 != 0 {
             return Err(WireError::Malformed("groups"));
         }
-        let mut told = Vec::new();
         for _ in 0..count / 2 {
             let age = frame.uint("age")?;
-            if !self.read_records(frame, tick, age, gone, &mut told)? {
-                return Ok(None);
+            if !self.read_records(frame, tick, age, gone, told)? {
+                return Ok(false);
             }
         }
         if told.len() > ENTITIES_MAX {
             return Err(WireError::TooLong("records"));
         }
-        Ok(Some(told))
+        Ok(true)
     }
 
     fn read_records(
@@ -418,7 +437,7 @@ impl SnapshotReader {
             .ok_or(WireError::Malformed("kind"))?
             .fields;
         let mask = frame.uint("mask")?;
-        let mut values = vec![0; described.len()];
+        let mut values = Row::from_elem(0, described.len());
         for index in fields(mask) {
             let field = described.get(index).ok_or(WireError::Malformed("mask"))?;
             values[index] = frame.uint("value")?;
@@ -444,7 +463,7 @@ impl SnapshotReader {
         };
         let described = &self.kinds[kind].fields;
         let mask = frame.uint("mask")?;
-        let mut values = earlier.to_vec();
+        let mut values = Row::from_slice(earlier);
         for index in fields(mask) {
             let field = described.get(index).ok_or(WireError::Malformed("mask"))?;
             values[index] = field.follow(earlier[index], frame.uint("difference")?);

@@ -17,20 +17,32 @@ const MARGIN_M: f32 = 2.0;
 pub struct Walls {
     all: Vec<Wall>,
     columns: usize,
-    /// Indices of the boxes near each cell, ascending; row by row from the origin.
-    cells: Vec<Vec<u32>>,
+    /// Row by row from the origin.
+    cells: Vec<Cell>,
+}
+
+/// Indices of boxes, ascending.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Cell {
+    /// Those that lie in the cell.
+    inside: Vec<u32>,
+    /// And those that a body in it can touch.
+    near: Vec<u32>,
 }
 
 impl From<Vec<Wall>> for Walls {
     fn from(all: Vec<Wall>) -> Self {
         let far = |side: usize| all.iter().map(|wall| wall[side]).fold(0.0, f32::max) + MARGIN_M;
         let (columns, rows) = (cell_at(far(2)) + 1, cell_at(far(3)) + 1);
-        let mut cells = vec![Vec::new(); columns * rows];
+        let mut cells = vec![Cell::default(); columns * rows];
         for (index, [left, bottom, right, top]) in all.iter().enumerate() {
-            let low = Vec2::new(*left, *bottom) - MARGIN_M;
-            let high = Vec2::new(*right, *top) + MARGIN_M;
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            let (low, high) = (Vec2::new(*left, *bottom), Vec2::new(*right, *top));
             for (column, row) in cells_between(low, high) {
-                cells[row * columns + column].push(u32::try_from(index).unwrap_or(u32::MAX));
+                cells[row * columns + column].inside.push(index);
+            }
+            for (column, row) in cells_between(low - MARGIN_M, high + MARGIN_M) {
+                cells[row * columns + column].near.push(index);
             }
         }
         Self {
@@ -56,21 +68,27 @@ impl Walls {
 
     /// All boxes that a body at this place can touch, in the order of the map.
     pub fn near(&self, place: Vec2) -> impl Iterator<Item = &Wall> {
-        self.in_cell(cell_at(place.x), cell_at(place.y))
+        let cell = self.cell(cell_at(place.x), cell_at(place.y));
+        self.listed(cell.map_or(&[], |cell| &cell.near))
     }
 
     /// All boxes that lie on the straight way between two places. Some come more than once, some
     /// lie beside the way.
     pub fn along(&self, from: Vec2, to: Vec2) -> impl Iterator<Item = &Wall> {
         cells_between(from.min(to), from.max(to))
-            .flat_map(|(column, row)| self.in_cell(column, row))
+            .filter_map(|(column, row)| self.cell(column, row))
+            .flat_map(|cell| self.listed(&cell.inside))
     }
 
-    fn in_cell(&self, column: usize, row: usize) -> impl Iterator<Item = &Wall> {
+    fn cell(&self, column: usize, row: usize) -> Option<&Cell> {
         let is_inside = column < self.columns;
-        let cell = self.cells.get(row * self.columns + column);
-        let near = cell.filter(|_| is_inside).map_or(&[][..], Vec::as_slice);
-        near.iter().map(|index| &self.all[*index as usize])
+        self.cells
+            .get(row * self.columns + column)
+            .filter(|_| is_inside)
+    }
+
+    fn listed<'a>(&'a self, indices: &'a [u32]) -> impl Iterator<Item = &'a Wall> {
+        indices.iter().map(|index| &self.all[*index as usize])
     }
 }
 
