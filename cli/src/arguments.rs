@@ -126,6 +126,9 @@ pub(crate) struct LoadArguments {
     /// Players in all.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) players: u32,
+    /// Spectators besides them.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) spectators: u32,
     /// Matches that they are spread over.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) matches: u32,

@@ -38,6 +38,7 @@ async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
         metrics: Some(arguments.metrics),
         mode: arguments.mode,
         players: arguments.players,
+        spectators: arguments.spectators,
         matches: arguments.matches,
         transport: arguments.transport.into(),
         ramp: Duration::from_secs(arguments.ramp),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gameserver_contract::ids::{Seat, SessionId};
-use gameserver_contract::session::JoinSession;
+use gameserver_contract::session::{JoinSession, Role};
 use gameserver_transport::connect::{ConnectError, ConnectOptions, connect};
 use gameserver_transport::connection::Connection;
 use gameserver_transport::frame::{Credential, Hello, Mode};
@@ -24,6 +24,8 @@ pub(super) struct Crowd {
     pub(super) lobby: Lobby,
     pub(super) sessions: Vec<SessionId>,
     pub(super) players: u32,
+    /// Who come after them, and watch.
+    pub(super) spectators: u32,
     pub(super) ramp: Duration,
     pub(super) options: ConnectOptions,
 }
@@ -34,7 +36,8 @@ pub(super) enum Arrival {
     /// It was let in.
     Entered {
         connection: Connection,
-        seat: Seat,
+        /// None for those who watch.
+        seat: Option<Seat>,
         /// Which of the sessions.
         session: usize,
         /// Which of the bots.
@@ -51,9 +54,10 @@ pub(super) fn begin(crowd: Crowd, stop: CancellationToken) -> mpsc::Receiver<Arr
     let (told, arrivals) = mpsc::channel(AT_ONCE_MAX);
     tokio::spawn(async move {
         let room = Arc::new(Semaphore::new(AT_ONCE_MAX));
-        let gap = crowd.ramp / crowd.players.max(1);
+        let everybody = crowd.players + crowd.spectators;
+        let gap = crowd.ramp / everybody.max(1);
         let began = Instant::now();
-        for index in 0..crowd.players {
+        for index in 0..everybody {
             let due = began + gap * index;
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -78,7 +82,12 @@ pub(super) fn begin(crowd: Crowd, stop: CancellationToken) -> mpsc::Receiver<Arr
 async fn arrive(crowd: &Crowd, index: u32) -> Arrival {
     let session = index as usize % crowd.sessions.len().max(1);
     let began = Instant::now();
-    match enter(crowd, session).await {
+    let role = if index < crowd.players {
+        Role::Player
+    } else {
+        Role::Spectator
+    };
+    match enter(crowd, session, role).await {
         Ok((connection, seat)) => Arrival::Entered {
             connection,
             seat,
@@ -93,14 +102,22 @@ async fn arrive(crowd: &Crowd, index: u32) -> Arrival {
     }
 }
 
-async fn enter(crowd: &Crowd, session: usize) -> Result<(Connection, Seat), String> {
+async fn enter(
+    crowd: &Crowd,
+    session: usize,
+    role: Role,
+) -> Result<(Connection, Option<Seat>), String> {
     let name = |error: LobbyError| match error {
         LobbyError::Refused(problem) => problem.code,
         LobbyError::Unreachable { .. } | LobbyError::Unexpected(_) => error.to_string(),
     };
     let player = crowd.lobby.log_in_as_guest().await.map_err(name)?;
     let id = crowd.sessions[session];
-    let join = player.join(id, &JoinSession::default()).await;
+    let wish = JoinSession {
+        role,
+        ..JoinSession::default()
+    };
+    let join = player.join(id, &wish).await;
     let join = join.map_err(name)?;
     let hello = Hello::new(Mode::Thin, Credential::Ticket(join.ticket), BUILD);
     let connected = connect(&join.transports, hello, crowd.options.clone()).await;
@@ -111,6 +128,5 @@ async fn enter(crowd: &Crowd, session: usize) -> Result<(Connection, Seat), Stri
             error.to_string()
         }
     })?;
-    let seat = connected.welcome.seat.ok_or("no seat was given")?;
-    Ok((connected.connection, seat))
+    Ok((connected.connection, connected.welcome.seat))
 }

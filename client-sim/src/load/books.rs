@@ -68,6 +68,8 @@ impl Times {
 pub(super) struct Page {
     /// Bots that play at its end.
     pub(super) playing: usize,
+    /// Those who watch.
+    pub(super) watching: usize,
     /// Snapshots taken in.
     pub(super) snapshots: u64,
     /// Inputs sent.
@@ -94,6 +96,7 @@ impl Page {
     /// Adds another thread's page of the same second.
     pub(super) fn add_beside(&mut self, other: &Self) {
         self.playing += other.playing;
+        self.watching += other.watching;
         self.kills += other.kills;
         self.snapshots_by_bot
             .extend_from_slice(&other.snapshots_by_bot);
@@ -102,7 +105,8 @@ impl Page {
 
     /// Adds the next second. What belongs to single bots stays with the pages.
     pub(super) fn add_after(&mut self, next: &Self) {
-        (self.playing, self.kills) = (next.playing, next.kills);
+        (self.playing, self.watching) = (next.playing, next.watching);
+        self.kills = next.kills;
         self.add_counts(next);
     }
 

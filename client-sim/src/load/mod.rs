@@ -56,6 +56,8 @@ pub struct LoadConfig {
     pub mode: Option<String>,
     /// Players in all.
     pub players: u32,
+    /// Those who watch besides.
+    pub spectators: u32,
     /// Matches to spread them over.
     pub matches: u32,
     /// The only transport.
@@ -117,6 +119,7 @@ where
         lobby,
         sessions,
         players: config.players,
+        spectators: config.spectators,
         ramp: config.ramp,
         options: ConnectOptions {
             only: Some(config.transport),
@@ -301,6 +304,7 @@ fn second(
     Second {
         at_s: at.as_secs_f64(),
         players: page.playing,
+        spectators: page.watching,
         snapshots_per_s: rates.get(rates.len() / 2).map(|rate| f64::from(*rate)),
         snapshots_per_s_min: rates.first().map(|rate| f64::from(*rate)),
         input_to_state_p50_ms: page.answered.ms_at(0.5),
@@ -460,8 +464,12 @@ fn title(config: &LoadConfig, game: &GameDescriptor) -> String {
         0 | 1 => "1 match".to_owned(),
         many => format!("{many} matches"),
     };
+    let watched = match config.spectators {
+        0 => String::new(),
+        many => format!(", watched by {many}"),
+    };
     format!(
-        "{} thin players over {} in {matches} of {}",
+        "{} thin players over {} in {matches} of {}{watched}",
         config.players, config.transport, game.name
     )
 }
@@ -475,6 +483,7 @@ fn plan(config: &LoadConfig, game: &GameDescriptor) -> Plan {
         transport: config.transport.to_string(),
         conditions: "none".to_owned(),
         players: config.players,
+        spectators: config.spectators,
         matches: config.matches.max(1),
         ramp_s: config.ramp.as_secs_f64(),
         seconds: config.duration.as_secs_f64(),

@@ -3,13 +3,14 @@
 
 use std::time::{Duration, Instant};
 
-/// Ticks by which inputs are to come early: when a snapshot is made, the input of the next tick
-/// should be there. Earlier ones wait for nothing.
-const EARLY: i32 = 1;
-/// Ticks that the lead grows by when inputs come late, which is bad at once.
-const GROWTH: f64 = 0.25;
-/// Ticks that it shrinks by when they come too early, which costs a little latency.
-const DECAY: f64 = 0.02;
+/// Snapshots over which it is looked for how early inputs come at least: a second of them.
+const WINDOW: u32 = 20;
+/// Snapshots after a correction that say nothing of it yet.
+const HOLD: u32 = 5;
+/// Share by which a lead that is too long is shortened.
+const SHORTENING: f64 = 0.5;
+/// Ticks by which a lead that just suffices is shortened, to find out whether less does too.
+const PROBE: f64 = 0.05;
 /// The lead in the beginning, ticks.
 const LEAD_FIRST: f64 = 2.0;
 /// No lead is longer; the server would refuse inputs from farther ahead.
@@ -25,6 +26,10 @@ pub(super) struct Pace {
     /// A moment, and the tick that the server's newest snapshot was of then.
     origin: Option<(Instant, f64)>,
     lead: f64,
+    /// How early inputs came at least, and over how many snapshots.
+    least: (i32, u32),
+    /// Snapshots to be left out.
+    hold: u32,
 }
 
 impl Pace {
@@ -33,6 +38,8 @@ impl Pace {
             tick_s: tick.as_secs_f64(),
             origin: None,
             lead: LEAD_FIRST,
+            least: (i32::MAX, 0),
+            hold: 0,
         }
     }
 
@@ -48,12 +55,29 @@ impl Pace {
             }
             None => self.origin = Some((now, tick)),
         }
-        match early {
-            Some(early) if early < EARLY => self.lead += GROWTH,
-            Some(early) if early > EARLY => self.lead -= DECAY,
-            Some(_) | None => {}
+        if let Some(early) = early {
+            self.correct(early);
         }
-        self.lead = self.lead.clamp(0.0, LEAD_MAX);
+    }
+
+    /// What comes late makes the lead longer at once; what comes early for a second, shorter.
+    fn correct(&mut self, early: i32) {
+        if self.hold > 0 {
+            self.hold -= 1;
+            return;
+        }
+        let (least, seen) = (self.least.0.min(early), self.least.1 + 1);
+        self.least = (least, seen);
+        if early >= 0 && seen < WINDOW {
+            return;
+        }
+        let change = match least {
+            0 => -PROBE,
+            late if late < 0 => f64::from(-late),
+            spare => f64::from(-spare) * SHORTENING,
+        };
+        self.lead = (self.lead + change).clamp(0.0, LEAD_MAX);
+        (self.least, self.hold) = ((i32::MAX, 0), HOLD);
     }
 
     fn server_tick(&self, now: Instant) -> Option<f64> {
@@ -98,15 +122,23 @@ mod tests {
     }
 
     #[test]
-    fn the_lead_grows_while_inputs_come_late_and_shrinks_while_they_come_early() {
+    fn the_lead_grows_at_once_by_what_is_late() {
         let (mut pace, start) = (Pace::new(TICK), Instant::now());
-        for _ in 0..8 {
-            pace.heard(100, Some(0), start);
+        pace.heard(100, Some(-3), start);
+        assert_eq!(pace.input_due(start), Some(105));
+        // What was sent before the correction is late too, and is no news.
+        pace.heard(100, Some(-3), start);
+        assert_eq!(pace.input_due(start), Some(105));
+    }
+
+    #[test]
+    fn the_lead_shrinks_while_all_inputs_come_early() {
+        let (mut pace, start) = (Pace::new(TICK), Instant::now());
+        for _ in 0..WINDOW - 1 {
+            pace.heard(100, Some(4), start);
         }
-        assert_eq!(pace.input_due(start), Some(104));
-        for _ in 0..200 {
-            pace.heard(100, Some(5), start);
-        }
-        assert_eq!(pace.input_due(start), Some(100));
+        assert_eq!(pace.input_due(start), Some(102));
+        pace.heard(100, Some(2), start);
+        assert_eq!(pace.input_due(start), Some(101));
     }
 }

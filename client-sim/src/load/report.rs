@@ -59,6 +59,8 @@ pub struct Plan {
     pub conditions: String,
     /// Players in all.
     pub players: u32,
+    /// Those who watch.
+    pub spectators: u32,
     /// Matches that they are spread over.
     pub matches: u32,
     /// Seconds in which they come.
@@ -182,6 +184,8 @@ pub struct Second {
     pub at_s: f64,
     /// Bots that play.
     pub players: usize,
+    /// Bots that watch.
+    pub spectators: usize,
     /// Snapshots a second of one bot, the median.
     pub snapshots_per_s: Option<f64>,
     /// The same of the bot with the fewest.

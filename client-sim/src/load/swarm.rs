@@ -193,8 +193,10 @@ where
             page.bytes_in += now.bytes_in - before.bytes_in;
             page.bytes_out += now.bytes_out - before.bytes_out;
             page.kills += u64::from(member.bot.tally().kills);
-            page.snapshots_by_bot
-                .push(u32::try_from(snapshots).unwrap_or(u32::MAX));
+            if member.bot.plays() {
+                let snapshots = u32::try_from(snapshots).unwrap_or(u32::MAX);
+                page.snapshots_by_bot.push(snapshots);
+            }
             if let Some(rtt) = member.bot.connection().rtt() {
                 page.rtt.note(rtt);
             }
@@ -208,7 +210,8 @@ where
             }
             end.is_none()
         });
-        page.playing = self.bots.len();
+        page.playing = self.bots.iter().filter(|member| member.bot.plays()).count();
+        page.watching = self.bots.len() - page.playing;
         if pages.try_send(std::mem::take(page)).is_err() {
             tracing::warn!("nobody reads the swarm's pages");
         }

@@ -1,5 +1,5 @@
 //! A bot that knows nothing but the protocol: a connection, the snapshot stream, and the game's
-//! policy. No ECS, no thread and no task of its own, so that one process holds thousands.
+//! policy; without a seat it watches. No ECS, no thread and no task of its own, so that one process holds thousands.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -37,10 +37,11 @@ pub(super) trait Witness {
     fn input(&mut self);
 }
 
-/// One thin player.
+/// One thin player, or one who watches.
 pub(super) struct ThinBot<P: ThinPolicy> {
     connection: Connection,
-    seat: Seat,
+    /// None for those who watch.
+    seat: Option<Seat>,
     lesson: Lesson<P>,
     mind: P::Mind,
     rng: MatchRng,
@@ -65,7 +66,7 @@ where
 {
     pub(super) fn new(
         connection: Connection,
-        seat: Seat,
+        seat: Option<Seat>,
         tick: Duration,
         lesson: Lesson<P>,
         seed: u64,
@@ -92,6 +93,11 @@ where
         self.connection.closed()
     }
 
+    /// Whether it plays.
+    pub(super) fn plays(&self) -> bool {
+        self.seat.is_some()
+    }
+
     /// Snapshots taken in so far.
     pub(super) fn snapshots(&self) -> u64 {
         self.snapshots
@@ -105,9 +111,9 @@ where
     /// What the bot has achieved.
     pub(super) fn tally(&self) -> BotTally {
         let policy = self.lesson.get();
-        let known = policy.zip(self.reader.as_ref());
-        known.map_or_else(BotTally::default, |(policy, known)| {
-            policy.tally(self.seat, known)
+        let known = policy.zip(self.reader.as_ref()).zip(self.seat);
+        known.map_or_else(BotTally::default, |((policy, known), seat)| {
+            policy.tally(seat, known)
         })
     }
 
@@ -150,6 +156,11 @@ where
     }
 
     fn take_in(&mut self, bytes: &[u8], now: Instant, witness: &mut impl Witness) {
+        if self.seat.is_none() {
+            // Those who watch get every frame in order; what is in them is for people.
+            self.snapshots += 1;
+            return witness.snapshot();
+        }
         // One that overtakes the first frame is as good as lost.
         let Some(reader) = &mut self.reader else {
             return;
@@ -180,10 +191,11 @@ where
     }
 
     fn decide(&mut self) {
-        let Some((policy, known)) = self.lesson.get().zip(self.reader.as_ref()) else {
+        let learnt = self.lesson.get().zip(self.reader.as_ref());
+        let Some(((policy, known), seat)) = learnt.zip(self.seat) else {
             return;
         };
-        let input = policy.decide(&mut self.mind, self.seat, known, &mut self.rng);
+        let input = policy.decide(&mut self.mind, seat, known, &mut self.rng);
         self.decision.clear();
         if let Err(error) = rmp_serde::encode::write(&mut self.decision, &input) {
             tracing::error!(%error, "a game's input has no encoding");
