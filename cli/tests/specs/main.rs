@@ -2,6 +2,7 @@
 
 mod clients;
 mod first_run;
+mod load;
 mod matches;
 mod operations;
 mod replays;
