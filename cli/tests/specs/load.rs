@@ -16,8 +16,7 @@ fn load(arguments: &[&str]) -> (i32, Value, String, String) {
     let there = ["--api", &api, "--metrics", metrics];
     let reports = ["--report", json, "--report", page];
     let all = [&few[..], &there, &reports, arguments].concat();
-    let (code, out, err) = run(&all, &[]);
-    println!("{out}");
+    let (code, _, err) = run(&all, &[]);
     let report = std::fs::read(json).expect("a report");
     let page = std::fs::read_to_string(page).expect("a page");
     let report = serde_json::from_slice(&report).expect("JSON");

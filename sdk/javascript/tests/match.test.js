@@ -100,8 +100,8 @@ test('what is said right behind the Welcome is not missed', () =>
     };
     const match = await connect(server.joinAnswer());
     const seats = [];
-    match.on('event', ({ payload }) => seats.push(payload[0]));
-    await next(match, 'event', ({ payload }) => payload[0] === 2);
+    match.on('event', ({ payload }) => seats.push(payload[0][0]));
+    await next(match, 'event', ({ payload }) => payload[0][0] === 2);
     assert.deepEqual(seats, [0, 1, 2]);
     match.leave();
   }));

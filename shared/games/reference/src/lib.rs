@@ -27,7 +27,7 @@ const SPEED_M_PER_S: f32 = 6.0;
 const PLACE_MAX_M: f64 = 1_023.0;
 /// Places are shown to 1/64 m.
 const PLACE_STEP_M: f64 = 1.0 / 64.0;
-/// Walkers in one match at most; their room is still smaller than [`PLACE_MAX_M`].
+/// Walkers in one match at most; their room is still smaller than what can be shown.
 const PLAYERS_MAX: u16 = 8_000;
 
 /// The game at this many ticks and snapshots a second.
@@ -90,7 +90,7 @@ impl Quantised for SeatTag {
     }
 }
 
-/// Side of the square room, metres: so large that a full one has [`IN_VIEW`] in sight.
+/// Side of the square room, metres: so large that in a full one everybody sees 32.
 #[derive(Resource, Debug, Clone, Copy)]
 pub struct Room(pub f32);
 
