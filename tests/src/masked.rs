@@ -92,15 +92,12 @@ pub struct Truth {
     pub tick: u32,
 }
 
-static TRUTH: Mutex<Truth> = Mutex::new(Truth {
-    allowed: BTreeMap::new(),
-    all: BTreeSet::new(),
-    tick: 0,
-});
+/// By the match's seed: matches go on while those of other specs begin.
+static TRUTHS: Mutex<BTreeMap<u64, Truth>> = Mutex::new(BTreeMap::new());
 
-/// What is true so far. One match of this game at a time.
-pub fn truth() -> MutexGuard<'static, Truth> {
-    TRUTH.lock().unwrap_or_else(PoisonError::into_inner)
+/// What is true so far of each match, by its seed. Each spec plays with a seed of its own.
+pub fn truths() -> MutexGuard<'static, BTreeMap<u64, Truth>> {
+    TRUTHS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Game for Masked {
@@ -114,7 +111,6 @@ impl Game for Masked {
     fn add_simulation(_: &mut App) {}
 
     fn add_rules(app: &mut App) {
-        *truth() = Truth::default();
         app.add_systems(
             FixedUpdate,
             (seat_players, walk, change_marks)
@@ -200,8 +196,13 @@ fn change_marks(
 }
 
 /// Pair by pair, without the engine's grid, and without its hysteresis, which only hides more.
-fn write_truth(tick: CurrentTick, walkers: Query<(&Walker, &Secret)>) {
-    let mut truth = truth();
+fn write_truth(
+    tick: CurrentTick,
+    settings: Res<MatchSettings>,
+    walkers: Query<(&Walker, &Secret)>,
+) {
+    let mut truths = truths();
+    let truth = truths.entry(settings.seed).or_default();
     truth.tick = tick.number();
     for (eye, own) in &walkers {
         let seen = walkers
