@@ -2,10 +2,9 @@
 
 use std::time::Instant;
 
-use gameserver_contract::clock::{Clock as _, SystemClock};
-use gameserver_contract::ids::{GameId, MatchId, PlayerId, Seat};
-use gameserver_contract::session::TransportKind::{Quic, WebSocket};
-use gameserver_contract::session::{Role, SessionState, TransportOffer};
+use gameserver_contract::ids::{MatchId, Seat};
+use gameserver_contract::session::SessionState;
+use gameserver_contract::session::TransportKind::Quic;
 use gameserver_server::Games;
 use gameserver_server::simulation::Entrant;
 use gameserver_tests::counters::Counter;
@@ -14,12 +13,8 @@ use gameserver_tests::patience::{eventually, within};
 use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
 use gameserver_tests::witness::Witnesses;
-use gameserver_transport::certificate::ServerCertificate;
+use gameserver_tests::workbench::connect_past_the_gateway;
 use gameserver_transport::close::CloseCode;
-use gameserver_transport::connection::Connection;
-use gameserver_transport::frame::{Credential, Hello, Mode, Welcome};
-use gameserver_transport::listener::{Listener, ListenerConfig};
-use uuid::Uuid;
 
 /// Players of the match that panics.
 const PLAYERS: u16 = 16;
@@ -45,40 +40,6 @@ async fn fill(stage: &Stage, match_id: MatchId) -> Vec<RawPlayer> {
         players.push(RawPlayer::join(stage, &answer, Quic).await);
     }
     players
-}
-
-/// Both ends of a connection that no gateway has seen.
-async fn connect_past_the_gateway() -> (Connection, Connection) {
-    let names = ["127.0.0.1".to_owned()];
-    let certificate = ServerCertificate::self_signed(&names, SystemClock.now().into());
-    let local = ([127, 0, 0, 1], 0).into();
-    let config = ListenerConfig::new(local, certificate.expect("a certificate"));
-    let mut listener = Listener::bind(config).expect("a free port");
-    let offer = TransportOffer {
-        kind: WebSocket,
-        url: format!("ws://{}", listener.local_address()),
-        certificate_sha256: None,
-    };
-    let hello = Hello::new(Mode::Native, Credential::Ticket(String::new()), "specs");
-    let welcome = Welcome {
-        connection: 0,
-        player: PlayerId(Uuid::nil()),
-        seat: Some(Seat(0)),
-        role: Role::Player,
-        tick_rate_hz: 60,
-        snapshot_rate_hz: 20,
-        resume_token: String::new(),
-        datagram_size_max: 1_100,
-        game: GameId::new(FRAGILE).expect("a game's name"),
-    };
-    let offers = [offer];
-    let (outside, inside) = tokio::join!(RawPlayer::say_hello(&offers, hello, WebSocket), async {
-        within(listener.accept()).await?.welcome(welcome).ok()
-    });
-    // The door stays open for the rest of the process, or its connections would be closed.
-    std::mem::forget(listener);
-    let outside = outside.expect("the listener welcomes").connection;
-    (outside, inside.expect("a welcome of short texts"))
 }
 
 /// Stops a match; the ticks that it simulated.

@@ -5,7 +5,7 @@
 //! bytes), [`cheater`] (a modified client), [`stranger`] (speaks no protocol of ours),
 //! [`thin_player`] (no simulation), [`cable`] (a link that can be cut), [`fragile`], a game that
 //! breaks on purpose, and [`masked`], one that has something to hide. [`recording`] has what was
-//! recorded of them.
+//! recorded of them; [`workbench`] is a match that is stepped by hand.
 
 pub mod cable;
 pub mod cheater;
@@ -20,3 +20,4 @@ pub mod stage;
 pub mod stranger;
 pub mod thin_player;
 pub mod witness;
+pub mod workbench;

@@ -30,7 +30,7 @@ const FIELD_M: f32 = 60.0;
 const STEP_M: f32 = 0.6;
 /// The tick of the planted leak: when everybody has walked for two seconds.
 const LEAK_TICK: u32 = 240;
-/// Ticks for which a mark lasts; a multiple of the snapshot interval.
+/// Ticks for which a mark lasts; a multiple of the snapshot interval, here and in [`Slow`].
 const MARK_TICKS: u32 = 45;
 /// Marks are large, so that they have five bytes in every encoding.
 const MARK_MIN: u32 = 1 << 29;
@@ -38,6 +38,10 @@ const MARK_MIN: u32 = 1 << 29;
 /// The game.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Masked;
+
+/// The same with longer ticks, whose length in nanoseconds is rounded down.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Slow;
 
 /// What may be known of a walker by those who see it, and by its owner.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -92,15 +96,12 @@ pub struct Truth {
     pub tick: u32,
 }
 
-static TRUTH: Mutex<Truth> = Mutex::new(Truth {
-    allowed: BTreeMap::new(),
-    all: BTreeSet::new(),
-    tick: 0,
-});
+/// By the match's seed: matches go on while those of other specs begin.
+static TRUTHS: Mutex<BTreeMap<u64, Truth>> = Mutex::new(BTreeMap::new());
 
-/// What is true so far. One match of this game at a time.
-pub fn truth() -> MutexGuard<'static, Truth> {
-    TRUTH.lock().unwrap_or_else(PoisonError::into_inner)
+/// What is true so far of each match, by its seed. Each spec plays with a seed of its own.
+pub fn truths() -> MutexGuard<'static, BTreeMap<u64, Truth>> {
+    TRUTHS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Game for Masked {
@@ -114,7 +115,6 @@ impl Game for Masked {
     fn add_simulation(_: &mut App) {}
 
     fn add_rules(app: &mut App) {
-        *truth() = Truth::default();
         app.add_systems(
             FixedUpdate,
             (seat_players, walk, change_marks)
@@ -143,6 +143,35 @@ impl Game for Masked {
     fn add_replication(app: &mut App) {
         app.component::<Spot>().replicate().predict();
         app.component::<Walker>().replicate();
+    }
+}
+
+impl Game for Slow {
+    type Input = Step;
+    type Motion = Spot;
+
+    fn descriptor() -> GameDescriptor {
+        GameDescriptor {
+            tick_rate_hz: 30,
+            snapshot_rate_hz: 10,
+            ..Masked::descriptor()
+        }
+    }
+
+    fn add_simulation(app: &mut App) {
+        Masked::add_simulation(app);
+    }
+
+    fn add_rules(app: &mut App) {
+        Masked::add_rules(app);
+    }
+
+    fn add_snapshots(app: &mut App) {
+        Masked::add_snapshots(app);
+    }
+
+    fn add_replication(app: &mut App) {
+        Masked::add_replication(app);
     }
 }
 
@@ -185,13 +214,13 @@ fn walk(mut rng: ResMut<MatchRng>, mut walkers: Query<&mut Walker>) {
     }
 }
 
-/// New marks, in a tick that is shown.
+/// New marks, in the tick after one that is shown: nobody may know them before the next look.
 fn change_marks(
     tick: CurrentTick,
     mut rng: ResMut<MatchRng>,
     mut walkers: Query<(&mut Walker, &mut Secret)>,
 ) {
-    if tick.number().is_multiple_of(MARK_TICKS) {
+    if tick.number() % MARK_TICKS == 1 {
         for (mut walker, mut own) in &mut walkers {
             walker.mark = mark(&mut rng);
             own.secret = mark(&mut rng);
@@ -200,8 +229,13 @@ fn change_marks(
 }
 
 /// Pair by pair, without the engine's grid, and without its hysteresis, which only hides more.
-fn write_truth(tick: CurrentTick, walkers: Query<(&Walker, &Secret)>) {
-    let mut truth = truth();
+fn write_truth(
+    tick: CurrentTick,
+    settings: Res<MatchSettings>,
+    walkers: Query<(&Walker, &Secret)>,
+) {
+    let mut truths = truths();
+    let truth = truths.entry(settings.seed).or_default();
     truth.tick = tick.number();
     for (eye, own) in &walkers {
         let seen = walkers

@@ -13,7 +13,7 @@ use gameserver_shared::player::Avatar;
 use gameserver_shared::sight::Sight;
 use gameserver_shared::snapshot::{Shown, SnapshotSystems};
 use gameserver_shared::stream::stage::Slot;
-use lightyear::prelude::{RemoteId, VisibilityExt};
+use lightyear::prelude::{PeerId, RemoteId, VisibilityExt};
 
 use super::link::PlayerLink;
 use super::seats::{Seats, peer_of};
@@ -35,7 +35,6 @@ impl Plugin for FogPlugin {
         }
         app.init_resource::<Lifted>()
             .add_observer(hide_new_avatar)
-            .add_observer(hide_all_from_new_link)
             .add_observer(forget_link)
             .add_systems(FixedPostUpdate, lift_fog.in_set(SnapshotSystems::Send));
     }
@@ -55,19 +54,21 @@ fn hide_new_avatar(
     }
 }
 
-fn hide_all_from_new_link(
-    added: On<Add, RemoteId>,
-    remotes: Query<&RemoteId, With<PlayerLink>>,
-    avatars: Query<(Entity, &Avatar)>,
-    mut commands: Commands,
-) {
-    let Ok(remote) = remotes.get(added.entity) else {
+/// Hides from a link that was just let in what is there already, all but its own player's avatar.
+/// lightyear gives a link its visibility, with nothing hidden, in response to `Connected`; what is
+/// hidden from a link before that has no effect.
+pub(super) fn hide_all_from_new_link(world: &mut World, link: Entity, own: PeerId) {
+    if !world.contains_resource::<Sight>() {
         return;
-    };
-    for (entity, avatar) in &avatars {
-        if peer_of(avatar.seat) != remote.0 {
-            commands.lose_visibility(entity, added.entity);
-        }
+    }
+    let mut avatars = world.query::<(Entity, &Avatar)>();
+    let foreign: Vec<_> = avatars
+        .iter(world)
+        .filter(|(_, avatar)| peer_of(avatar.seat) != own)
+        .map(|row| row.0)
+        .collect();
+    for avatar in foreign {
+        world.lose_visibility(avatar, link);
     }
 }
 

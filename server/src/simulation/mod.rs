@@ -15,8 +15,6 @@ mod outcome;
 mod seats;
 mod thin;
 
-use std::time::Duration;
-
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_state::app::StatesPlugin;
@@ -46,7 +44,9 @@ use crate::telemetry;
 /// Builds the App of one match, ready for its first tick.
 pub fn build_match<G: Game>(settings: MatchSettings) -> App {
     let descriptor = G::descriptor();
-    let snapshot_interval = Duration::from_secs_f64(1.0 / f64::from(descriptor.snapshot_rate_hz));
+    // To the nanosecond, so that lightyear sends in the ticks in which a snapshot is due and never
+    // shows a tick to those who were last looked at in an earlier one.
+    let snapshot_interval = tick_duration::<G>() * u32::from(descriptor.snapshot_interval_ticks());
     let mut app = App::new();
     // Before every plugin: observers keep the handler that was set when they were added.
     app.set_error_handler(telemetry::count_system_error);

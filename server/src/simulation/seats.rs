@@ -17,6 +17,7 @@ use lightyear::prelude::{
 };
 
 use super::avatars::{ResetInput, controlled_by};
+use super::fog::hide_all_from_new_link;
 use super::link::PlayerLink;
 use super::thin::talk::say_bye;
 use super::thin::{ThinLink, spawn_thin_link};
@@ -252,6 +253,7 @@ fn spawn_native_link(world: &mut World, peer: PeerId, connection: Connection) ->
     let link = link.id();
     let identity = (RemoteId(peer), LocalId(PeerId::Server), ClientOf, Connected);
     world.entity_mut(link).insert(identity);
+    hide_all_from_new_link(world, link, peer);
     link
 }
 
