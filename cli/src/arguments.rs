@@ -147,7 +147,8 @@ pub(crate) struct LoadArguments {
     /// Threads that play the bots.
     #[arg(long, default_value_t = 1)]
     pub(crate) threads: usize,
-    /// A limit to keep, for example `tick_p99_ms=16.6`; exit code 1 when it is not. Can be repeated.
+    /// A limit to keep, for example `tick_p99_ms=16.6`; exit code 1 when it is not. Can be
+    /// repeated.
     #[arg(long, value_name = "NAME=NUMBER")]
     pub(crate) gate: Vec<Gate>,
     /// Write the report: JSON, or a page when the name ends in .html. Can be repeated.

@@ -34,8 +34,12 @@ macro_rules! with_game {
         match $name {
             "arena" => with_game!(@ game_arena::Arena, $function($($argument),*)),
             "battle" => with_game!(@ game_arena::Battle, $function($($argument),*)),
-            "reference-60" => with_game!(@ game_reference::Reference<60>, $function($($argument),*)),
-            "reference-20" => with_game!(@ game_reference::Reference<20>, $function($($argument),*)),
+            "reference-60" => {
+                with_game!(@ game_reference::Reference<60>, $function($($argument),*))
+            }
+            "reference-20" => {
+                with_game!(@ game_reference::Reference<20>, $function($($argument),*))
+            }
             _ => None,
         }
     };

@@ -1,8 +1,8 @@
 //! `gameserver load`: as many players as wanted, real sockets, and a report that says whether the
 //! server kept its limits.
 //!
-//! Reading order: `arrivals`, `thin_bot`, `pace`, `swarm`, `books`, `server`, [`report`], [`gates`],
-//! [`machine`].
+//! Reading order: `arrivals`, `thin_bot`, `pace`, `swarm`, `books`, `server`, [`report`],
+//! [`gates`], [`machine`].
 
 mod arrivals;
 mod books;

@@ -1,5 +1,6 @@
 //! A bot that knows nothing but the protocol: a connection, the snapshot stream, and the game's
-//! policy; without a seat it watches. No ECS, no thread and no task of its own, so that one process holds thousands.
+//! policy; without a seat it watches. No ECS, no thread and no task of its own, so that one process
+//! holds thousands.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
 //! Congestion control for games: New Reno (RFC 9002, appendix B) with a floor.
 //!
-//! What a game sends is bounded by itself: a budget for each client, a few inputs a tick. On a lossy
-//! radio link, a window that halves with every loss would starve it to a fraction of that bound
-//! although the link has room. The floor lets that bounded rate through; above it, the standard
-//! holds.
+//! What a game sends is bounded by itself: a budget for each client, a few inputs a tick. On a
+//! lossy radio link, a window that halves with every loss would starve it to a fraction of that
+//! bound although the link has room. The floor lets that bounded rate through; above it, the
+//! standard holds.
 
 use std::any::Any;
 use std::sync::Arc;

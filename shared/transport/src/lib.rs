@@ -23,6 +23,8 @@ pub mod events;
 
 pub mod connection;
 
+mod datagrams;
+
 mod direct;
 
 mod link;

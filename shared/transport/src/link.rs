@@ -13,25 +13,17 @@ use tokio::sync::watch;
 
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::connection::SendError;
+use crate::datagrams::{Datagrams, INCOMING};
 use crate::direct::{Direct, Latest};
 use crate::events::{DropReason, Events, LinkStats, Traffic};
 use crate::frame::Mode;
 use crate::limits::{
-    CLIENT_FRAME_BYTES_MAX, CLOSE_DEADLINE, DATAGRAM_SIZE_MAX, INCOMING_BYTES_MAX,
-    INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX, RELIABLE_BATCH_FRAMES,
+    CLIENT_FRAME_BYTES_MAX, CLOSE_DEADLINE, DATAGRAM_SIZE_MAX, RELIABLE_BATCH_FRAMES,
     RELIABLE_BYTES_MAX, RELIABLE_FRAME_BYTES_MAX, RELIABLE_FRAMES_MAX,
 };
-use crate::queue::{DatagramQueue, Pushed, QueueBounds};
+use crate::queue::{Pushed, QueueBounds};
 use crate::reliable::{Rejected, ReliableQueue};
 
-const OUTGOING: QueueBounds = QueueBounds {
-    datagrams_max: OUTGOING_DATAGRAMS_MAX,
-    bytes_max: OUTGOING_BYTES_MAX,
-};
-const INCOMING: QueueBounds = QueueBounds {
-    datagrams_max: INCOMING_DATAGRAMS_MAX,
-    bytes_max: INCOMING_BYTES_MAX,
-};
 const RELIABLE: QueueBounds = QueueBounds {
     datagrams_max: RELIABLE_FRAMES_MAX,
     bytes_max: RELIABLE_BYTES_MAX,
@@ -86,35 +78,6 @@ impl LinkConfig {
     /// True when everything that comes in is reliable and in one order.
     fn one_order_in(&self) -> bool {
         self.mode == Mode::Thin && self.kind == TransportKind::WebSocket
-    }
-}
-
-/// What lies between the handles and the carrier's datagrams.
-#[derive(Debug)]
-enum Datagrams {
-    /// Nothing.
-    Direct(Direct),
-    /// Queues, which a pump fills and empties.
-    Pumped(Pumped),
-}
-
-#[derive(Debug)]
-struct Pumped {
-    incoming: DatagramQueue,
-    outgoing: DatagramQueue,
-}
-
-impl Datagrams {
-    fn of(config: &LinkConfig) -> Self {
-        match (&config.round_trip, config.kind) {
-            (RoundTrip::Quic(connection), TransportKind::Quic) => {
-                Self::Direct(Direct::new(connection.clone()))
-            }
-            (RoundTrip::Quic(_) | RoundTrip::Measured(_), _) => Self::Pumped(Pumped {
-                incoming: DatagramQueue::new(INCOMING),
-                outgoing: DatagramQueue::new(OUTGOING),
-            }),
-        }
     }
 }
 
@@ -479,7 +442,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::limits::SLOW_CONSUMER_AFTER;
+    use crate::limits::{OUTGOING_BYTES_MAX, SLOW_CONSUMER_AFTER};
 
     fn link() -> Arc<Link> {
         Link::new(config())
