@@ -11,15 +11,11 @@ use gameserver_contract::ids::MatchId;
 use gameserver_control::{REPLAY_BYTES_MAX, ReadReplayAnswer};
 use tokio::sync::Semaphore;
 
+use crate::match_log::folder::{BROKEN, COMPLETE, UNFINISHED};
+
 /// Reads at the same time, so that a rush for replays does not keep the disk from the matches that
 /// are being recorded. More of them wait.
 const READS_MAX: usize = 4;
-/// Ending of a log whose match ended in order.
-const COMPLETE: &str = "gslog";
-/// Ending of a log that is being written.
-const UNFINISHED: &str = "gslog.part";
-/// Ending of a log whose match or process broke.
-const BROKEN: &str = "broken.gslog";
 
 /// The logs of this instance.
 #[derive(Debug)]
@@ -91,7 +87,7 @@ fn read_piece(
 fn open(folder: &Path, id: MatchId) -> io::Result<Option<(File, bool)>> {
     // From the beginning of its life to its end: it may be renamed between two looks.
     for (ending, is_complete) in [(UNFINISHED, false), (BROKEN, false), (COMPLETE, true)] {
-        match File::open(folder.join(format!("{id}.{ending}"))) {
+        match File::open(folder.join(format!("{id}{ending}"))) {
             Ok(file) => return Ok(Some((file, is_complete))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -116,7 +112,7 @@ mod tests {
     fn folder_with(ending: &str, length: usize) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let bytes: Vec<u8> = (0..length).map(|at| at.to_le_bytes()[0]).collect();
-        fs::write(folder.path().join(format!("{}.{ending}", id())), bytes).unwrap();
+        fs::write(folder.path().join(format!("{}{ending}", id())), bytes).unwrap();
         folder
     }
 

@@ -15,7 +15,7 @@ use gameserver_shared::flow::MatchSettings;
 use tonic::{Request, Response, Status};
 
 use super::replay::Replays;
-use crate::host::{DELAY_MAX, HostError, MatchHost, MatchSpec};
+use crate::host::{HostError, MatchHost, MatchSpec};
 
 /// The service.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl ControlService {
                 .result_key
                 .try_into()
                 .map_err(|_| invalid("result_key"))?,
-            watch_delay: Duration::from_secs(request.spectators_delay_s.into()).min(DELAY_MAX),
+            watch_delay: Duration::from_secs(request.spectators_delay_s.into()),
         })
     }
 }

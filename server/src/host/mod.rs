@@ -63,7 +63,7 @@ pub struct MatchSpec {
     pub settings: MatchSettings,
     /// Signs its result.
     pub result_key: ResultKey,
-    /// How long after it happened watchers see it at the earliest, at most [`DELAY_MAX`]: what is
+    /// How long after it happened watchers see it at the earliest, cut to [`DELAY_MAX`]: what is
     /// shown is kept for so long from the start, so that nobody who comes has to wait for it.
     pub watch_delay: Duration,
 }
