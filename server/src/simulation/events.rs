@@ -111,8 +111,12 @@ fn tell_of_players(
     passage
         .joined
         .extend(new.map(|new| (new.seat.0, new.display_name.clone())));
-    if tick.number() >= passage.due {
-        events.write_batch(passage.events());
+    if tick.number() < passage.due {
+        return;
+    }
+    let told = passage.events();
+    if !told.is_empty() {
+        events.write_batch(told);
         passage.due = tick.number() + u32::from(settings.tick_rate_hz) / PASSAGES_PER_S;
     }
 }
