@@ -17,6 +17,7 @@ pub(crate) const INCOMING: QueueBounds = QueueBounds {
     datagrams_max: INCOMING_DATAGRAMS_MAX,
     bytes_max: INCOMING_BYTES_MAX,
 };
+
 /// What lies between the handles and the carrier's datagrams.
 #[derive(Debug)]
 pub(crate) enum Datagrams {

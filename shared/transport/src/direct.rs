@@ -124,15 +124,18 @@ impl Direct {
         }
     }
 
-    /// Datagrams that were dropped unread since the last call, now that all others were taken.
-    /// Counted now and then, because it costs more than a datagram.
-    pub(crate) fn newly_missed(&self) -> u64 {
+    /// How many datagrams ever arrived, now and then, because it costs more than a datagram. Once
+    /// the queue is found empty after that, [`Self::newly_missed`] tells which were dropped.
+    pub(crate) fn arrived_when_due(&self) -> Option<u64> {
+        let is_due = self.taken.load(Relaxed) >= self.count_at.load(Relaxed);
+        is_due.then(|| self.connection.stats().frame_rx.datagram)
+    }
+
+    /// Of those that had arrived before the queue was found empty, the ones that were dropped
+    /// unread and are not counted yet.
+    pub(crate) fn newly_missed(&self, arrived: u64) -> u64 {
         let taken = self.taken.load(Relaxed);
-        if taken < self.count_at.load(Relaxed) {
-            return 0;
-        }
         self.count_at.store(taken + COUNT_EVERY, Relaxed);
-        let arrived = self.connection.stats().frame_rx.datagram;
         let missed = arrived.saturating_sub(taken);
         missed.saturating_sub(self.missed.fetch_max(missed, Relaxed))
     }

@@ -242,12 +242,13 @@ impl Link {
     }
 
     fn take_direct(&self, direct: &Direct) -> Option<Bytes> {
+        let arrived = direct.arrived_when_due();
         while let Some(payload) = direct.try_receive() {
             if self.accepts(&payload) {
                 return Some(payload);
             }
         }
-        let missed = direct.newly_missed();
+        let missed = arrived.map_or(0, |arrived| direct.newly_missed(arrived));
         if missed > 0 {
             self.count_drops(DropReason::IncomingFull, missed);
         }

@@ -179,10 +179,6 @@ impl QuicSession {
         }
     }
 
-    async fn read_datagram(&self) -> Result<Bytes, SessionError> {
-        self.session.read_datagram().await
-    }
-
     /// Why the connection ended, once it has.
     async fn lost(&self) -> CloseReason {
         self.close_reason(&self.session.closed().await)
@@ -300,7 +296,7 @@ async fn receive(session: &QuicSession, link: &Link) -> CloseReason {
         return session.lost().await;
     }
     loop {
-        match session.read_datagram().await {
+        match session.session.read_datagram().await {
             Ok(payload) => link.deliver(payload).await,
             // A datagram of another session than this one; HTTP/3 would allow several.
             Err(SessionError::WebTransportError(WebTransportError::UnknownSession)) => {}
