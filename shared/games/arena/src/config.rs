@@ -9,7 +9,7 @@ use gameserver_shared::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::walls::{Wall, Walls};
-use crate::{Field, Yard};
+use crate::{Battlefield, Yard};
 
 /// A place to play, with its rules: what makes a game of its own out of the same fighters.
 pub trait Ground: Debug + Clone + Copy + Default + Send + Sync + 'static {
@@ -21,7 +21,7 @@ impl Ground for Yard {
     const FILE: &'static str = include_str!("../../../../assets/games/arena/game.toml");
 }
 
-impl Ground for Field {
+impl Ground for Battlefield {
     const FILE: &'static str = include_str!("../../../../assets/games/battle/game.toml");
 }
 
@@ -205,14 +205,14 @@ mod tests {
     #[test]
     fn the_built_in_configurations_are_consistent() {
         check("arena", &ArenaConfig::of::<Yard>());
-        check("battle", &ArenaConfig::of::<Field>());
+        check("battle", &ArenaConfig::of::<Battlefield>());
     }
 
     #[test]
     fn a_field_is_many_yards() {
         let (yard, field) = (
             ArenaConfig::of::<Yard>().map,
-            ArenaConfig::of::<Field>().map,
+            ArenaConfig::of::<Battlefield>().map,
         );
         assert_eq!(field.walls.all().len(), 64 * yard.walls.all().len());
         assert_eq!(field.spawns.len(), 64 * yard.spawns.len());

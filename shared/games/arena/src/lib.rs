@@ -38,12 +38,12 @@ pub struct Yard;
 
 /// Many yards side by side.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Field;
+pub struct Battlefield;
 
 /// For 2 to 64 players.
 pub type Arena = Shooter<Yard>;
 /// For a crowd.
-pub type Battle = Shooter<Field>;
+pub type Battle = Shooter<Battlefield>;
 
 /// The game, as the engine hosts it.
 #[derive(Debug, Clone, Copy, Default)]

@@ -16,6 +16,9 @@ use crate::input::ArenaInput;
 use crate::map;
 use crate::movement::aim_towards;
 
+/// Extent of the part of a map in which a bot looks for its next goal.
+const ERRAND_M: Vec2 = Vec2::new(40.0, 30.0);
+
 /// Where a bot is walking to; kept on its own avatar.
 #[derive(Component, Debug, Clone, Copy)]
 pub struct Errand {
@@ -123,9 +126,6 @@ fn next_goal(
     };
     errand.insert(next).goal
 }
-
-/// Extent of the part of a map in which a bot looks for its next goal.
-const ERRAND_M: Vec2 = Vec2::new(40.0, 30.0);
 
 /// The nearest opponent with no wall in between. Nearer ones are looked at first.
 fn nearest_in_sight(
