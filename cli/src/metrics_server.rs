@@ -50,7 +50,7 @@ pub(crate) async fn serve(
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let taken = listener.local_addr().map_err(refused)?;
     let router = Router::new()
-        .route("/metrics", get(render))
+        .route("/metrics", get(answer))
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(readiness))
         .with_state((handle.clone(), is_ready));
@@ -66,7 +66,12 @@ pub(crate) async fn serve(
 
 type Shared = (PrometheusHandle, IsReady);
 
-async fn render(State((handle, _)): State<Shared>) -> String {
+async fn answer(State((handle, _)): State<Shared>) -> String {
+    render(&handle)
+}
+
+/// All metrics, those of the process among them.
+pub(crate) fn render(handle: &PrometheusHandle) -> String {
     metrics_process::Collector::default().collect();
     handle.render()
 }

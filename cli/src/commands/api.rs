@@ -79,13 +79,13 @@ pub(super) async fn start(
     let is_development = settings.mode == RunMode::Development;
     config.console = settings.web.console.unwrap_or(is_development);
     config.rate_limits = rate_limits(http);
-    let render = metrics.clone();
+    let metrics = metrics.clone();
     let deps = Deps {
         clock: parts.clock,
         entropy: parts.entropy,
         store: parts.store,
         cache: parts.cache,
-        metrics: Some(Arc::new(move || render.render())),
+        metrics: Some(Arc::new(move || metrics_server::render(&metrics))),
     };
     Ok(WebApi::start(config, deps).await?)
 }
