@@ -7,6 +7,8 @@ use game_reference::Reference;
 use gameserver_contract::game::DescriptorError;
 use gameserver_server::Games;
 
+use crate::error::CliError;
+
 /// What this binary's instances host.
 pub(crate) fn hosted() -> Result<Games, DescriptorError> {
     Games::default()
@@ -17,13 +19,21 @@ pub(crate) fn hosted() -> Result<Games, DescriptorError> {
 }
 
 /// Their names.
-pub(crate) const NAMES: [&str; 4] = ["arena", "battle", "reference-60", "reference-20"];
+const NAMES: [&str; 4] = ["arena", "battle", "reference-60", "reference-20"];
 
 /// The game that sample sessions and bots play unless told otherwise.
 pub(crate) const DEFAULT: &str = "arena";
 
 /// The game that a crowd plays.
 pub(crate) const CROWD: &str = "battle";
+
+/// What to say to somebody who wants bots for another game.
+pub(crate) fn without_bots(game: &str) -> CliError {
+    let names = NAMES.join(", ");
+    CliError::Usage(format!(
+        "this binary has no bots for {game}; it has them for {names}"
+    ))
+}
 
 /// What a command does with a game, whichever it is.
 pub(crate) type Playing<T> = Pin<Box<dyn Future<Output = T> + Send>>;

@@ -20,12 +20,7 @@ pub(super) async fn run(arguments: BotsArguments) -> Result<(), CliError> {
     logging::start(LogFormat::Text)?;
     let game = arguments.game.clone();
     let played = with_game!(game.as_str(), play(arguments));
-    let played = played.ok_or_else(|| {
-        CliError::Usage(format!(
-            "this binary has no bots for {game}; it has them for {}",
-            games::NAMES.join(", ")
-        ))
-    })?;
+    let played = played.ok_or_else(|| games::without_bots(&game))?;
     played.await
 }
 

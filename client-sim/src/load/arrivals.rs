@@ -46,7 +46,7 @@ pub(super) enum Arrival {
         after: Duration,
     },
     /// It was not.
-    Refused { why: String, after: Duration },
+    Refused { why: String },
 }
 
 /// Sends everybody on their way, spread over the ramp. The receiver ends when all have arrived.
@@ -95,10 +95,7 @@ async fn arrive(crowd: &Crowd, index: u32) -> Arrival {
             index,
             after: began.elapsed(),
         },
-        Err(why) => Arrival::Refused {
-            why,
-            after: began.elapsed(),
-        },
+        Err(why) => Arrival::Refused { why },
     }
 }
 

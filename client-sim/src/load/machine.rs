@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use procfs::{CpuInfo, Current as _, Meminfo};
 use serde::Serialize;
 
 /// Settings of the kernel that decide what a loopback carries.
@@ -30,31 +31,22 @@ impl Machine {
     /// This one.
     #[must_use]
     pub fn here() -> Self {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-        let (cpu, memory) = (read("/proc/cpuinfo"), read("/proc/meminfo"));
-        let field = |text: &str, name: &str| {
-            let line = text.lines().find(|line| line.starts_with(name));
-            let value = line.and_then(|line| line.split_once(':'));
-            value.map_or("unknown".to_owned(), |value| value.1.trim().to_owned())
-        };
-        let cores = cpu.lines().filter(|line| line.starts_with("processor"));
-        let kib: f64 = field(&memory, "MemTotal")
-            .trim_end_matches(" kB")
-            .parse()
-            .unwrap_or(0.0);
+        let (cpu, memory) = (CpuInfo::current().ok(), Meminfo::current().ok());
+        let model = cpu.as_ref().and_then(|cpu| cpu.model_name(0));
         let name = format!(
             "{}, {} cores, {:.0} GiB",
-            field(&cpu, "model name"),
-            cores.count(),
-            kib / 1024.0 / 1024.0
+            model.unwrap_or("unknown"),
+            cpu.as_ref().map_or(0, CpuInfo::num_cores),
+            memory.map_or(0, |memory| memory.mem_total) as f64 / f64::from(1 << 30),
         );
+        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let setting = |name: &str| {
             let path = format!("/proc/sys/{}", name.replace('.', "/"));
             fs::read_to_string(path).map(|value| (name.to_owned(), value.trim().to_owned()))
         };
         Self {
             name,
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            kernel: kernel.trim().to_owned(),
             settings: SETTINGS
                 .iter()
                 .filter_map(|name| setting(name).ok())

@@ -14,6 +14,7 @@ mod server;
 mod swarm;
 mod thin_bot;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use gameserver_contract::game::GameDescriptor;
@@ -25,7 +26,6 @@ use gameserver_transport::connect::{ClientEndpoint, ConnectOptions};
 use gameserver_transport::connection::Connection;
 use serde::Serialize;
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::lobby::{Lobby, LobbyError};
@@ -133,6 +133,7 @@ where
         swarm,
         pages,
         arrivals: arrivals::begin(crowd.clone(), stop.clone()),
+        parts: BTreeMap::new(),
         lessons: swarm::lessons(crowd.sessions.len()),
         tick,
         config: config.clone(),
@@ -141,11 +142,19 @@ where
         began: Instant::now(),
     };
     run.play(stop, &mut progress).await;
-    let (config, books) = (run.config, run.books);
-    let swarm = run.swarm;
+    let Run {
+        swarm,
+        mut pages,
+        mut books,
+        config,
+        ..
+    } = run;
     match tokio::task::spawn_blocking(move || swarm.finish()).await {
         Ok(leaving) => say_goodbye(leaving).await,
         Err(error) => tracing::error!(%error, "the swarm did not end in order"),
+    }
+    while let Ok((_, page)) = pages.try_recv() {
+        books.note(&page);
     }
     if let Some(endpoint) = crowd.options.endpoint {
         endpoint.wait_idle().await;
@@ -205,7 +214,9 @@ async fn open_sessions(
 /// A run under way.
 struct Run<P: ThinPolicy> {
     swarm: Swarm<P>,
-    pages: mpsc::Receiver<Page>,
+    pages: mpsc::Receiver<(usize, Page)>,
+    /// Pages of the present second, by thread.
+    parts: BTreeMap<usize, Page>,
     arrivals: mpsc::Receiver<Arrival>,
     lessons: Vec<Lesson<P>>,
     tick: Duration,
@@ -221,8 +232,6 @@ where
     P::Input: Serialize,
 {
     async fn play(&mut self, stop: &CancellationToken, progress: &mut impl FnMut(&Second)) {
-        let mut seconds = tokio::time::interval_at((self.began + SECOND).into(), SECOND);
-        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = self.config.ramp + self.config.duration;
         let mut everybody_came = false;
         while self.began.elapsed() < end {
@@ -232,11 +241,11 @@ where
                     Some(arrival) => self.receive(arrival),
                     None => everybody_came = true,
                 },
-                _ = seconds.tick() => {
-                    let second = self.close_second().await;
-                    progress(&second);
-                    self.books.series.push(second);
-                }
+                page = self.pages.recv() => match page {
+                    Some((thread, page)) => self.take_in(thread, page, progress).await,
+                    // No thread is left.
+                    None => break,
+                },
             }
         }
     }
@@ -257,37 +266,47 @@ where
                 let bot = ThinBot::new(connection, seat, self.tick, lesson, seed);
                 self.swarm.enter(bot);
             }
-            Arrival::Refused { why, after } => {
+            Arrival::Refused { why } => {
                 self.books.refused += 1;
-                self.books.refusals.note(after);
                 let why = format!("not let in: {why}");
                 *self.books.all.ends.entry(why).or_default() += 1;
             }
         }
     }
 
+    /// A second is over when every thread has told of it, or one tells of the next already.
+    async fn take_in(&mut self, thread: usize, page: Page, progress: &mut impl FnMut(&Second)) {
+        if self.parts.contains_key(&thread) {
+            self.close_second(progress).await;
+        }
+        self.parts.insert(thread, page);
+        if self.parts.len() >= self.config.threads.max(1) {
+            self.close_second(progress).await;
+        }
+    }
+
     /// Adds up what the threads and the server tell of the last second.
-    async fn close_second(&mut self) -> Second {
+    async fn close_second(&mut self, progress: &mut impl FnMut(&Second)) {
         let mut page = Page::default();
-        while let Ok(part) = self.pages.try_recv() {
-            page.add_beside(&part);
+        for part in std::mem::take(&mut self.parts).values() {
+            page.add_beside(part);
         }
         let server = match &mut self.probe {
             Some(probe) => probe.look().await,
             None => None,
         };
         let at = self.began.elapsed();
-        let is_counted = at > self.config.ramp + SECOND;
-        self.books
-            .note(&page, server.as_ref(), is_counted.then_some(SECOND));
+        self.books.note(&page);
+        if at > self.config.ramp + SECOND {
+            self.books.count(&page, server.as_ref());
+        } else {
+            self.books.drops_before = machine::kernel_drops();
+        }
         let matches = self.config.matches.max(1);
-        second(
-            at,
-            page,
-            server.unwrap_or_default(),
-            matches,
-            self.books.own_cpu(),
-        )
+        let server = server.unwrap_or_default();
+        let second = second(at, page, server, matches, self.books.own_cpu());
+        progress(&second);
+        self.books.series.push(second);
     }
 }
 
@@ -331,7 +350,6 @@ struct RunBooks {
     connected: u64,
     refused: u64,
     joins: Times,
-    refusals: Times,
     /// Seconds that count.
     counted: Page,
     /// Everything, for how bots ended.
@@ -345,18 +363,18 @@ struct RunBooks {
 /// The server's seconds that count.
 #[derive(Debug, Default)]
 struct ServerSum {
-    ticks: std::collections::BTreeMap<u64, f64>,
+    ticks: BTreeMap<u64, f64>,
     ticks_per_s: Vec<f64>,
     inputs_late: f64,
 }
 
 impl RunBooks {
-    fn note(&mut self, page: &Page, server: Option<&ServerSecond>, counts: Option<Duration>) {
+    fn note(&mut self, page: &Page) {
         self.all.add_after(page);
-        if counts.is_none() {
-            self.drops_before = machine::kernel_drops();
-            return;
-        }
+    }
+
+    /// A second after the ramp.
+    fn count(&mut self, page: &Page, server: Option<&ServerSecond>) {
         self.counted.add_after(page);
         if let Some(server) = server {
             for (upper, count) in &server.ticks {

@@ -36,7 +36,13 @@ type Thread<P> = (SyncSender<ThinBot<P>>, JoinHandle<Vec<Connection>>);
 struct Band<P: ThinPolicy> {
     bots: Vec<Member<P>>,
     page: Page,
-    buffer: Vec<u8>,
+    desk: Desk,
+}
+
+/// Where a thread hands its pages in.
+struct Desk {
+    thread: usize,
+    pages: mpsc::Sender<(usize, Page)>,
 }
 
 struct Member<P: ThinPolicy> {
@@ -57,7 +63,7 @@ where
     P: ThinPolicy,
     P::Input: Serialize,
 {
-    /// Starts so many threads. Each sends a page every second.
+    /// Starts so many threads. Each sends a page every second, with its number.
     ///
     /// # Errors
     ///
@@ -65,14 +71,17 @@ where
     pub(super) fn start(
         threads: usize,
         tick: Duration,
-    ) -> std::io::Result<(Self, mpsc::Receiver<Page>)> {
+    ) -> std::io::Result<(Self, mpsc::Receiver<(usize, Page)>)> {
         let (pages, read) = mpsc::channel(PAGES_MAX);
         let start_thread = |index: usize| {
             let (enter, newcomers) = sync_channel(NEWCOMERS_MAX);
-            let pages = pages.clone();
+            let desk = Desk {
+                thread: index,
+                pages: pages.clone(),
+            };
             let thread = std::thread::Builder::new()
                 .name(format!("swarm-{index}"))
-                .spawn(move || run(&newcomers, tick, &pages))?;
+                .spawn(move || run(&newcomers, tick, desk))?;
             Ok((enter, thread))
         };
         let threads = (0..threads.max(1))
@@ -105,11 +114,7 @@ where
     }
 }
 
-fn run<P>(
-    newcomers: &Receiver<ThinBot<P>>,
-    tick: Duration,
-    pages: &mpsc::Sender<Page>,
-) -> Vec<Connection>
+fn run<P>(newcomers: &Receiver<ThinBot<P>>, tick: Duration, desk: Desk) -> Vec<Connection>
 where
     P: ThinPolicy,
     P::Input: Serialize,
@@ -117,7 +122,7 @@ where
     let mut band = Band {
         bots: Vec::new(),
         page: Page::default(),
-        buffer: Vec::new(),
+        desk,
     };
     let slice = tick / u32::from(SLICES);
     let mut due = Instant::now();
@@ -135,14 +140,14 @@ where
             match newcomers.recv_timeout(wait) {
                 Ok(bot) => band.bots.push(Member::new(bot)),
                 Err(RecvTimeoutError::Timeout) => break,
-                Err(RecvTimeoutError::Disconnected) => return band.leave(pages),
+                Err(RecvTimeoutError::Disconnected) => return band.leave(),
             }
         }
         band.play(slice_index);
         slice_index = (slice_index + 1) % SLICES;
         if Instant::now() >= page_due {
             page_due += Duration::from_secs(1);
-            band.turn_page(pages);
+            band.turn_page();
         }
     }
 }
@@ -180,12 +185,12 @@ where
             let now = Instant::now();
             member.bot.look(now, &mut self.page);
             if index % usize::from(SLICES) == usize::from(slice) {
-                member.bot.act(now, &mut self.buffer, &mut self.page);
+                member.bot.act(now, &mut self.page);
             }
         }
     }
 
-    fn turn_page(&mut self, pages: &mpsc::Sender<Page>) {
+    fn turn_page(&mut self) {
         for member in &mut self.bots {
             let (now, before) = (member.counters(), member.at_opening);
             let snapshots = now.snapshots - before.snapshots;
@@ -212,13 +217,14 @@ where
         });
         page.playing = self.bots.iter().filter(|member| member.bot.plays()).count();
         page.watching = self.bots.len() - page.playing;
-        if pages.try_send(std::mem::take(page)).is_err() {
+        let page = (self.desk.thread, std::mem::take(page));
+        if self.desk.pages.try_send(page).is_err() {
             tracing::warn!("nobody reads the swarm's pages");
         }
     }
 
-    fn leave(mut self, pages: &mpsc::Sender<Page>) -> Vec<Connection> {
-        self.turn_page(pages);
+    fn leave(mut self) -> Vec<Connection> {
+        self.turn_page();
         let leave = |member: &Member<P>| {
             member.bot.leave();
             member.bot.connection().clone()

@@ -18,6 +18,8 @@ use super::pace::Pace;
 
 /// Inputs in one frame: the newest and those before it, in case their frames were lost.
 const INPUTS_PER_FRAME: u8 = 3;
+/// Room for a frame of inputs; most are smaller.
+const INPUT_FRAME_BYTES: usize = 64;
 /// Ticks whose sending times are kept: longer than any answer takes that is worth measuring.
 const KEPT_TICKS: usize = 256;
 /// Frames taken from one connection at a time.
@@ -204,7 +206,7 @@ where
     }
 
     /// Sends the inputs that are due, in one frame.
-    pub(super) fn act(&mut self, now: Instant, buffer: &mut Vec<u8>, witness: &mut impl Witness) {
+    pub(super) fn act(&mut self, now: Instant, witness: &mut impl Witness) {
         if self.decision.is_empty() {
             return;
         }
@@ -229,13 +231,9 @@ where
             count += 1;
         }
         let acks = self.reader.as_ref().map(SnapshotReader::acks);
-        buffer.clear();
-        frame::put_input(buffer, due, &inputs[..count], acks.unwrap_or_default());
-        if self
-            .connection
-            .send(buffer.as_slice().to_vec().into())
-            .is_ok()
-        {
+        let mut bytes = Vec::with_capacity(INPUT_FRAME_BYTES);
+        frame::put_input(&mut bytes, due, &inputs[..count], acks.unwrap_or_default());
+        if self.connection.send(bytes.into()).is_ok() {
             witness.input();
         }
     }
