@@ -16,7 +16,8 @@ use crate::connection::Connection;
 use crate::events::Events;
 use crate::frame::{Answer, FrameError, Hello, Refused, Welcome};
 use crate::limits::DATAGRAM_SIZE_MAX;
-use crate::link::{End, Link, LinkConfig, RoundTrip};
+use crate::link::{End, Link, LinkConfig, PostedSocket, RoundTrip};
+use crate::mailbox::PostOffice;
 use crate::{quic, websocket};
 
 /// A client that waits for an answer. Nothing of it but the Hello was read. It counts as pending
@@ -38,6 +39,8 @@ pub(crate) struct Hall {
     pub(crate) slow_consumer_after: Duration,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
+    /// What WebSockets are written by.
+    pub(crate) office: Arc<PostOffice>,
     /// Arrivals may be answered from a thread without a runtime.
     pub(crate) runtime: Handle,
 }
@@ -109,6 +112,13 @@ impl Carrier {
         }
     }
 
+    fn posted(&self, office: &Arc<PostOffice>) -> Option<(PostedSocket, Arc<PostOffice>)> {
+        match self {
+            Self::Quic(_) => None,
+            Self::WebSocket(end) => Some((end.posted(), Arc::clone(office))),
+        }
+    }
+
     fn round_trip(&self) -> RoundTrip {
         match self {
             Self::Quic(end) => RoundTrip::Quic(end.session.connection().clone()),
@@ -161,6 +171,7 @@ impl Arrival {
             peer: self.peer,
             datagram_size_max,
             round_trip: self.carrier.round_trip(),
+            socket: self.carrier.posted(&hall.office),
             slow_consumer_after: hall.slow_consumer_after,
             events: Arc::clone(&hall.events),
         });

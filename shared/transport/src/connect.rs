@@ -5,7 +5,6 @@
 //! for their handshakes, and the losers are dropped unused.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -16,18 +15,22 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::certificate::{IdentityError, ServerIdentity};
 use crate::close::{CloseCode, CloseReason};
 use crate::connection::Connection;
 use crate::encoding::Encoding;
 use crate::frame::{Answer, FrameError, Hello, Mode, Refused, Welcome};
+use crate::keeper::keep;
 use crate::limits::{
     ALPN, ALPN_WEB, CONNECT_TIMEOUT, DATAGRAM_SIZE_MAX, IDLE_TIMEOUT, SLOW_CONSUMER_AFTER, STAGGER,
 };
 use crate::link::{End, Link, LinkConfig, RoundTrip};
+use crate::mailbox::PostOffice;
 use crate::quic::QuicSession;
 use crate::race::race;
+use crate::websocket::ClientEnd;
 use crate::{quic, sockets, websocket, webtransport};
 
 /// How to connect. [`Default`] has the numbers of [`crate::limits`].
@@ -41,7 +44,7 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// Silence after which the connection is over.
     pub idle_timeout: Duration,
-    /// The UDP socket to share; without it each QUIC connection opens its own.
+    /// What to share with other connections; without it each opens its own.
     pub endpoint: Option<ClientEndpoint>,
 }
 
@@ -57,10 +60,13 @@ impl Default for ConnectOptions {
     }
 }
 
-/// A UDP socket that many QUIC connections share: a thousand bots need one.
+/// What many connections share, because a thousand bots need it once: the UDP socket of QUIC, and
+/// what WebSockets are written by.
 #[derive(Debug, Clone)]
 pub struct ClientEndpoint {
     pub(crate) endpoint: Endpoint,
+    office: Arc<PostOffice>,
+    _counter: Arc<AbortOnDropHandle<()>>,
 }
 
 impl ClientEndpoint {
@@ -77,7 +83,13 @@ impl ClientEndpoint {
         let config = EndpointConfig::default();
         let socket = sockets::bind_client()?;
         let endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime))?;
-        Ok(Self { endpoint })
+        let office = PostOffice::with_counters(1);
+        let counter = tokio::spawn(Arc::clone(&office).serve(0));
+        Ok(Self {
+            endpoint,
+            office,
+            _counter: Arc::new(AbortOnDropHandle::new(counter)),
+        })
     }
 
     /// Waits until the last words of all closed connections are sent, which a process does
@@ -238,10 +250,8 @@ async fn connect_untimed(
 /// A transport that came up.
 enum Carrier {
     Quic(Box<QuicSession>),
-    WebSocket {
-        stream: Box<websocket::ClientStream>,
-        peer: SocketAddr,
-    },
+    /// With the post office that many connections share, if there is one.
+    WebSocket(ClientEnd, Option<Arc<PostOffice>>),
 }
 
 impl Carrier {
@@ -259,12 +269,11 @@ impl Carrier {
                 Ok(Self::Quic(Box::new(session)))
             }
             TransportKind::WebSocket => {
-                let dial = websocket::dial(&offer.url, &target.host, target.port, identity);
-                let stream = dial.await?;
-                Ok(Self::WebSocket {
-                    peer: websocket::peer_address(&stream)?,
-                    stream: Box::new(stream),
-                })
+                let place = (target.host.as_str(), target.port);
+                let end = ClientEnd::dial(&offer.url, place, identity).await?;
+                let shared = options.endpoint.as_ref();
+                let office = shared.map(|endpoint| Arc::clone(&endpoint.office));
+                Ok(Self::WebSocket(end, office))
             }
         }
     }
@@ -272,9 +281,7 @@ impl Carrier {
     async fn greet(self, greeting: Greeting) -> Result<Connected, ConnectError> {
         match self {
             Self::Quic(session) => greet_quic(*session, greeting).await,
-            Self::WebSocket { stream, peer } => {
-                Box::pin(greet_websocket(*stream, peer, greeting)).await
-            }
+            Self::WebSocket(end, office) => Box::pin(greet_websocket(end, office, greeting)).await,
         }
     }
 }
@@ -296,6 +303,7 @@ async fn greet_quic(session: QuicSession, greeting: Greeting) -> Result<Connecte
         peer: sockets::canonical(session.connection().remote_address()),
         datagram_size_max: size_max.min(usize::from(welcome.datagram_size_max)),
         round_trip: RoundTrip::Quic(session.connection().clone()),
+        socket: None,
         slow_consumer_after: SLOW_CONSUMER_AFTER,
         events: Arc::default(),
     });
@@ -313,16 +321,26 @@ async fn greet_quic(session: QuicSession, greeting: Greeting) -> Result<Connecte
 }
 
 async fn greet_websocket(
-    mut stream: websocket::ClientStream,
-    peer: SocketAddr,
+    mut end: ClientEnd,
+    office: Option<Arc<PostOffice>>,
     greeting: Greeting,
 ) -> Result<Connected, ConnectError> {
-    let welcome = match websocket::greet(&mut stream, greeting.bytes).await? {
+    let lost = |error| GreetError::Lost(websocket::close_reason(&WsError::Io(error)));
+    let peer = sockets::canonical(end.peer_address().map_err(lost)?);
+    let welcome = match end.greet(greeting.bytes).await? {
         Answer::Welcome(welcome) => welcome,
         Answer::Refused(refused) => {
-            tokio::spawn(websocket::leave(stream));
+            tokio::spawn(end.leave());
             return Err(ConnectError::Refused(refused));
         }
+    };
+    let (socket, counter) = match &end {
+        ClientEnd::Plain(socket) => {
+            let (office, counter) = office.map_or_else(open_office, |office| (office, None));
+            let posted = (Arc::clone(socket), Encoding::MessagePack);
+            (Some((posted, office)), counter)
+        }
+        ClientEnd::Encrypted(_) => (None, None),
     };
     let link = Link::new(LinkConfig {
         kind: TransportKind::WebSocket,
@@ -331,22 +349,35 @@ async fn greet_websocket(
         peer,
         datagram_size_max: DATAGRAM_SIZE_MAX.min(usize::from(welcome.datagram_size_max)),
         round_trip: RoundTrip::Measured(AtomicU64::new(0)),
+        socket,
         slow_consumer_after: SLOW_CONSUMER_AFTER,
         events: Arc::default(),
     });
-    let pump = websocket::pump(
-        stream,
-        Encoding::MessagePack,
-        None,
-        Arc::clone(&link),
-        greeting.idle_timeout,
-        CancellationToken::new(),
-    );
-    tokio::spawn(pump);
+    let connection = Connection::new(Arc::clone(&link));
+    tokio::spawn(async move {
+        let _until_the_end = counter;
+        match end {
+            ClientEnd::Plain(socket) => {
+                let posted = (socket, Encoding::MessagePack);
+                let stop = CancellationToken::new();
+                keep(posted, None, link, greeting.idle_timeout, stop).await;
+            }
+            ClientEnd::Encrypted(stream) => {
+                websocket::pump(*stream, link, greeting.idle_timeout).await;
+            }
+        }
+    });
     Ok(Connected {
-        connection: Connection::new(link),
+        connection,
         welcome,
     })
+}
+
+/// A post office for one connection.
+fn open_office() -> (Arc<PostOffice>, Option<AbortOnDropHandle<()>>) {
+    let office = PostOffice::with_counters(1);
+    let counter = tokio::spawn(Arc::clone(&office).serve(0));
+    (office, Some(AbortOnDropHandle::new(counter)))
 }
 
 /// An offer's address, taken apart.

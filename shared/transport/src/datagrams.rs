@@ -1,12 +1,17 @@
-//! Where a link's datagrams wait: in QUIC's own queues, or in queues that a pump serves.
+//! Where a link's datagrams wait: in QUIC's own queues, in queues that a pump serves, or in a
+//! mailbox.
+
+use std::sync::Arc;
 
 use gameserver_contract::session::TransportKind;
 
 use crate::direct::Direct;
+use crate::events::Traffic;
 use crate::limits::{
     INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX,
 };
 use crate::link::{LinkConfig, RoundTrip};
+use crate::mailbox::Mailbox;
 use crate::queue::{DatagramQueue, QueueBounds};
 
 const OUTGOING: QueueBounds = QueueBounds {
@@ -25,6 +30,8 @@ pub(crate) enum Datagrams {
     Direct(Direct),
     /// Queues, which a pump fills and empties.
     Pumped(Pumped),
+    /// A queue that a pump fills, and a mailbox.
+    Posted(Posted),
 }
 
 #[derive(Debug)]
@@ -33,9 +40,22 @@ pub(crate) struct Pumped {
     pub(crate) outgoing: DatagramQueue,
 }
 
+#[derive(Debug)]
+pub(crate) struct Posted {
+    pub(crate) incoming: DatagramQueue,
+    pub(crate) mailbox: Arc<Mailbox>,
+}
+
 impl Datagrams {
     /// What suits the carrier.
-    pub(crate) fn of(config: &LinkConfig) -> Self {
+    pub(crate) fn of(config: &LinkConfig, traffic: &Arc<Traffic>) -> Self {
+        if let Some((socket, office)) = &config.socket {
+            let (office, traffic) = (Arc::clone(office), Arc::clone(traffic));
+            return Self::Posted(Posted {
+                incoming: DatagramQueue::new(INCOMING),
+                mailbox: Mailbox::new(socket.clone(), office, traffic, Arc::clone(&config.events)),
+            });
+        }
         match (&config.round_trip, config.kind) {
             (RoundTrip::Quic(connection), TransportKind::Quic) => {
                 Self::Direct(Direct::new(connection.clone()))
@@ -44,6 +64,15 @@ impl Datagrams {
                 incoming: DatagramQueue::new(INCOMING),
                 outgoing: DatagramQueue::new(OUTGOING),
             }),
+        }
+    }
+
+    /// Where a pump puts what it received, or QUIC's own queue.
+    pub(crate) fn waiting(&self) -> Result<&DatagramQueue, &Direct> {
+        match self {
+            Self::Direct(direct) => Err(direct),
+            Self::Pumped(pumped) => Ok(&pumped.incoming),
+            Self::Posted(posted) => Ok(&posted.incoming),
         }
     }
 }

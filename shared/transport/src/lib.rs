@@ -49,6 +49,12 @@ mod encoding;
 
 mod pulse;
 
+mod socket;
+
+mod mailbox;
+
+mod keeper;
+
 mod websocket;
 
 pub mod listener;

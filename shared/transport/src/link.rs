@@ -15,14 +15,17 @@ use crate::close::{CloseCode, CloseReason, Side};
 use crate::connection::SendError;
 use crate::datagrams::{Datagrams, INCOMING};
 use crate::direct::{Direct, Latest};
+use crate::encoding::Encoding;
 use crate::events::{DropReason, Events, LinkStats, Traffic};
 use crate::frame::Mode;
 use crate::limits::{
     CLIENT_FRAME_BYTES_MAX, CLOSE_DEADLINE, DATAGRAM_SIZE_MAX, RELIABLE_BATCH_FRAMES,
     RELIABLE_BYTES_MAX, RELIABLE_FRAME_BYTES_MAX, RELIABLE_FRAMES_MAX,
 };
+use crate::mailbox::{Mailbox, PostOffice};
 use crate::queue::{Pushed, QueueBounds};
 use crate::reliable::{Rejected, ReliableQueue};
+use crate::socket::Socket;
 
 const RELIABLE: QueueBounds = QueueBounds {
     datagrams_max: RELIABLE_FRAMES_MAX,
@@ -35,6 +38,9 @@ pub(crate) enum End {
     Server,
     Client,
 }
+
+/// A WebSocket that any thread may write to, and what its messages are made of.
+pub(crate) type PostedSocket = (Arc<Socket>, Encoding);
 
 /// Where a link's round trip time comes from.
 #[derive(Debug)]
@@ -54,6 +60,8 @@ pub(crate) struct LinkConfig {
     pub(crate) peer: SocketAddr,
     pub(crate) datagram_size_max: usize,
     pub(crate) round_trip: RoundTrip,
+    /// The WebSocket that datagrams are posted to, where no pump sends them.
+    pub(crate) socket: Option<(PostedSocket, Arc<PostOffice>)>,
     pub(crate) slow_consumer_after: Duration,
     pub(crate) events: Arc<Events>,
 }
@@ -90,19 +98,20 @@ pub(crate) struct Link {
     closed: watch::Sender<Option<CloseReason>>,
     /// The same in short, for those who ask all the time.
     is_closed: AtomicBool,
-    traffic: Traffic,
+    traffic: Arc<Traffic>,
 }
 
 impl Link {
     pub(crate) fn new(config: LinkConfig) -> Arc<Self> {
+        let traffic = Arc::default();
         Arc::new(Self {
-            datagrams: Datagrams::of(&config),
+            datagrams: Datagrams::of(&config, &traffic),
             config,
             reliable_in: ReliableQueue::new(INCOMING),
             reliable_out: ReliableQueue::new(RELIABLE),
             closed: watch::Sender::new(None),
             is_closed: AtomicBool::new(false),
-            traffic: Traffic::default(),
+            traffic,
         })
     }
 
@@ -117,10 +126,10 @@ impl Link {
     pub(crate) fn round_trip(&self) -> Option<Duration> {
         match &self.config.round_trip {
             RoundTrip::Quic(connection) => Some(connection.rtt()),
-            RoundTrip::Measured(rtt_us) => match rtt_us.load(Relaxed) {
-                0 => None,
-                rtt_us => Some(Duration::from_micros(rtt_us)),
-            },
+            RoundTrip::Measured(rtt_us) => {
+                let rtt_us = rtt_us.load(Relaxed);
+                (rtt_us > 0).then(|| Duration::from_micros(rtt_us))
+            }
         }
     }
 
@@ -147,6 +156,7 @@ impl Link {
                 }
             }
             Datagrams::Pumped(pumped) => self.judge(pumped.outgoing.push(payload)),
+            Datagrams::Posted(posted) => self.judge(posted.mailbox.push(payload)),
         }
         Ok(())
     }
@@ -163,6 +173,7 @@ impl Link {
                 }
             }
             Datagrams::Pumped(pumped) => self.judge(pumped.outgoing.push_latest(payload)),
+            Datagrams::Posted(posted) => self.judge(posted.mailbox.push_latest(payload)),
         }
         Ok(())
     }
@@ -235,9 +246,9 @@ impl Link {
         if self.config.one_order_in() {
             return self.reliable_in.pop();
         }
-        match &self.datagrams {
-            Datagrams::Direct(direct) => self.take_direct(direct),
-            Datagrams::Pumped(pumped) => pumped.incoming.pop(),
+        match self.datagrams.waiting() {
+            Ok(incoming) => incoming.pop(),
+            Err(direct) => self.take_direct(direct),
         }
     }
 
@@ -277,23 +288,21 @@ impl Link {
         if self.config.one_order_in() {
             return self.reliable_in.next().await;
         }
-        match &self.datagrams {
-            Datagrams::Direct(direct) => loop {
-                let payload = direct.receive().await;
-                if self.accepts(&payload) {
-                    return payload;
-                }
-            },
-            Datagrams::Pumped(pumped) => pumped.incoming.next().await,
+        let direct = match self.datagrams.waiting() {
+            Ok(incoming) => return incoming.next().await,
+            Err(direct) => direct,
+        };
+        loop {
+            let payload = direct.receive().await;
+            if self.accepts(&payload) {
+                return payload;
+            }
         }
     }
 
     pub(crate) fn try_receive_reliable(&self) -> Option<Bytes> {
-        if self.config.one_order_in() {
-            None
-        } else {
-            self.reliable_in.pop()
-        }
+        let is_apart = !self.config.one_order_in();
+        is_apart.then(|| self.reliable_in.pop()).flatten()
     }
 
     pub(crate) async fn receive_reliable(&self) -> Option<Bytes> {
@@ -332,11 +341,8 @@ impl Link {
 
     pub(crate) async fn wait_closed(&self) -> CloseReason {
         let mut closed = self.closed.subscribe();
-        match closed
-            .wait_for(Option::is_some)
-            .await
-            .map(|reason| reason.clone())
-        {
+        let closed = closed.wait_for(Option::is_some).await;
+        match closed.map(|reason| reason.clone()) {
             Ok(Some(reason)) => reason,
             // The sender lives as long as this link does.
             Ok(None) | Err(_) => CloseReason::new(CloseCode::Internal, "", Side::Us),
@@ -368,9 +374,9 @@ impl Link {
             } else {
                 self.reliable_in.push_when_room(payload).await;
             }
-        } else if let Datagrams::Pumped(pumped) = &self.datagrams
+        } else if let Ok(incoming) = self.datagrams.waiting()
             && self.accepts(&payload)
-            && let Pushed::Overflowed { dropped, .. } = pumped.incoming.push(payload)
+            && let Pushed::Overflowed { dropped, .. } = incoming.push(payload)
         {
             self.count_drops(DropReason::IncomingFull, dropped);
         }
@@ -416,6 +422,7 @@ impl Link {
         match &self.datagrams {
             Datagrams::Direct(direct) => direct.held().next().await,
             Datagrams::Pumped(pumped) => pumped.outgoing.next().await,
+            Datagrams::Posted(_) => std::future::pending().await,
         }
     }
 
@@ -424,6 +431,15 @@ impl Link {
         match &self.datagrams {
             Datagrams::Direct(direct) => direct.held().pop(),
             Datagrams::Pumped(pumped) => pumped.outgoing.pop(),
+            Datagrams::Posted(_) => None,
+        }
+    }
+
+    /// What its datagrams are posted into; none where a pump sends them.
+    pub(crate) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+        match &self.datagrams {
+            Datagrams::Posted(posted) => Some(&posted.mailbox),
+            Datagrams::Direct(_) | Datagrams::Pumped(_) => None,
         }
     }
 
@@ -457,6 +473,7 @@ mod tests {
             peer: (Ipv4Addr::LOCALHOST, 1).into(),
             datagram_size_max: 1000,
             round_trip: RoundTrip::Measured(AtomicU64::new(0)),
+            socket: None,
             slow_consumer_after: SLOW_CONSUMER_AFTER,
             events: Arc::default(),
         }

@@ -29,6 +29,7 @@ use crate::limits::{
     ACCEPT_BACKOFF, ARRIVALS_QUEUED_MAX, CLOSE_DEADLINE, HANDSHAKE_DEADLINE, HELLO_DEADLINE,
     IDLE_TIMEOUT, PENDING_MAX, SLOW_CONSUMER_AFTER, UNVALIDATED_MAX, UNVALIDATED_PER_SECOND_MAX,
 };
+use crate::mailbox::PostOffice;
 use crate::origins::Origins;
 use crate::quic::QuicSession;
 use crate::{quic, sockets, websocket, webtransport};
@@ -132,6 +133,12 @@ impl Listener {
         hall.tasks
             .spawn(accept_quic(endpoint.clone(), Arc::clone(&door)));
         hall.tasks.spawn(accept_tcp(tcp, door));
+        for counter in 0..hall.office.counters() {
+            let serve = Arc::clone(&hall.office).serve(counter);
+            let stop = hall.stop.clone();
+            hall.tasks
+                .spawn(async move { stop.run_until_cancelled(serve).await.unwrap_or_default() });
+        }
         Ok(Self {
             local_address,
             certificate_sha256: config.certificate.sha256().to_owned(),
@@ -238,6 +245,7 @@ impl Door {
                 slow_consumer_after: config.slow_consumer_after,
                 tasks: TaskTracker::new(),
                 stop: CancellationToken::new(),
+                office: PostOffice::with_counters(Handle::current().metrics().num_workers()),
                 runtime: Handle::current(),
             }),
             queue,

@@ -1,4 +1,5 @@
-//! The round trip time of a WebSocket, measured by its pings.
+//! A WebSocket's signs of life: the round trip time, measured by its pings, and how long nothing
+//! was heard.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 pub(crate) struct Pulse {
     began: Instant,
     last_ping_us: AtomicU64,
+    heard_us: AtomicU64,
 }
 
 impl Pulse {
@@ -17,7 +19,19 @@ impl Pulse {
         Self {
             began: Instant::now(),
             last_ping_us: AtomicU64::new(u64::MAX),
+            heard_us: AtomicU64::new(0),
         }
+    }
+
+    /// Something was heard.
+    pub(crate) fn hear(&self) {
+        self.heard_us.store(self.now_us(), Relaxed);
+    }
+
+    /// How long nothing was heard.
+    pub(crate) fn silence(&self) -> Duration {
+        let heard_us = self.heard_us.load(Relaxed);
+        Duration::from_micros(self.now_us().saturating_sub(heard_us))
     }
 
     fn now_us(&self) -> u64 {

@@ -1,6 +1,9 @@
 //! The WebSocket carrier, both ends, for networks where UDP is blocked: one payload is one message,
 //! binary, or text for clients that asked for JSON. TLS of the server ends at a proxy; clients
 //! speak `ws://` and `wss://`.
+//!
+//! Over plain TCP a [`Socket`] carries the messages, which whoever sends can write to at once; what
+//! is encrypted has a pump.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,32 +18,35 @@ use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
+use tokio_tungstenite::tungstenite::handshake::client::Request as ClientRequest;
 use tokio_tungstenite::tungstenite::handshake::server::{
     Callback, ErrorResponse, Request, Response,
 };
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
-use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::arrival::HelloError;
 use crate::certificate::ServerIdentity;
-use crate::close::{CloseCode, CloseReason, Side, cut};
+use crate::close::{CloseCode, CloseReason, Side};
 use crate::connect::{AttemptError, GreetError};
 use crate::encoding::Encoding;
 use crate::frame::{Answer, FrameError, Hello, Mode, Refused};
+use crate::keeper::{close_message, keep, part};
 use crate::limits::{
-    CLOSE_DEADLINE, CLOSE_TEXT_LENGTH_MAX, KEEP_ALIVE, RELIABLE_FRAME_BYTES_MAX, WEBSOCKET_BUFFER,
-    WEBSOCKET_MESSAGE_MAX, WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
+    CLOSE_DEADLINE, KEEP_ALIVE, RELIABLE_FRAME_BYTES_MAX, WEBSOCKET_BUFFER, WEBSOCKET_MESSAGE_MAX,
+    WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
 };
-use crate::link::Link;
+use crate::link::{Link, PostedSocket};
 use crate::origins::Origins;
 use crate::pulse::Pulse;
+use crate::socket::Socket;
 use crate::sockets;
 
-/// A client's stream, with or without TLS.
-pub(crate) type ClientStream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// A client's stream over TLS.
+pub(crate) type EncryptedStream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A server takes little; a client takes the largest reliable frame.
 fn config(message_max: usize) -> WebSocketConfig {
@@ -55,7 +61,7 @@ fn config(message_max: usize) -> WebSocketConfig {
 /// The server's end of a connection whose handshake is over.
 #[derive(Debug)]
 pub(crate) struct ServerEnd {
-    stream: WebSocketStream<TcpStream>,
+    socket: Arc<Socket>,
     encoding: Encoding,
 }
 
@@ -70,14 +76,21 @@ impl ServerEnd {
             encoding: &mut encoding,
         };
         let handshake = tokio_tungstenite::accept_hdr_async_with_config(stream, gate, Some(config));
-        // Boxed because it is large, and pending handshakes are many.
-        let stream = Box::pin(handshake).await?;
-        Ok(Self { stream, encoding })
+        // Boxed because it is large, and pending handshakes are many. Whoever sends more than the
+        // request before the answer is refused by it, so there is nothing left in its buffer.
+        let stream = Box::pin(handshake).await?.into_inner();
+        let socket = Arc::new(Socket::new(stream, Role::Server, config));
+        Ok(Self { socket, encoding })
+    }
+
+    /// What its datagrams are written to.
+    pub(crate) fn posted(&self) -> PostedSocket {
+        (Arc::clone(&self.socket), self.encoding)
     }
 
     pub(crate) async fn read_hello(&mut self) -> Result<Hello, HelloError> {
         let malformed = |field| HelloError::Malformed(FrameError::Malformed { field });
-        match read_message(&mut self.stream, self.encoding).await {
+        match read_payload(&self.socket, self.encoding).await {
             Ok(bytes) => {
                 let hello = Hello::decode(&bytes).map_err(HelloError::Malformed)?;
                 // What native mode sends is no frame and has no equal in JSON.
@@ -92,14 +105,14 @@ impl ServerEnd {
     }
 
     /// Delivers a refusal, then closes.
-    pub(crate) async fn refuse(mut self, refused: &Refused, answer: Vec<u8>) {
+    pub(crate) async fn refuse(self, refused: &Refused, answer: Vec<u8>) {
         let code = refused.code.close_code();
         let Ok(answer) = self.encoding.message(answer.into()) else {
             return;
         };
         let delivery = async {
-            self.stream.send(answer).await?;
-            say_goodbye(&mut self.stream, code, &refused.text).await
+            self.socket.send(answer).await?;
+            part(&self.socket, code, &refused.text).await
         };
         // A client that is gone needs no answer.
         let _ = timeout(CLOSE_DEADLINE, delivery).await;
@@ -113,8 +126,10 @@ impl ServerEnd {
         idle_timeout: Duration,
         stop: CancellationToken,
     ) {
-        let answer = Some(answer.into());
-        pump(self.stream, self.encoding, answer, link, idle_timeout, stop).await;
+        if let Ok(answer) = self.encoding.message(answer.into()) {
+            let socket = (self.socket, self.encoding);
+            keep(socket, Some(answer), link, idle_timeout, stop).await;
+        }
     }
 }
 
@@ -149,73 +164,119 @@ impl Callback for Gate<'_> {
     }
 }
 
-/// Connects and does the client's half of the handshakes.
-pub(crate) async fn dial(
+/// A client's end of a connection whose handshake is over.
+#[derive(Debug)]
+pub(crate) enum ClientEnd {
+    /// Over plain TCP.
+    Plain(Arc<Socket>),
+    /// Over TLS.
+    Encrypted(Box<EncryptedStream>),
+}
+
+impl ClientEnd {
+    /// Connects and does the client's half of the handshakes. Host and port are those of the URL.
+    pub(crate) async fn dial(
+        url: &str,
+        (host, port): (&str, u16),
+        identity: ServerIdentity,
+    ) -> Result<Self, AttemptError> {
+        if !url.starts_with("wss:") {
+            // The server says nothing before the Hello, so nothing is left in the buffer.
+            let stream = dial_plain(url, (host, port)).await?.into_inner();
+            let config = config(RELIABLE_FRAME_BYTES_MAX);
+            let socket = Socket::new(stream, Role::Client, config);
+            return Ok(Self::Plain(Arc::new(socket)));
+        }
+        let stream = TcpStream::connect((host, port)).await?;
+        sockets::tune(&stream)?;
+        let connector = Connector::Rustls(Arc::new(identity.tls_config(None)?));
+        let handshake = tokio_tungstenite::client_async_tls_with_config(
+            request(url)?,
+            stream,
+            Some(config(RELIABLE_FRAME_BYTES_MAX)),
+            Some(connector),
+        );
+        let (stream, _response) = Box::pin(handshake).await?;
+        Ok(Self::Encrypted(Box::new(stream)))
+    }
+
+    /// The server's address.
+    pub(crate) fn peer_address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(socket) => socket.peer_address(),
+            Self::Encrypted(stream) => match stream.get_ref() {
+                MaybeTlsStream::Plain(stream) => stream.peer_addr(),
+                MaybeTlsStream::Rustls(stream) => stream.get_ref().0.peer_addr(),
+                // The enum is open; there is no other that a handshake makes.
+                _ => Err(io::ErrorKind::Unsupported.into()),
+            },
+        }
+    }
+
+    /// Says the Hello and hears the answer.
+    pub(crate) async fn greet(&mut self, hello: Vec<u8>) -> Result<Answer, GreetError> {
+        let hello = Message::Binary(hello.into());
+        let lost = |error: WsError| GreetError::Lost(close_reason(&error));
+        let answer = match self {
+            Self::Plain(socket) => {
+                socket.send(hello).await.map_err(lost)?;
+                read_payload(socket, Encoding::MessagePack).await
+            }
+            Self::Encrypted(stream) => {
+                stream.send(hello).await.map_err(lost)?;
+                read_message(stream, Encoding::MessagePack).await
+            }
+        };
+        Answer::decode(&answer.map_err(GreetError::Lost)?).map_err(GreetError::Malformed)
+    }
+
+    /// Closes what has an answer that was read, without waiting for the peer.
+    pub(crate) async fn leave(self) {
+        let goodbye = close_message(CloseCode::Consented, "");
+        let said = async {
+            match self {
+                Self::Plain(socket) => socket.send(goodbye).await,
+                Self::Encrypted(mut stream) => stream.send(goodbye).await,
+            }
+        };
+        // The server closes by itself as well.
+        let _ = timeout(CLOSE_DEADLINE, said).await;
+    }
+}
+
+/// Connects over plain TCP and does the client's half of the HTTP handshake.
+pub(crate) async fn dial_plain(
     url: &str,
-    host: &str,
-    port: u16,
-    identity: ServerIdentity,
-) -> Result<ClientStream, AttemptError> {
-    let mut request = url.into_client_request()?;
-    let ours = HeaderValue::from_static(WEBSOCKET_SUBPROTOCOL);
-    request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, ours);
-    let connector = if request.uri().scheme_str() == Some("wss") {
-        Connector::Rustls(Arc::new(identity.tls_config(None)?))
-    } else {
-        Connector::Plain
-    };
+    (host, port): (&str, u16),
+) -> Result<WebSocketStream<TcpStream>, AttemptError> {
     let stream = TcpStream::connect((host, port)).await?;
     sockets::tune(&stream)?;
-    let handshake = tokio_tungstenite::client_async_tls_with_config(
-        request,
-        stream,
-        Some(config(RELIABLE_FRAME_BYTES_MAX)),
-        Some(connector),
-    );
+    let config = Some(config(RELIABLE_FRAME_BYTES_MAX));
+    let handshake = tokio_tungstenite::client_async_with_config(request(url)?, stream, config);
     // Boxed because it is large: a thousand bots connect at once.
     let (stream, _response) = Box::pin(handshake).await?;
     Ok(stream)
 }
 
-/// The server's address.
-pub(crate) fn peer_address(stream: &ClientStream) -> io::Result<SocketAddr> {
-    match stream.get_ref() {
-        MaybeTlsStream::Plain(stream) => stream.peer_addr(),
-        MaybeTlsStream::Rustls(stream) => stream.get_ref().0.peer_addr(),
-        // The enum is open; these two are the ones that `dial` makes.
-        _ => Err(io::ErrorKind::Unsupported.into()),
-    }
+fn request(url: &str) -> Result<ClientRequest, WsError> {
+    let mut request = url.into_client_request()?;
+    let ours = HeaderValue::from_static(WEBSOCKET_SUBPROTOCOL);
+    request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, ours);
+    Ok(request)
 }
 
-/// Says the Hello and hears the answer.
-pub(crate) async fn greet(stream: &mut ClientStream, hello: Vec<u8>) -> Result<Answer, GreetError> {
-    let sent = stream.send(Message::Binary(hello.into())).await;
-    sent.map_err(|error| GreetError::Lost(close_reason(&error)))?;
-    let answer = read_message(stream, Encoding::MessagePack).await;
-    let answer = answer.map_err(GreetError::Lost)?;
-    Answer::decode(&answer).map_err(GreetError::Malformed)
-}
-
-/// Moves messages between the stream and the link until either ends. What has to be said first
-/// goes ahead of all payloads.
-pub(crate) async fn pump<S>(
-    stream: WebSocketStream<S>,
-    encoding: Encoding,
-    first: Option<Bytes>,
-    link: Arc<Link>,
-    idle_timeout: Duration,
-    stop: CancellationToken,
-) where
+/// Moves messages between an encrypted stream and the link until either ends.
+pub(crate) async fn pump<S>(stream: WebSocketStream<S>, link: Arc<Link>, idle_timeout: Duration)
+where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let pulse = Pulse::new();
+    let (pulse, encoding) = (Pulse::new(), Encoding::MessagePack);
     let (mut sink, mut stream) = stream.split();
     let reason = tokio::select! {
         reason = link.wait_closed() => reason,
         reason = receive(&mut stream, encoding, &link, &pulse, idle_timeout) => link.finish(reason),
-        reason = transmit(&mut sink, encoding, first, &link, &pulse) => link.finish(reason),
+        reason = transmit(&mut sink, encoding, &link, &pulse) => link.finish(reason),
         reason = link.last_words_overdue() => link.finish(reason),
-        () = stop.cancelled() => link.finish(CloseReason::stopping()),
     };
     // The peer may be gone or may not read; then the socket is dropped at the deadline.
     let _ = timeout(CLOSE_DEADLINE, finish(sink, stream, &reason)).await;
@@ -237,7 +298,7 @@ where
         // tungstenite has the echo of the peer's close frame ready.
         Side::Peer => stream.flush().await,
         // Whoever can still hear learns why.
-        Side::Network => send_close(&mut stream, reason.code, &reason.text).await,
+        Side::Network => stream.send(close_message(reason.code, &reason.text)).await,
     }
 }
 
@@ -272,18 +333,12 @@ where
 async fn transmit<S>(
     sink: &mut SplitSink<WebSocketStream<S>, Message>,
     encoding: Encoding,
-    first: Option<Bytes>,
     link: &Link,
     pulse: &Pulse,
 ) -> CloseReason
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    if let Some(first) = first
-        && let Err(reason) = write_first(sink, encoding, first).await
-    {
-        return reason;
-    }
     let mut pings = tokio::time::interval(KEEP_ALIVE);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -304,18 +359,6 @@ where
             return reason;
         }
     }
-}
-
-async fn write_first<S>(
-    sink: &mut SplitSink<WebSocketStream<S>, Message>,
-    encoding: Encoding,
-    frame: Bytes,
-) -> Result<(), CloseReason>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    feed(sink, encoding, frame).await?;
-    flush(sink).await
 }
 
 /// Writes reliable frames, then flushes once.
@@ -376,6 +419,17 @@ where
 }
 
 /// The frame in the next message; anything else is the reason for the end.
+async fn read_payload(socket: &Socket, encoding: Encoding) -> Result<Bytes, CloseReason> {
+    loop {
+        match judge(Some(socket.next().await), encoding) {
+            Received::Payload(payload) => return Ok(payload),
+            Received::Pong(_) | Received::Nothing => {}
+            Received::End(reason) => return Err(reason),
+        }
+    }
+}
+
+/// The same of a stream that is encrypted.
 async fn read_message<S>(stream: &mut S, encoding: Encoding) -> Result<Bytes, CloseReason>
 where
     S: Stream<Item = Result<Message, WsError>> + Unpin,
@@ -395,38 +449,19 @@ async fn say_goodbye<S>(stream: &mut S, code: CloseCode, text: &str) -> Result<(
 where
     S: Stream<Item = Result<Message, WsError>> + Sink<Message, Error = WsError> + Unpin,
 {
-    send_close(stream, code, text).await?;
+    stream.send(close_message(code, text)).await?;
     while let Some(Ok(_)) = stream.next().await {}
     Ok(())
 }
 
-async fn send_close<S>(sink: &mut S, code: CloseCode, text: &str) -> Result<(), WsError>
-where
-    S: Sink<Message, Error = WsError> + Unpin,
-{
-    let text = cut(text, CLOSE_TEXT_LENGTH_MAX);
-    let frame = CloseFrame {
-        code: code.websocket_code().into(),
-        reason: text.into(),
-    };
-    sink.send(Message::Close(Some(frame))).await
-}
-
-/// Closes a stream whose answer was read, without waiting for the peer.
-pub(crate) async fn leave(mut stream: ClientStream) {
-    let goodbye = send_close(&mut stream, CloseCode::Consented, "");
-    // The server closes by itself as well.
-    let _ = timeout(CLOSE_DEADLINE, goodbye).await;
-}
-
-enum Received {
+pub(crate) enum Received {
     Payload(Bytes),
     Pong(Bytes),
     Nothing,
     End(CloseReason),
 }
 
-fn judge(message: Option<Result<Message, WsError>>, encoding: Encoding) -> Received {
+pub(crate) fn judge(message: Option<Result<Message, WsError>>, encoding: Encoding) -> Received {
     match message {
         Some(Ok(Message::Pong(stamp))) => Received::Pong(stamp),
         // tungstenite answers pings by itself.
@@ -451,7 +486,7 @@ fn peer_close(frame: Option<CloseFrame>) -> CloseReason {
     }
 }
 
-fn close_reason(error: &WsError) -> CloseReason {
+pub(crate) fn close_reason(error: &WsError) -> CloseReason {
     let broken = matches!(
         error,
         WsError::Io(_)

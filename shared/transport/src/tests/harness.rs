@@ -9,6 +9,7 @@ use gameserver_contract::session::{Role, TransportKind, TransportOffer};
 use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
 use uuid::Uuid;
 
 use crate::certificate::{ServerCertificate, ServerIdentity};
@@ -171,16 +172,11 @@ pub(super) async fn raw_stream(
 }
 
 /// A WebSocket client that finished its handshake and says nothing.
-pub(super) async fn raw_websocket(listener: &Listener) -> websocket::ClientStream {
+pub(super) async fn raw_websocket(listener: &Listener) -> WebSocketStream<TcpStream> {
     let offer = offer(listener, WebSocket);
     let address = listener.local_address();
     let host = address.ip().to_string();
-    let dial = websocket::dial(
-        &offer.url,
-        &host,
-        address.port(),
-        ServerIdentity::PlatformRoots,
-    );
+    let dial = websocket::dial_plain(&offer.url, (&host, address.port()));
     within(dial).await.unwrap()
 }
 

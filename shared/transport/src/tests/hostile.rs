@@ -7,7 +7,8 @@ use std::time::Duration;
 use futures_util::{SinkExt as _, StreamExt as _};
 use quinn::RecvStream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::UdpSocket;
+use tokio::net::{TcpStream, UdpSocket};
+use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::harness::*;
@@ -19,7 +20,6 @@ use crate::frame::Answer;
 use crate::limits::{ALPN, IDLE_TIMEOUT, WEBSOCKET_MESSAGE_MAX};
 use crate::listener::{Listener, ListenerConfig};
 use crate::quic;
-use crate::websocket::ClientStream;
 
 /// A listener that waits for a Hello, or a handshake, no longer than a moment.
 fn impatient() -> Listener {
@@ -68,7 +68,7 @@ async fn quic_refusal(mut receive: RecvStream) -> RefusalCode {
     refused.code
 }
 
-async fn websocket_refusal(stream: &mut ClientStream) -> RefusalCode {
+async fn websocket_refusal(stream: &mut WebSocketStream<TcpStream>) -> RefusalCode {
     let message = within(stream.next()).await.unwrap().unwrap();
     let Ok(Answer::Refused(refused)) = Answer::decode(&message.into_data()) else {
         panic!("no refusal")
@@ -76,7 +76,7 @@ async fn websocket_refusal(stream: &mut ClientStream) -> RefusalCode {
     refused.code
 }
 
-async fn websocket_close_code(stream: &mut ClientStream) -> CloseCode {
+async fn websocket_close_code(stream: &mut WebSocketStream<TcpStream>) -> CloseCode {
     let closed = async {
         while let Some(Ok(message)) = stream.next().await {
             if let Message::Close(Some(frame)) = message {

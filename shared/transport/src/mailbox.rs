@@ -1,0 +1,208 @@
+//! How a WebSocket's datagrams leave: whoever sends puts them into the connection's mailbox and
+//! posts it; a few tasks, the counters of the post office, write for all that are posted. A tick
+//! that sends to a thousand wakes these few instead of a thousand tasks.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::error::Error as WsError;
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+use crate::close::CloseReason;
+use crate::encoding::Encoding;
+use crate::events::{Events, Traffic};
+use crate::limits::{OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX};
+use crate::queue::{DatagramQueue, Pushed, QueueBounds};
+use crate::socket::{Flow, Socket};
+use crate::websocket::close_reason;
+
+const OUTGOING: QueueBounds = QueueBounds {
+    datagrams_max: OUTGOING_DATAGRAMS_MAX,
+    bytes_max: OUTGOING_BYTES_MAX,
+};
+/// Mailboxes that a counter empties before it lets others run: about a fifth of a millisecond.
+const MAILBOXES_AT_ONCE: usize = 32;
+
+/// What waits to be written to one connection.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    outgoing: DatagramQueue,
+    socket: Arc<Socket>,
+    encoding: Encoding,
+    office: Arc<PostOffice>,
+    counter: usize,
+    traffic: Arc<Traffic>,
+    events: Arc<Events>,
+    /// It waits at its counter.
+    is_posted: AtomicBool,
+    /// The system takes no more: datagrams stay here, where newer ones take their place.
+    is_blocked: AtomicBool,
+    /// It became blocked, or cannot be written to at all.
+    trouble: Notify,
+    failure: OnceLock<CloseReason>,
+}
+
+/// Where mailboxes wait to be emptied. Each is there once at most, so as many wait as there are
+/// connections.
+#[derive(Debug)]
+pub(crate) struct PostOffice {
+    counters: Vec<Counter>,
+    next: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Counter {
+    waiting: Mutex<Vec<Arc<Mailbox>>>,
+    filled: Notify,
+}
+
+impl PostOffice {
+    /// An office whose counters have to be served: [`Self::serve`].
+    pub(crate) fn with_counters(counters: usize) -> Arc<Self> {
+        let counters = (0..counters.max(1)).map(|_| Counter::default());
+        Arc::new(Self {
+            counters: counters.collect(),
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// How many counters there are.
+    pub(crate) fn counters(&self) -> usize {
+        self.counters.len()
+    }
+
+    /// Empties the mailboxes of one counter, for ever.
+    pub(crate) async fn serve(self: Arc<Self>, counter: usize) {
+        let counter = &self.counters[counter];
+        let mut batch = Vec::new();
+        loop {
+            counter.filled.notified().await;
+            std::mem::swap(&mut *counter.waiting(), &mut batch);
+            for part in batch.chunks(MAILBOXES_AT_ONCE) {
+                part.iter().for_each(|mailbox| mailbox.empty());
+                tokio::task::yield_now().await;
+            }
+            batch.clear();
+        }
+    }
+
+    fn post(&self, mailbox: &Arc<Mailbox>) {
+        if mailbox.is_posted.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let counter = &self.counters[mailbox.counter];
+        counter.waiting().push(Arc::clone(mailbox));
+        counter.filled.notify_one();
+    }
+}
+
+impl Counter {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Arc<Mailbox>>> {
+        // A panic elsewhere cannot leave the list half changed.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Mailbox {
+    /// An empty one, at the next counter.
+    pub(crate) fn new(
+        (socket, encoding): (Arc<Socket>, Encoding),
+        office: Arc<PostOffice>,
+        traffic: Arc<Traffic>,
+        events: Arc<Events>,
+    ) -> Arc<Self> {
+        let counter = office.next.fetch_add(1, Ordering::Relaxed) % office.counters();
+        Arc::new(Self {
+            outgoing: DatagramQueue::new(OUTGOING),
+            socket,
+            encoding,
+            office,
+            counter,
+            traffic,
+            events,
+            is_posted: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(false),
+            trouble: Notify::new(),
+            failure: OnceLock::new(),
+        })
+    }
+
+    /// Puts a datagram in.
+    pub(crate) fn push(self: &Arc<Self>, datagram: Bytes) -> Pushed {
+        let pushed = self.outgoing.push(datagram);
+        self.office.post(self);
+        pushed
+    }
+
+    /// Puts a datagram in the place of the last one of this kind, if that still waits.
+    pub(crate) fn push_latest(self: &Arc<Self>, datagram: Bytes) -> Pushed {
+        let pushed = self.outgoing.push_latest(datagram);
+        self.office.post(self);
+        pushed
+    }
+
+    /// Writes what is in it, as far as the system takes it.
+    fn empty(&self) {
+        // Before it is looked into, so that whatever comes from now on is posted again.
+        self.is_posted.store(false, Ordering::Release);
+        if self.is_blocked.load(Ordering::Acquire) {
+            return;
+        }
+        let messages = std::iter::from_fn(|| {
+            let datagram = self.outgoing.pop()?;
+            self.traffic.sent(datagram.len());
+            self.events.traffic.sent(datagram.len());
+            match self.encoding.message(datagram) {
+                Ok(message) => Some(message),
+                Err(reason) => {
+                    self.fail(reason);
+                    None
+                }
+            }
+        });
+        match self.socket.write(messages) {
+            Ok(Flow::Free) => {}
+            Ok(Flow::Blocked) => {
+                self.is_blocked.store(true, Ordering::Release);
+                self.trouble.notify_one();
+            }
+            Err(error) => self.fail(close_reason(&error)),
+        }
+    }
+
+    fn fail(&self, reason: CloseReason) {
+        // The first failure tells what happened.
+        let _ = self.failure.set(reason);
+        self.trouble.notify_one();
+    }
+
+    /// Writes messages beside the datagrams. When it is blocked, [`Self::settle`] comes next.
+    pub(crate) fn write(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Result<Flow, WsError> {
+        let flow = self.socket.write(messages)?;
+        if flow == Flow::Blocked {
+            self.is_blocked.store(true, Ordering::Release);
+        }
+        Ok(flow)
+    }
+
+    /// Waits until the system takes no more. The reason for the end when nothing can be written
+    /// any more.
+    pub(crate) async fn wait_for_trouble(&self) -> Result<(), CloseReason> {
+        self.trouble.notified().await;
+        self.failure.get().cloned().map_or(Ok(()), Err)
+    }
+
+    /// Waits until all that was written is on its way, and goes on with what came meanwhile.
+    pub(crate) async fn settle(self: &Arc<Self>) -> Result<(), WsError> {
+        self.socket.flushed().await?;
+        if self.is_blocked.swap(false, Ordering::AcqRel) && !self.outgoing.is_empty() {
+            self.office.post(self);
+        }
+        Ok(())
+    }
+}
