@@ -7,10 +7,14 @@ use std::time::{Duration, Instant};
 const WINDOW: u32 = 20;
 /// Snapshots after a correction that say nothing of it yet.
 const HOLD: u32 = 5;
+/// Share of what is missing by which a lead that is too short is made longer.
+const LENGTHENING: f64 = 0.5;
 /// Share by which a lead that is too long is shortened.
 const SHORTENING: f64 = 0.5;
-/// Ticks by which a lead that just suffices is shortened, to find out whether less does too.
-const PROBE: f64 = 0.05;
+/// Ticks by which a lead that just suffices is shortened, to find out whether less does too. With
+/// the lengthening it lets one input of a hundred come late, as games do that would rather repeat
+/// an input now and then than add to everybody's delay.
+const PROBE: f64 = 0.1;
 /// The lead in the beginning, ticks.
 const LEAD_FIRST: f64 = 2.0;
 /// No lead is longer; the server would refuse inputs from farther ahead.
@@ -73,7 +77,7 @@ impl Pace {
         }
         let change = match least {
             0 => -PROBE,
-            late if late < 0 => f64::from(-late),
+            late if late < 0 => f64::from(-late) * LENGTHENING,
             spare => f64::from(-spare) * SHORTENING,
         };
         self.lead = (self.lead + change).clamp(0.0, LEAD_MAX);
@@ -122,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn the_lead_grows_at_once_by_what_is_late() {
+    fn the_lead_grows_at_once_when_inputs_are_late() {
         let (mut pace, start) = (Pace::new(TICK), Instant::now());
-        pace.heard(100, Some(-3), start);
-        assert_eq!(pace.input_due(start), Some(105));
+        pace.heard(100, Some(-4), start);
+        assert_eq!(pace.input_due(start), Some(104));
         // What was sent before the correction is late too, and is no news.
-        pace.heard(100, Some(-3), start);
-        assert_eq!(pace.input_due(start), Some(105));
+        pace.heard(100, Some(-4), start);
+        assert_eq!(pace.input_due(start), Some(104));
     }
 
     #[test]
