@@ -5,7 +5,7 @@
 //! clock: a simulation sees its tick, its inputs and a seeded random source, nothing else.
 //!
 //! Reading order: [`game`], [`tick`], [`input`], [`player`], [`net_id`], [`flow`], [`event`],
-//! [`determinism`], [`state`], [`snapshot`], [`sight`], [`grid`], [`protocol`], [`bot`].
+//! [`determinism`], [`state`], [`turns`], [`snapshot`], [`sight`], [`grid`], [`protocol`], [`bot`].
 
 pub mod bot;
 pub mod determinism;
@@ -21,6 +21,7 @@ pub mod sight;
 pub mod snapshot;
 pub mod state;
 pub mod tick;
+pub mod turns;
 
 pub use gameserver_contract as contract;
 pub use gameserver_stream as stream;
@@ -44,4 +45,5 @@ pub mod prelude {
     };
     pub use crate::state::RecordState;
     pub use crate::tick::{CurrentTick, TickSystems};
+    pub use crate::turns::Turns;
 }

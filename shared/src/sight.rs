@@ -1,4 +1,4 @@
-//! Who sees what. A game with hidden information looks at each snapshot with [`Sight::look`];
+//! Who sees what. A game with hidden information looks for each snapshot with [`Sight::look`];
 //! what it does not find there, nobody is sent. A game without [`Sight`] hides nothing.
 //!
 //! It knows no connection.
@@ -11,6 +11,7 @@ use gameserver_contract::ids::Seat;
 use gameserver_stream::stage::Slot;
 
 use crate::grid::Grid;
+use crate::turns::Turns;
 
 /// Share of the radius within which something comes into view. It goes out of view at the radius
 /// itself, so that nothing flickers at the edge.
@@ -68,10 +69,12 @@ impl Sight {
         self.seen.get(&seat).map_or(&[], |view| &view.list)
     }
 
-    /// Everybody looks once: each eye sees what lies within `radius`, unless it is somebody else's
-    /// and something is in the way. Who does not look this time sees nothing any more.
+    /// Everybody whose turn it is looks once: each eye sees what lies within `radius`, unless it is
+    /// somebody else's and something is in the way. Who has no eyes in their turn sees nothing any
+    /// more.
     pub fn look(
         &mut self,
+        turns: &Turns,
         radius: f32,
         eyes: impl Iterator<Item = (Seat, Vec2)>,
         visible: impl Iterator<Item = Visible>,
@@ -84,7 +87,7 @@ impl Sight {
             .extend(self.visible.iter().map(|seen| seen.place));
         self.grid.fill(radius * CELL, &self.places);
         self.looks = self.looks.wrapping_add(1);
-        for (seat, from) in eyes {
+        for (seat, from) in eyes.filter(|eye| turns.is_due(eye.0)) {
             let View { list: before, look } = self.seen.entry(seat).or_default();
             *look = self.looks;
             self.next.clear();
@@ -103,7 +106,9 @@ impl Sight {
             self.next.sort_unstable();
             std::mem::swap(before, &mut self.next);
         }
-        self.seen.retain(|_, view| view.look == self.looks);
+        let looks = self.looks;
+        self.seen
+            .retain(|seat, view| view.look == looks || !turns.is_due(*seat));
     }
 }
 
@@ -125,6 +130,10 @@ mod tests {
 
     /// Eyes at these places along a line, each on an entity of its own; nobody sees past 100.
     fn look(sight: &mut Sight, places: &[f32]) {
+        look_in_turn(sight, &Turns::every(1), places);
+    }
+
+    fn look_in_turn(sight: &mut Sight, turns: &Turns, places: &[f32]) {
         let mut stage = Stage::new(Schema::default(), 3);
         let visible: Vec<Visible> = (1..)
             .zip(places)
@@ -148,7 +157,7 @@ mod tests {
         let eyes = visible
             .iter()
             .filter_map(|own| Some((own.owner?, own.place)));
-        sight.look(RADIUS, eyes, visible.iter().copied(), |glance| {
+        sight.look(turns, RADIUS, eyes, visible.iter().copied(), |glance| {
             glance.to.x < 100.0
         });
     }
@@ -190,5 +199,21 @@ mod tests {
         look(&mut sight, &[0.0]);
         assert_eq!(seen(&sight, 1), [1]);
         assert!(seen(&sight, 2).is_empty());
+    }
+
+    #[test]
+    fn who_looks_in_another_turn_sees_what_they_saw() {
+        let (mut sight, mut turns) = (Sight::default(), Turns::every(2));
+        turns.take_own(Seat(1));
+        turns.begin(1);
+        look_in_turn(&mut sight, &turns, &[0.0, 9.0]);
+        turns.begin(2);
+        look_in_turn(&mut sight, &turns, &[0.0, 99.0]);
+        assert_eq!(seen(&sight, 1), [1, 2], "it was not its turn");
+        assert_eq!(seen(&sight, 2), [2]);
+        turns.begin(3);
+        look_in_turn(&mut sight, &turns, &[]);
+        assert!(seen(&sight, 1).is_empty(), "no eyes in its turn");
+        assert_eq!(seen(&sight, 2), [2]);
     }
 }

@@ -1,5 +1,6 @@
 //! From components to the snapshot stream: a game says once which components make up a kind of
-//! entity and how they become numbers; from then on they are captured whenever a snapshot is due.
+//! entity and how they become numbers; from then on they are captured in every tick that is shown
+//! to anybody ([`Turns`]).
 //!
 //! It knows no viewer. Server only, but a replay may use it as well.
 
@@ -20,8 +21,9 @@ use crate::game::Game;
 use crate::net_id::NetId;
 use crate::player::Avatar;
 use crate::tick::CurrentTick;
+use crate::turns::{Turns, is_anybodys_turn};
 
-/// What happens when a snapshot is due, in this order, after the tick, in [`FixedPostUpdate`].
+/// What happens in a tick that is shown to anybody, in this order, in [`FixedPostUpdate`].
 #[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SnapshotSystems {
     /// New entities are given their place.
@@ -82,7 +84,7 @@ pub struct OnStage(pub Slot);
 pub struct Shown {
     /// The quantised state, now and a little while ago.
     pub stage: Stage,
-    /// What was encoded of the present snapshot.
+    /// What was encoded of the present capture.
     pub records: Records,
     /// The entities behind the numbers.
     pub entities: BTreeMap<NetId, Entity>,
@@ -184,9 +186,10 @@ impl<G: Game> Plugin for SnapshotPlugin<G> {
     fn build(&self, app: &mut App) {
         G::add_snapshots(app);
         let declared = app.world_mut().remove_resource::<Declared>();
-        let interval = G::descriptor().snapshot_interval_ticks();
+        let interval = G::descriptor().snapshot_interval_ticks().into();
+        app.insert_resource(Turns::every(interval));
         app.insert_resource(Shown {
-            stage: Stage::new(declared.unwrap_or_default().schema, interval.into()),
+            stage: Stage::new(declared.unwrap_or_default().schema, interval),
             records: Records::default(),
             entities: BTreeMap::new(),
         });
@@ -200,26 +203,21 @@ impl<G: Game> Plugin for SnapshotPlugin<G> {
                 SnapshotSystems::Send,
             )
                 .chain()
-                .run_if(snapshot_is_due),
+                .run_if(is_anybodys_turn),
         );
         app.add_systems(
             FixedPostUpdate,
             (
+                begin_turn.before(SnapshotSystems::Enter),
                 begin
                     .before(SnapshotSystems::Capture)
-                    .after(SnapshotSystems::Enter),
+                    .after(SnapshotSystems::Enter)
+                    .run_if(is_anybodys_turn),
                 finish.in_set(SnapshotSystems::Finish),
-            )
-                .run_if(snapshot_is_due),
+            ),
         );
         app.add_observer(leave);
     }
-}
-
-/// Run condition: this tick is shown.
-#[must_use]
-pub fn snapshot_is_due(tick: CurrentTick, shown: Res<Shown>) -> bool {
-    tick.number().is_multiple_of(shown.stage.interval())
 }
 
 fn enter<C: Quantised>(kind: u8) -> ScheduleConfigs<ScheduleSystem> {
@@ -249,6 +247,10 @@ fn leave(removed: On<Remove, NetId>, ids: Query<&NetId>, mut shown: ResMut<Shown
         shown.stage.leave(id.0);
         shown.entities.remove(id);
     }
+}
+
+fn begin_turn(mut turns: ResMut<Turns>, tick: CurrentTick) {
+    turns.begin(tick.number());
 }
 
 fn begin(mut shown: ResMut<Shown>, tick: CurrentTick) {

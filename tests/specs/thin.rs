@@ -64,6 +64,24 @@ async fn a_thin_player_walks_over_websocket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_snapshots_of_a_match_are_spread_over_its_ticks() {
+    let stage = Stage::open(arena(), 1);
+    let match_id = stage.start_match("arena", 1, 4);
+    for seat in 0..3 {
+        let mut player = ThinPlayer::join(&stage.join(match_id, seat), WebSocket).await;
+        eventually("twenty snapshots came", || {
+            player.look();
+            player.snapshots >= 20
+        })
+        .await;
+        let interval = player.start.as_ref().expect("a start frame").interval;
+        let ticks = player.snapshot_ticks();
+        let own = u32::from(seat) % interval;
+        assert!(ticks.iter().all(|tick| tick % interval == own), "{ticks:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_thin_player_chats_leaves_and_the_others_are_told() {
     let stage = Stage::open(arena(), 1);
     let match_id = stage.start_match("arena", 1, 4);

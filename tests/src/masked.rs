@@ -251,7 +251,7 @@ fn write_truth(
 
 fn look(
     tick: CurrentTick,
-    settings: Res<MatchSettings>,
+    (turns, settings): (Res<Turns>, Res<MatchSettings>),
     mut sight: ResMut<Sight>,
     walkers: Query<(&NetId, &OnStage, &Secret, &Walker)>,
 ) {
@@ -266,7 +266,7 @@ fn look(
         place: walker.place,
         owner: Some(own.seat),
     });
-    sight.look(radius, eyes, visible, |_| true);
+    sight.look(&turns, radius, eyes, visible, |_| true);
 }
 
 /// For one snapshot, the mark that all may see is the secret that none but the owner may.

@@ -103,6 +103,17 @@ impl ThinPlayer {
         self.frames.push(frame);
     }
 
+    /// The ticks of all snapshots so far.
+    #[must_use]
+    pub fn snapshot_ticks(&self) -> Vec<u32> {
+        let fields = |frame: &Bytes| rmp_serde::from_slice::<Vec<rmpv::Value>>(frame).ok();
+        let frames = self.frames.iter().filter_map(fields);
+        let snapshots = frames.filter(|fields| fields[0].as_u64() == Some(frame::SNAPSHOT.into()));
+        snapshots
+            .filter_map(|fields| u32::try_from(fields[2].as_u64()?).ok())
+            .collect()
+    }
+
     /// Says something reliably.
     pub fn say(&self, bytes: Vec<u8>) {
         // An end is what some of these frames ask for.

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bytes::Bytes;
+use gameserver_contract::ids::Seat;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::sight::Sight;
 use gameserver_shared::snapshot::{Shown, SnapshotSystems};
 use gameserver_shared::stream::broadcast::{Broadcast, Form, View};
 use gameserver_shared::stream::stage::{Slot, Stage};
 use gameserver_shared::stream::viewer::Seen;
+use gameserver_shared::turns::{Turns, is_common_turn};
 
 use crate::match_log::MatchRecorder;
 
@@ -76,7 +78,12 @@ impl Plugin for BroadcastPlugin {
             FixedPostUpdate,
             (
                 forget_last_tick.before(SnapshotSystems::Enter),
-                encode_views.in_set(SnapshotSystems::Send),
+                gather_watched_teams
+                    .in_set(SnapshotSystems::Capture)
+                    .run_if(is_common_turn),
+                encode_views
+                    .in_set(SnapshotSystems::Send)
+                    .run_if(is_common_turn),
             ),
         );
     }
@@ -84,6 +91,22 @@ impl Plugin for BroadcastPlugin {
 
 fn forget_last_tick(mut broadcasts: ResMut<Broadcasts>) {
     broadcasts.recent.clear();
+}
+
+/// What a team sees together is what its players see in the same tick: they look in the common
+/// turn, with the watchers.
+fn gather_watched_teams(broadcasts: Res<Broadcasts>, shown: Res<Shown>, mut turns: ResMut<Turns>) {
+    for view in broadcasts.views.keys() {
+        let View::Team(team) = view else { continue };
+        let players = owners_in(&shown.stage, *team);
+        players.for_each(|seat| turns.join_common(seat));
+    }
+}
+
+fn owners_in(stage: &Stage, team: u16) -> impl Iterator<Item = Seat> {
+    let actors = stage.present().iter().map(|(_, slot)| stage.actor(*slot));
+    let members = actors.filter(move |actor| actor.team == Some(team));
+    members.filter_map(|actor| actor.owner)
 }
 
 fn encode_views(
@@ -130,11 +153,8 @@ fn encode_views(
 /// What the players of a team see together.
 fn collect_team(seen: &mut Vec<(u32, Slot)>, stage: &Stage, sight: &Sight, team: u16) {
     seen.clear();
-    for (_, slot) in stage.present() {
-        let actor = stage.actor(*slot);
-        if let Some(seat) = actor.owner.filter(|_| actor.team == Some(team)) {
-            seen.extend_from_slice(sight.of(seat));
-        }
+    for seat in owners_in(stage, team) {
+        seen.extend_from_slice(sight.of(seat));
     }
     seen.sort_unstable();
     seen.dedup();

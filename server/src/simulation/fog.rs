@@ -13,6 +13,7 @@ use gameserver_shared::player::Avatar;
 use gameserver_shared::sight::Sight;
 use gameserver_shared::snapshot::{Shown, SnapshotSystems};
 use gameserver_shared::stream::stage::Slot;
+use gameserver_shared::turns::is_common_turn;
 use lightyear::prelude::{PeerId, RemoteId, VisibilityExt};
 
 use super::link::PlayerLink;
@@ -36,7 +37,13 @@ impl Plugin for FogPlugin {
         app.init_resource::<Lifted>()
             .add_observer(hide_new_avatar)
             .add_observer(forget_link)
-            .add_systems(FixedPostUpdate, lift_fog.in_set(SnapshotSystems::Send));
+            .add_systems(
+                FixedPostUpdate,
+                // lightyear sends in these ticks only.
+                lift_fog
+                    .in_set(SnapshotSystems::Send)
+                    .run_if(is_common_turn),
+            );
     }
 }
 

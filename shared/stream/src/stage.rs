@@ -1,5 +1,6 @@
-//! What everybody could see, snapshot by snapshot: the quantised state of all entities now and in
-//! the last snapshots that clients may still refer to. It knows no viewers.
+//! What everybody could see, capture by capture: the quantised state of all entities now and in
+//! all ticks that clients may still refer to. It knows no viewers, and not in which ticks each of
+//! them is sent a snapshot.
 
 use gameserver_contract::ids::Seat;
 
@@ -7,7 +8,6 @@ use crate::schema::{Audience, Relation, Schema};
 
 /// Snapshots that a client may refer to: 1.6 s at 20 a second.
 pub const BASELINES_MAX: u32 = 32;
-const CAPTURES: usize = BASELINES_MAX as usize + 1;
 const AUDIENCES: usize = 3;
 
 /// An entity's place on the stage while it is there; used again after it has gone.
@@ -36,16 +36,16 @@ pub struct Actor {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     actor: Actor,
-    /// The snapshot in which it was first captured; none before.
+    /// The tick in which it was first captured; none before.
     since_tick: Option<u32>,
-    /// For each audience, the last snapshot in which something that it sees was another than in
-    /// the snapshot before.
+    /// For each audience, the last tick in which something that it sees was another than in the
+    /// capture before.
     changed_tick: [u32; AUDIENCES],
 }
 
 #[derive(Debug, Clone, Default)]
 struct Capture {
-    tick: u32,
+    tick: Option<u32>,
     values: Vec<u32>,
 }
 
@@ -63,13 +63,19 @@ pub struct Stage {
     present: Vec<(u32, Slot)>,
     captures: Vec<Capture>,
     newest: usize,
+    before: usize,
+    /// The captures by age in ticks.
+    by_age: Vec<Option<usize>>,
     tick: Option<u32>,
 }
 
 impl Stage {
-    /// An empty stage with a snapshot every `interval` ticks.
+    /// An empty stage, for clients that are sent a snapshot every `interval` ticks.
     #[must_use]
     pub fn new(schema: Schema, interval: u32) -> Self {
+        let interval = interval.max(1);
+        // As many ticks as the snapshots that a client may refer to can span, and the present one.
+        let captures = (BASELINES_MAX * interval) as usize + 1;
         let stride = schema.fields_max();
         let audiences = [Audience::All, Audience::Team, Audience::Owner];
         let masks = schema
@@ -79,14 +85,16 @@ impl Stage {
             .collect();
         Self {
             schema,
-            interval: interval.max(1),
+            interval,
             stride,
             masks,
             places: Vec::new(),
             free: Vec::new(),
             present: Vec::new(),
-            captures: vec![Capture::default(); CAPTURES],
+            captures: vec![Capture::default(); captures],
             newest: 0,
+            before: 0,
+            by_age: vec![None; captures],
             tick: None,
         }
     }
@@ -97,13 +105,13 @@ impl Stage {
         &self.schema
     }
 
-    /// Ticks between two snapshots.
+    /// Ticks between two snapshots of one client.
     #[must_use]
     pub fn interval(&self) -> u32 {
         self.interval
     }
 
-    /// The tick of the newest snapshot; none before the first.
+    /// The tick of the newest capture; none before the first.
     #[must_use]
     pub fn tick(&self) -> Option<u32> {
         self.tick
@@ -133,7 +141,7 @@ impl Stage {
         Some(self.present[at].1)
     }
 
-    /// Gives an entity a place; it is shown from the next snapshot on. Ids have to ascend.
+    /// Gives an entity a place; it is shown from the next capture on. Ids have to ascend.
     pub fn enter(&mut self, actor: Actor) -> Slot {
         let place = Place {
             actor,
@@ -166,9 +174,9 @@ impl Stage {
         }
     }
 
-    /// Begins the snapshot of a tick: until they are written, all values are those of the last.
+    /// Begins the capture of a tick: until they are written, all values are those of the last.
     pub fn begin(&mut self, tick: u32) {
-        let next = (self.newest + 1) % CAPTURES;
+        let next = (self.newest + 1) % self.captures.len();
         let (earlier, later) = self.captures.split_at_mut(self.newest.max(next));
         let (from, to) = if next > self.newest {
             (&earlier[self.newest], &mut later[0])
@@ -176,9 +184,21 @@ impl Stage {
             (&later[0], &mut earlier[next])
         };
         to.values.copy_from_slice(&from.values);
-        to.tick = tick;
-        self.newest = next;
+        to.tick = Some(tick);
+        (self.before, self.newest) = (self.newest, next);
         self.tick = Some(tick);
+        self.sort_by_age(tick);
+    }
+
+    fn sort_by_age(&mut self, now: u32) {
+        self.by_age.fill(None);
+        for (index, capture) in self.captures.iter().enumerate() {
+            let age = capture.tick.and_then(|tick| now.checked_sub(tick));
+            let place = age.and_then(|age| self.by_age.get_mut(age as usize));
+            if let Some(place) = place {
+                *place = Some(index);
+            }
+        }
     }
 
     /// The values of one entity, to be written between [`Self::begin`] and [`Self::finish`].
@@ -187,13 +207,12 @@ impl Stage {
         &mut self.captures[self.newest].values[start..start + self.stride]
     }
 
-    /// Ends the snapshot: notes what has changed.
+    /// Ends the capture: notes what has changed.
     pub fn finish(&mut self) {
         let Some(tick) = self.tick else { return };
-        let before = (self.newest + CAPTURES - 1) % CAPTURES;
         let (stride, masks) = (self.stride, &self.masks);
         let (before, now) = (
-            &self.captures[before].values,
+            &self.captures[self.before].values,
             &self.captures[self.newest].values,
         );
         for (_, slot) in &self.present {
@@ -219,17 +238,14 @@ impl Stage {
         self.row_of(self.newest, slot)
     }
 
-    /// Its values in an earlier snapshot; none when that is too old or it was not there.
+    /// Its values in an earlier tick; none when that is too old or was not captured, or when it was
+    /// not there.
     #[must_use]
     pub(crate) fn row_at(&self, slot: Slot, tick: u32) -> Option<&[u32]> {
         let age = self.tick?.checked_sub(tick)?;
-        let back = (age / self.interval) as usize;
+        let index = (*self.by_age.get(age as usize)?)?;
         let there_since = self.places[slot.index()].since_tick?;
-        if age % self.interval != 0 || back >= CAPTURES || tick < there_since {
-            return None;
-        }
-        let index = (self.newest + CAPTURES - back) % CAPTURES;
-        (self.captures[index].tick == tick).then(|| self.row_of(index, slot))
+        (tick >= there_since).then(|| self.row_of(index, slot))
     }
 
     fn row_of(&self, capture: usize, slot: Slot) -> &[u32] {
@@ -237,7 +253,7 @@ impl Stage {
         &self.captures[capture].values[start..start + self.stride]
     }
 
-    /// The last snapshot in which something changed that this relation sees.
+    /// The last tick in which something changed that this relation sees.
     pub(crate) fn changed_tick(&self, slot: Slot, relation: Relation) -> u32 {
         self.places[slot.index()].changed_tick[relation as usize]
     }

@@ -8,7 +8,7 @@ use gameserver_contract::ids::Seat;
 
 use crate::frame::SNAPSHOT;
 use crate::group::{GROUP_BYTES, Groups};
-use crate::record::{Record, Records, fields};
+use crate::record::{Record, Records};
 use crate::schema::Relation;
 use crate::stage::{Actor, Slot, Stage};
 use crate::wire::{put_array, put_int, put_nil, put_uint, uint_len};
@@ -96,11 +96,34 @@ pub struct Viewer {
     budget: Budget,
     tokens: usize,
     number: u32,
+    acked: Acked,
     known: Vec<Known>,
     gone: Vec<Gone>,
     sent: Vec<Sent>,
     /// Kept from snapshot to snapshot so that nothing is allocated.
     next_known: Vec<Known>,
+}
+
+/// Which snapshots were acknowledged already: clients say the same 32 again and again.
+#[derive(Debug, Default)]
+struct Acked {
+    newest: u32,
+    /// One bit for each number: the newest is the lowest.
+    mask: u64,
+}
+
+impl Acked {
+    /// Notes these, of which `newest` is the lowest bit. Those that were not known before, as seen
+    /// from [`Self::newest`]; those that are too old to be waited for are left out.
+    fn add(&mut self, newest: u32, said: u64) -> u64 {
+        let newer = newest.saturating_sub(self.newest);
+        let late = self.newest.saturating_sub(newest);
+        let known = self.mask.checked_shl(newer).unwrap_or(0);
+        let said = said.checked_shl(late).unwrap_or(0);
+        self.newest = self.newest.max(newest);
+        self.mask = known | said;
+        said & !known
+    }
 }
 
 /// What is needed while a snapshot is written, for one viewer after the other.
@@ -121,6 +144,7 @@ impl Viewer {
             budget,
             tokens: budget.frame_bytes_max,
             number: 0,
+            acked: Acked::default(),
             known: Vec::new(),
             gone: Vec::new(),
             sent: vec![Sent::default(); SENT_MAX],
@@ -137,10 +161,14 @@ impl Viewer {
     /// Takes in which snapshots arrived: the newest, and one bit for each of the 32 before it.
     /// Numbers that were never sent mean nothing.
     pub fn acknowledge(&mut self, newest: u32, before: u32) {
-        self.acknowledge_one(newest);
-        for back in fields(before) {
-            let back = u32::try_from(back).unwrap_or(0) + 1;
-            if let Some(number) = newest.checked_sub(back) {
+        let never_sent = newest.saturating_sub(self.number);
+        let said = 1 | u64::from(before) << 1;
+        let said = said.checked_shr(never_sent).unwrap_or(0);
+        let mut news = self.acked.add(newest.min(self.number), said);
+        while news != 0 {
+            let back = news.trailing_zeros();
+            news &= news - 1;
+            if let Some(number) = self.acked.newest.checked_sub(back) {
                 self.acknowledge_one(number);
             }
         }
@@ -364,4 +392,27 @@ fn urgency(stage: &Stage, known: &Known, tick: u32) -> u32 {
     let priority = u32::from(stage.schema().kinds[kind].priority);
     let waited = tick.saturating_sub(known.told_tick);
     waited.saturating_mul(priority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_acknowledged_is_no_news() {
+        let mut acked = Acked::default();
+        assert_eq!(acked.add(3, 0b101), 0b101);
+        assert_eq!(acked.add(3, 0b111), 0b010, "2 came late");
+        assert_eq!(acked.add(5, 0b1101), 0b1, "5 is new, 3 and 2 are known");
+        assert_eq!(acked.add(4, 0b11), 0b10, "seen from 5");
+        assert_eq!(acked.newest, 5);
+    }
+
+    #[test]
+    fn what_is_too_old_or_far_ahead_is_left_out() {
+        let mut acked = Acked::default();
+        assert_eq!(acked.add(1_000, 1), 1);
+        assert_eq!(acked.add(900, 1), 0);
+        assert_eq!(acked.add(2_000, 0b11), 0b11);
+    }
 }

@@ -16,6 +16,7 @@ use gameserver_contract::ids::Seat;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
 use gameserver_shared::snapshot::{Shown, SnapshotSystems};
+use gameserver_shared::turns::Turns;
 use gameserver_transport::connection::Connection;
 use lightyear::input::server::InputSystems;
 use lightyear::prelude::LocalTimeline;
@@ -40,6 +41,8 @@ impl<G: Game> Plugin for ThinPlugin<G> {
         app.insert_resource(start)
             .init_resource::<snapshots::FrameBuffer>()
             .add_observer(inputs::expect_inputs::<G>)
+            .add_observer(take_own_turn)
+            .add_observer(give_turn_back)
             .add_systems(PreUpdate, link::receive_frames::<G>)
             .add_systems(
                 FixedPreUpdate,
@@ -49,6 +52,23 @@ impl<G: Game> Plugin for ThinPlugin<G> {
                 FixedPostUpdate,
                 snapshots::send_snapshots.in_set(SnapshotSystems::Send),
             );
+    }
+}
+
+fn take_own_turn(added: On<Add, ThinLink>, links: Query<&ThinLink>, mut turns: ResMut<Turns>) {
+    if let Ok(link) = links.get(added.entity) {
+        turns.take_own(link.seat());
+    }
+}
+
+/// Whoever connects to the seat again has the turn of their kind.
+fn give_turn_back(
+    removed: On<Remove, ThinLink>,
+    links: Query<&ThinLink>,
+    mut turns: ResMut<Turns>,
+) {
+    if let Ok(link) = links.get(removed.entity) {
+        turns.join_common(link.seat());
     }
 }
 

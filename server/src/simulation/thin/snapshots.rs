@@ -13,6 +13,7 @@ use gameserver_shared::stream::schema::Schema;
 use gameserver_shared::stream::stage::Stage;
 use gameserver_shared::stream::viewer::Seen;
 use gameserver_shared::tick::CurrentTick;
+use gameserver_shared::turns::Turns;
 use gameserver_transport::close::CloseCode;
 
 use super::inputs::Lead;
@@ -80,17 +81,18 @@ impl FrameBuffer {
     }
 }
 
-/// Sends each thin player what they may see.
+/// Sends each thin player whose turn it is what they may see.
 pub(super) fn send_snapshots(
     tick: CurrentTick,
     mut shown: ResMut<Shown>,
-    sight: Option<Res<Sight>>,
+    (turns, sight): (Res<Turns>, Option<Res<Sight>>),
     mut buffer: ResMut<FrameBuffer>,
     mut links: Query<(&mut ThinLink, &Lead)>,
 ) {
     let Shown { stage, records, .. } = &mut *shown;
     let buffer = &mut *buffer;
-    for (mut link, lead) in &mut links {
+    let due = links.iter_mut().filter(|(link, _)| turns.is_due(link.seat));
+    for (mut link, lead) in due {
         let link = &mut *link;
         let seen = sight
             .as_ref()

@@ -91,6 +91,7 @@ pub fn register(app: &mut App) {
 /// Every fighter looks around: what is too far away or behind a wall stays hidden.
 fn look(
     config: Res<ArenaConfig>,
+    turns: Res<Turns>,
     mut sight: ResMut<Sight>,
     fighters: Query<(&NetId, &OnStage, &Avatar, &Body)>,
 ) {
@@ -103,7 +104,7 @@ fn look(
         place: body.position,
         owner: Some(avatar.seat),
     });
-    sight.look(config.sight.radius_m, eyes, visible, |glance| {
+    sight.look(&turns, config.sight.radius_m, eyes, visible, |glance| {
         map::can_see(&config, glance.from, glance.to)
     });
 }

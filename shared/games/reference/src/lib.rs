@@ -181,7 +181,11 @@ fn seat_players(
     }
 }
 
-fn look(mut sight: ResMut<Sight>, walkers: Query<(&NetId, &OnStage, &Avatar, &Place)>) {
+fn look(
+    turns: Res<Turns>,
+    mut sight: ResMut<Sight>,
+    walkers: Query<(&NetId, &OnStage, &Avatar, &Place)>,
+) {
     let eyes = walkers
         .iter()
         .map(|(_, _, avatar, place)| (avatar.seat, place.0));
@@ -191,7 +195,7 @@ fn look(mut sight: ResMut<Sight>, walkers: Query<(&NetId, &OnStage, &Avatar, &Pl
         place: place.0,
         owner: Some(avatar.seat),
     });
-    sight.look(SIGHT_M, eyes, visible, |_| true);
+    sight.look(&turns, SIGHT_M, eyes, visible, |_| true);
 }
 
 #[cfg(test)]
