@@ -11,14 +11,16 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use gameserver_contract::session::{TransportKind, TransportOffer};
-use quinn::{Endpoint, EndpointConfig, TokioRuntime};
+use quinn::{Endpoint, EndpointConfig, Runtime as _, TokioRuntime};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
 use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use crate::certificate::{IdentityError, ServerIdentity};
 use crate::close::{CloseCode, CloseReason};
+use crate::conditions::{ConditionedSocket, Conditioner, NetworkConditions, Tally, relay};
 use crate::connection::Connection;
 use crate::encoding::Encoding;
 use crate::frame::{Answer, FrameError, Hello, Mode, Refused, Welcome};
@@ -41,7 +43,8 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// Silence after which the connection is over.
     pub idle_timeout: Duration,
-    /// The UDP socket to share; without it each QUIC connection opens its own.
+    /// The UDP socket to share, and the conditions that WebSockets have too; without it each QUIC
+    /// connection opens its own, and nothing is done to the network.
     pub endpoint: Option<ClientEndpoint>,
 }
 
@@ -57,10 +60,12 @@ impl Default for ConnectOptions {
     }
 }
 
-/// A UDP socket that many QUIC connections share: a thousand bots need one.
+/// A UDP socket that many QUIC connections share: a thousand bots need one. Also the network
+/// conditions that all connections share, of WebSockets as well.
 #[derive(Debug, Clone)]
 pub struct ClientEndpoint {
     pub(crate) endpoint: Endpoint,
+    conditioner: Option<Arc<Conditioner>>,
 }
 
 impl ClientEndpoint {
@@ -77,7 +82,44 @@ impl ClientEndpoint {
         let config = EndpointConfig::default();
         let socket = sockets::bind_client()?;
         let endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime))?;
-        Ok(Self { endpoint })
+        Ok(Self {
+            endpoint,
+            conditioner: None,
+        })
+    }
+
+    /// Opens the socket and puts these conditions on every connection: QUIC, WebTransport and
+    /// WebSocket. The same seed does the same to the same packets; their order is the network's.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn bind_under(conditions: NetworkConditions, seed: u64) -> io::Result<Self> {
+        if conditions == NetworkConditions::NONE {
+            return Self::bind();
+        }
+        let conditioner = Conditioner::new(conditions, seed);
+        let socket = TokioRuntime.wrap_udp_socket(sockets::bind_client()?)?;
+        let endpoint = Endpoint::new_with_abstract_socket(
+            EndpointConfig::default(),
+            None,
+            Arc::new(ConditionedSocket::new(socket, &conditioner)),
+            Arc::new(TokioRuntime),
+        )?;
+        Ok(Self {
+            endpoint,
+            conditioner: Some(Arc::new(conditioner)),
+        })
+    }
+
+    /// What the conditions did so far; None without any.
+    #[must_use]
+    pub fn tally(&self) -> Option<Tally> {
+        Some(self.conditioner.as_ref()?.tally())
     }
 
     /// Waits until the last words of all closed connections are sent, which a process does
@@ -259,11 +301,10 @@ impl Carrier {
                 Ok(Self::Quic(Box::new(session)))
             }
             TransportKind::WebSocket => {
-                let dial = websocket::dial(&offer.url, &target.host, target.port, identity);
-                let stream = dial.await?;
+                let (stream, peer) = target.dial_websocket(offer, identity, options).await?;
                 Ok(Self::WebSocket {
-                    peer: websocket::peer_address(&stream)?,
                     stream: Box::new(stream),
+                    peer,
                 })
             }
         }
@@ -373,6 +414,23 @@ impl Target {
             host: host.to_owned(),
             port,
         })
+    }
+
+    /// Connects over WebSocket; the stream and the server's address.
+    async fn dial_websocket(
+        &self,
+        offer: &TransportOffer,
+        identity: ServerIdentity,
+        options: &ConnectOptions,
+    ) -> Result<(websocket::ClientStream, SocketAddr), AttemptError> {
+        let (stream, peer) = websocket::open(&self.host, self.port).await?;
+        let shared = options.endpoint.as_ref();
+        let stream = match shared.and_then(|shared| shared.conditioner.as_ref()) {
+            Some(conditioner) => Either::Right(relay(stream, conditioner)),
+            None => Either::Left(stream),
+        };
+        let stream = websocket::dial(&offer.url, stream, identity).await?;
+        Ok((stream, peer))
     }
 
     /// Connects over QUIC to the first of the host's addresses that answers.

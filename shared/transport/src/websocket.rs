@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -22,6 +22,7 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use crate::arrival::HelloError;
@@ -40,7 +41,10 @@ use crate::pulse::Pulse;
 use crate::sockets;
 
 /// A client's stream, with or without TLS.
-pub(crate) type ClientStream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type ClientStream = WebSocketStream<MaybeTlsStream<ClientSocket>>;
+
+/// What it runs on: TCP, or the end of a relay that puts conditions on it.
+pub(crate) type ClientSocket = Either<TcpStream, DuplexStream>;
 
 /// A server takes little; a client takes the largest reliable frame.
 fn config(message_max: usize) -> WebSocketConfig {
@@ -149,11 +153,18 @@ impl Callback for Gate<'_> {
     }
 }
 
-/// Connects and does the client's half of the handshakes.
+/// Connects; the stream and the server's address.
+pub(crate) async fn open(host: &str, port: u16) -> io::Result<(TcpStream, SocketAddr)> {
+    let stream = TcpStream::connect((host, port)).await?;
+    sockets::tune(&stream)?;
+    let peer = stream.peer_addr()?;
+    Ok((stream, peer))
+}
+
+/// Does the client's half of the handshakes.
 pub(crate) async fn dial(
     url: &str,
-    host: &str,
-    port: u16,
+    stream: ClientSocket,
     identity: ServerIdentity,
 ) -> Result<ClientStream, AttemptError> {
     let mut request = url.into_client_request()?;
@@ -164,8 +175,6 @@ pub(crate) async fn dial(
     } else {
         Connector::Plain
     };
-    let stream = TcpStream::connect((host, port)).await?;
-    sockets::tune(&stream)?;
     let handshake = tokio_tungstenite::client_async_tls_with_config(
         request,
         stream,
@@ -175,16 +184,6 @@ pub(crate) async fn dial(
     // Boxed because it is large: a thousand bots connect at once.
     let (stream, _response) = Box::pin(handshake).await?;
     Ok(stream)
-}
-
-/// The server's address.
-pub(crate) fn peer_address(stream: &ClientStream) -> io::Result<SocketAddr> {
-    match stream.get_ref() {
-        MaybeTlsStream::Plain(stream) => stream.peer_addr(),
-        MaybeTlsStream::Rustls(stream) => stream.get_ref().0.peer_addr(),
-        // The enum is open; these two are the ones that `dial` makes.
-        _ => Err(io::ErrorKind::Unsupported.into()),
-    }
 }
 
 /// Says the Hello and hears the answer.

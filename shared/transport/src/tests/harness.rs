@@ -9,6 +9,7 @@ use gameserver_contract::session::{Role, TransportKind, TransportOffer};
 use quinn::{ConnectionError, RecvStream, SendStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_util::either::Either;
 use uuid::Uuid;
 
 use crate::certificate::{ServerCertificate, ServerIdentity};
@@ -173,14 +174,8 @@ pub(super) async fn raw_stream(
 /// A WebSocket client that finished its handshake and says nothing.
 pub(super) async fn raw_websocket(listener: &Listener) -> websocket::ClientStream {
     let offer = offer(listener, WebSocket);
-    let address = listener.local_address();
-    let host = address.ip().to_string();
-    let dial = websocket::dial(
-        &offer.url,
-        &host,
-        address.port(),
-        ServerIdentity::PlatformRoots,
-    );
+    let stream = Either::Left(raw_tcp(listener.local_address()).await);
+    let dial = websocket::dial(&offer.url, stream, ServerIdentity::PlatformRoots);
     within(dial).await.unwrap()
 }
 
