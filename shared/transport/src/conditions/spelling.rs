@@ -285,7 +285,11 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "\\PC{0,40}", name in "[a-z]{0,9}", value in "[0-9.%a-zB/]{0,24}") {
+        fn no_text_panics(
+            text in "\\PC{0,40}",
+            name in "[a-z]{0,9}",
+            value in "[0-9.%a-zB/]{0,24}",
+        ) {
             let _ = parse(&text);
             let _ = parse(&format!("{name}={value}"));
             for field in Field::ALL {
