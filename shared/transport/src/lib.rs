@@ -7,8 +7,8 @@
 //! no ticket and reads no wall clock; the monotonic clock serves its deadlines only.
 //!
 //! Reading order: [`frame`] (the bytes), [`close`] (why connections end), [`limits`] (every
-//! number), [`queue`], [`connection`], then the two ends [`listener`] and [`connect`]. Clients that want a bad
-//! network get one from [`conditions`].
+//! number), [`queue`], [`connection`], then the two ends [`listener`] and [`connect`]. Clients
+//! that want a bad network get one from [`conditions`].
 
 pub mod frame;
 
