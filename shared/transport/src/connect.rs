@@ -43,7 +43,7 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// Silence after which the connection is over.
     pub idle_timeout: Duration,
-    /// The UDP socket to share, and the conditions that WebSockets have too; without it each QUIC
+    /// The UDP socket to share, and the conditions that a WebSocket has too; without it each QUIC
     /// connection opens its own, and nothing is done to the network.
     pub endpoint: Option<ClientEndpoint>,
 }
@@ -61,7 +61,7 @@ impl Default for ConnectOptions {
 }
 
 /// A UDP socket that many QUIC connections share: a thousand bots need one. Also the network
-/// conditions that all connections share, of WebSockets as well.
+/// conditions that all connections share, those over WebSocket as well.
 #[derive(Debug, Clone)]
 pub struct ClientEndpoint {
     pub(crate) endpoint: Endpoint,

@@ -81,14 +81,14 @@ impl NetworkConditions {
         rate: None,
     };
 
-    /// The same house: a round trip of 2 ms, which is what WebPageTest has for Wi-Fi
+    /// The same house: a round trip of 2 ms, which is what `WebPageTest` has for Wi-Fi
     /// (`connectivity.ini`); nothing is lost.
     pub const LAN: Self = Self {
         delay: Duration::from_millis(1),
         ..Self::NONE
     };
 
-    /// Cable at home: WebPageTest's profile "Cable" (28 ms round trip, 5 Mbit/s), Unity's jitter
+    /// Cable at home: `WebPageTest`'s profile "Cable" (28 ms round trip, 5 Mbit/s), Unity's jitter
     /// for "Home Cable" (5 ms), and the loss below which the FCC's "Measuring Broadband America"
     /// puts its best class (0.4 %).
     pub const BROADBAND: Self = Self {
@@ -99,7 +99,7 @@ impl NetworkConditions {
         ..Self::NONE
     };
 
-    /// A telephone: WebPageTest's profile "LTE" (70 ms round trip, 12 Mbit/s). Jitter, loss and
+    /// A telephone: `WebPageTest`'s profile "LTE" (70 ms round trip, 12 Mbit/s). Jitter, loss and
     /// its bursts are our choice: a radio link repeats what it loses, which shows as jitter, and
     /// what is still lost at the change of a cell is lost in a row.
     pub const MOBILE: Self = Self {

@@ -19,7 +19,7 @@ pub(super) const RATE_QUEUE_MAX: Duration = Duration::from_millis(200);
 /// Least time before TCP sends again, the round trip apart: Linux' `TCP_RTO_MIN`.
 const RETRANSMISSION_MIN: Duration = Duration::from_millis(200);
 /// Most time between two attempts: Linux' `TCP_RTO_MAX`.
-const RETRANSMISSION_MAX: Duration = Duration::from_secs(120);
+const RETRANSMISSION_MAX: Duration = Duration::from_mins(2);
 /// Attempts before TCP gives up: Linux' `tcp_retries2`.
 const RETRANSMISSIONS_MAX: usize = 15;
 

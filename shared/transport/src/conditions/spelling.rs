@@ -120,16 +120,13 @@ impl FromStr for NetworkConditions {
     type Err = ConditionsError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut conditions = Self::NONE;
+        let mut parts = text.split(',').map(str::trim).peekable();
+        let named = parts.next_if(|part| !part.contains('='));
+        let mut conditions = named.map_or(Ok(Self::NONE), preset)?;
         let mut told = Vec::new();
-        for (index, part) in text.split(',').map(str::trim).enumerate() {
-            let Some((name, value)) = part.split_once('=') else {
-                if index > 0 {
-                    return Err(ConditionsError::NoField(part.to_owned()));
-                }
-                conditions = preset(part)?;
-                continue;
-            };
+        for part in parts {
+            let pair = part.split_once('=');
+            let (name, value) = pair.ok_or_else(|| ConditionsError::NoField(part.to_owned()))?;
             let known = Field::ALL.into_iter().find(|field| field.name() == name);
             let field = known.ok_or_else(|| ConditionsError::UnknownField(name.to_owned()))?;
             if told.contains(&field) {

@@ -4,7 +4,9 @@
 //! packets have no effect, because TCP undoes them without a wait.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{
     AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream, duplex, split,
@@ -34,7 +36,7 @@ where
     let ways = [conditioner.path(), conditioner.path()];
     let [up, down] = ways.map(|path| Way {
         path,
-        under_way: VecDeque::new(),
+        segments: VecDeque::new(),
         counters: Arc::clone(&conditioner.counters),
     });
     tokio::spawn(async move {
@@ -55,7 +57,7 @@ where
 /// One direction.
 struct Way {
     path: Path,
-    under_way: VecDeque<Segment>,
+    segments: VecDeque<Segment>,
     counters: Arc<Counters>,
 }
 
@@ -72,37 +74,23 @@ impl Way {
         let mut buffer = vec![0; SEGMENT_BYTES_MAX];
         loop {
             let wait = self.path.backlog(Instant::now());
-            let wait = wait.saturating_sub(RATE_QUEUE_MAX);
-            let read = async {
-                if !wait.is_zero() {
-                    sleep(wait).await;
-                }
-                from.read(&mut buffer).await
-            };
-            let due = self.under_way.front().map(|first| first.due);
+            let read = read_after(wait.saturating_sub(RATE_QUEUE_MAX), &mut from, &mut buffer);
+            let due = self.segments.front().map(|first| first.due);
             tokio::select! {
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
                     if !self.deliver_first(&mut to).await {
                         return;
                     }
                 }
-                read = read, if self.under_way.len() < SEGMENTS_MAX => match read {
+                read = read, if self.segments.len() < SEGMENTS_MAX => match read {
                     Ok(0) | Err(_) => break,
                     Ok(count) => self.enter(&buffer[..count]),
                 },
             }
         }
-        // Who has left waits for nobody's retransmissions.
-        let last_words = async {
-            while let Some(first) = self.under_way.front() {
-                sleep_until(first.due).await;
-                if !self.deliver_first(&mut to).await {
-                    return;
-                }
-            }
-        };
-        // What is not there in time is lost with the connection.
-        let _ = timeout(CLOSE_DEADLINE, last_words).await;
+        // Who has left waits for nobody's retransmissions; what is not there in time is lost with
+        // the connection.
+        let _ = timeout(CLOSE_DEADLINE, self.deliver_rest(&mut to)).await;
         let _ = to.shutdown().await;
     }
 
@@ -110,17 +98,27 @@ impl Way {
         let delivery = self.path.deliver(Instant::now(), bytes.len());
         self.counters.packets.add(1);
         self.counters.lost.add(delivery.lost);
-        let before = self.under_way.back().map(|last| last.due);
-        self.under_way.push_back(Segment {
+        let before = self.segments.back().map(|last| last.due);
+        self.segments.push_back(Segment {
             // Behind what was sent before, however late that is.
             due: delivery.at.max(before.unwrap_or(delivery.at)),
             bytes: delivery.arrives.then(|| bytes.to_vec()),
         });
     }
 
+    /// Delivers what is under way, as far as somebody takes it.
+    async fn deliver_rest(&mut self, to: &mut (impl AsyncWrite + Unpin)) {
+        while let Some(first) = self.segments.front() {
+            sleep_until(first.due).await;
+            if !self.deliver_first(to).await {
+                return;
+            }
+        }
+    }
+
     /// False when nobody takes it, or TCP has given up.
     async fn deliver_first(&mut self, to: &mut (impl AsyncWrite + Unpin)) -> bool {
-        let first = self.under_way.pop_front();
+        let first = self.segments.pop_front();
         let Some(bytes) = first.and_then(|first| first.bytes) else {
             return false;
         };
@@ -128,10 +126,20 @@ impl Way {
     }
 }
 
+/// Reads once the rate's queue has room.
+async fn read_after(
+    wait: Duration,
+    from: &mut (impl AsyncRead + Unpin),
+    buffer: &mut [u8],
+) -> io::Result<usize> {
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+    from.read(buffer).await
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::conditions::NetworkConditions;
 
