@@ -157,6 +157,14 @@ mod tests {
         began.elapsed()
     }
 
+    /// Writes a part every millisecond.
+    async fn write_in_parts(to: &mut DuplexStream, bytes: &[u8]) {
+        for part in bytes.chunks(97) {
+            to.write_all(part).await.unwrap();
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn bytes_come_late_by_the_delay_in_both_directions() {
         let (mut near, mut far) = relayed("delay=40ms");
@@ -171,13 +179,8 @@ mod tests {
         let conditions = "delay=20ms,jitter=20ms,loss=30%,reorder=20%,duplicate=20%";
         let (mut near, mut far) = relayed(conditions);
         let sent: Vec<u8> = (0..50_000_u32).map(|byte| byte.to_le_bytes()[0]).collect();
-        let write = async {
-            for part in sent.chunks(97) {
-                near.write_all(part).await.unwrap();
-                sleep(Duration::from_millis(1)).await;
-            }
-        };
         let mut received = vec![0; sent.len()];
+        let write = write_in_parts(&mut near, &sent);
         let (read, ()) = tokio::join!(far.read_exact(&mut received), write);
         read.unwrap();
         assert!(sent == received);
