@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use gameserver_client_sim::load::gates::Gate;
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::TransportKind;
+use gameserver_transport::conditions::NetworkConditions;
 
 /// A multiplayer game server: authoritative simulation and player services in one binary.
 #[derive(Debug, Parser)]
@@ -101,7 +102,11 @@ pub(crate) struct BotsArguments {
     /// Try this transport only.
     #[arg(long)]
     pub(crate) transport: Option<TransportArgument>,
-    /// Seed of the bots' behaviour.
+    /// The network between: none, lan, broadband, mobile or bad, and fields that differ, for
+    /// example `mobile,loss=3%`.
+    #[arg(long, value_name = "CONDITIONS", default_value = "none")]
+    pub(crate) conditions: NetworkConditions,
+    /// Seed of the bots' behaviour and of the network's.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Write the numbers as JSON.
@@ -135,13 +140,17 @@ pub(crate) struct LoadArguments {
     /// The only transport.
     #[arg(long, default_value = "quic")]
     pub(crate) transport: TransportArgument,
+    /// The network between: none, lan, broadband, mobile or bad, and fields that differ, for
+    /// example `mobile,loss=3%` or `delay=40ms,jitter=10ms,loss=1%,burst=4,rate=500kB/s`.
+    #[arg(long, value_name = "CONDITIONS", default_value = "none")]
+    pub(crate) conditions: NetworkConditions,
     /// Seconds in which they come.
     #[arg(long, default_value_t = 10)]
     pub(crate) ramp: u64,
     /// Seconds that count, after the ramp.
     #[arg(long, default_value_t = 60)]
     pub(crate) seconds: u64,
-    /// Seed of the bots' behaviour.
+    /// Seed of the bots' behaviour and of the network's.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Threads that play the bots.

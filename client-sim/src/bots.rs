@@ -7,6 +7,7 @@ use gameserver_contract::session::{
     CreateSession, JoinSession, Session, SessionState, TransportKind,
 };
 use gameserver_shared::bot::BotPolicy;
+use gameserver_transport::conditions::NetworkConditions;
 use gameserver_transport::connect::{ClientEndpoint, ConnectOptions};
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
@@ -33,7 +34,9 @@ pub struct BotsConfig {
     pub target: Target,
     /// The only transport to try.
     pub transport: Option<TransportKind>,
-    /// Seed of their randomness.
+    /// The network between.
+    pub conditions: NetworkConditions,
+    /// Seed of their randomness and of the network's.
     pub seed: u64,
     /// Threads that run them.
     pub threads: usize,
@@ -77,7 +80,7 @@ pub async fn run<G: BotPolicy>(
     };
     let options = ConnectOptions {
         only: config.transport,
-        endpoint: Some(ClientEndpoint::bind()?),
+        endpoint: Some(ClientEndpoint::bind_under(config.conditions, config.seed)?),
         ..ConnectOptions::default()
     };
     let (bots, players) = join_all(config, &lobby, host.clone(), &session, &options).await?;

@@ -42,6 +42,7 @@ async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
         duration: Duration::from_secs(arguments.seconds),
         target,
         transport: arguments.transport.map(Into::into),
+        conditions: arguments.conditions,
         seed: arguments.seed,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };

@@ -12,6 +12,7 @@ use gameserver_contract::session::CreateSession;
 use gameserver_server::Instance;
 use gameserver_server::instance::Deps;
 use gameserver_shared::bot::BotPolicy;
+use gameserver_transport::conditions::NetworkConditions;
 use gameserver_web_api::RunningWebApi;
 use tokio_util::sync::CancellationToken;
 
@@ -215,6 +216,7 @@ fn open_samples(
             ..CreateSession::default()
         }),
         transport: None,
+        conditions: NetworkConditions::NONE,
         seed: arguments.seed.unwrap_or(1).wrapping_add(100 * index as u64),
         threads: 1,
     };

@@ -36,6 +36,7 @@ async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
         spectators: arguments.spectators,
         matches: arguments.matches,
         transport: arguments.transport.into(),
+        conditions: arguments.conditions,
         ramp: Duration::from_secs(arguments.ramp),
         duration: Duration::from_secs(arguments.seconds),
         seed: arguments.seed,

@@ -54,6 +54,26 @@ fn a_crowd_is_measured_over_both_transports() {
 }
 
 #[test]
+fn a_crowd_on_a_bad_network_stays_and_its_report_says_so() {
+    let bad = "delay=100ms,jitter=50ms,loss=5%,duplicate=1%";
+    for transport in ["quic", "websocket"] {
+        let gates = ["--gate", "disconnects=0", "--gate", "connected=24"];
+        let network = ["--transport", transport, "--conditions", "bad"];
+        let (code, report, page, err) = load(&[&network[..], &gates].concat());
+        assert_eq!(code, 0, "{err}");
+        assert_eq!(report["totals"]["disconnects"], 0, "{report}");
+        assert_eq!(report["plan"]["conditions"], bad);
+        assert!(page.contains(bad));
+        // The way there and the way back, each 100 ms in the mean.
+        let number = |path: &str| report.pointer(path).and_then(Value::as_f64);
+        let answered = number("/latency/input_to_state_ms/p50").expect("inputs were answered");
+        assert!(answered > 150.0, "{answered}");
+        let trip = number("/latency/rtt_ms/p50").expect("round trips were measured");
+        assert!(trip > 100.0, "{trip}");
+    }
+}
+
+#[test]
 fn a_gate_that_does_not_hold_is_told_by_the_exit_code() {
     let (code, report, _, err) = load(&["--gate", "ticks_per_s=61", "--gate", "disconnects=0"]);
     assert_eq!(code, 1, "{err}");
@@ -68,6 +88,12 @@ fn a_run_that_cannot_begin_says_what_to_do() {
     let (code, _, err) = run(&["load", "--gate", "speed=1"], &[]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("tick_p99_ms"), "{err}");
+    let (code, _, err) = run(&["load", "--conditions", "worst"], &[]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("mobile"), "{err}");
+    let (code, _, err) = run(&["bots", "--conditions", "bad,loss=7"], &[]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("a share such as 1%"), "{err}");
     let (code, _, err) = run(&["load", "--game", "chess"], &[]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("battle"), "{err}");

@@ -7,6 +7,7 @@ use game_arena::Arena;
 use gameserver_client_sim::bots::{self, BotsConfig, Target};
 use gameserver_client_sim::{Report, lobby::Lobby};
 use gameserver_contract::session::{CreateSession, SessionState, TransportKind};
+use gameserver_transport::conditions::NetworkConditions;
 use tokio_util::sync::CancellationToken;
 
 async fn play_to_the_end(api: &str, transport: TransportKind) -> Report {
@@ -21,6 +22,7 @@ async fn play_to_the_end(api: &str, transport: TransportKind) -> Report {
             ..CreateSession::default()
         }),
         transport: Some(transport),
+        conditions: NetworkConditions::NONE,
         seed: 7,
         threads: 1,
     };
@@ -68,6 +70,7 @@ async fn a_finished_match_shows_in_the_stats_and_in_the_history() {
             ..CreateSession::default()
         }),
         transport: None,
+        conditions: NetworkConditions::NONE,
         seed: 3,
         threads: 1,
     };

@@ -11,6 +11,7 @@ use gameserver_client_sim::bots::{self, BotsConfig, Target};
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::{CreateSession, Session, SessionState};
 use gameserver_server::match_log::folder::{COMPLETE, UNFINISHED};
+use gameserver_transport::conditions::NetworkConditions;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,7 @@ async fn play(api: &str, session: SessionId, duration: Duration) {
         duration,
         target: Target::Session(session),
         transport: None,
+        conditions: NetworkConditions::NONE,
         seed: 3,
         threads: 1,
     };

@@ -22,6 +22,7 @@ use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::{CreateSession, TransportKind};
 use gameserver_shared::bot::{ThinBots, ThinPolicy};
 use gameserver_shared::protocol::tick_duration;
+use gameserver_transport::conditions::NetworkConditions;
 use gameserver_transport::connect::{ClientEndpoint, ConnectOptions};
 use gameserver_transport::connection::Connection;
 use serde::Serialize;
@@ -62,11 +63,13 @@ pub struct LoadConfig {
     pub matches: u32,
     /// The only transport.
     pub transport: TransportKind,
+    /// The network between.
+    pub conditions: NetworkConditions,
     /// Time in which they come.
     pub ramp: Duration,
     /// Time that counts, after the ramp.
     pub duration: Duration,
-    /// Seed of their behaviour.
+    /// Seed of their behaviour and of the network's.
     pub seed: u64,
     /// Threads that play them.
     pub threads: usize,
@@ -123,7 +126,7 @@ where
         ramp: config.ramp,
         options: ConnectOptions {
             only: Some(config.transport),
-            endpoint: Some(ClientEndpoint::bind()?),
+            endpoint: Some(ClientEndpoint::bind_under(config.conditions, config.seed)?),
             ..ConnectOptions::default()
         },
     };
@@ -158,6 +161,9 @@ where
     }
     if let Some(endpoint) = crowd.options.endpoint {
         endpoint.wait_idle().await;
+        if let Some(tally) = endpoint.tally() {
+            tracing::info!(?tally, "what the conditions did");
+        }
     }
     Ok(books.report(&config, &game, began_at))
 }
@@ -499,7 +505,7 @@ fn plan(config: &LoadConfig, game: &GameDescriptor) -> Plan {
         mode: config.mode.clone().or(first).unwrap_or_default(),
         protocol: "thin".to_owned(),
         transport: config.transport.to_string(),
-        conditions: "none".to_owned(),
+        conditions: config.conditions.to_string(),
         players: config.players,
         spectators: config.spectators,
         matches: config.matches.max(1),

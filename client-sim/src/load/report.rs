@@ -55,7 +55,7 @@ pub struct Plan {
     pub protocol: String,
     /// `quic` or `websocket`.
     pub transport: String,
-    /// The network between.
+    /// The network between: `none`, or what is done to it, such as `delay=40ms,loss=1%`.
     pub conditions: String,
     /// Players in all.
     pub players: u32,

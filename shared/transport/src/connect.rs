@@ -5,20 +5,23 @@
 //! for their handshakes, and the losers are dropped unused.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use gameserver_contract::session::{TransportKind, TransportOffer};
-use quinn::{Endpoint, EndpointConfig, TokioRuntime};
+use quinn::{Endpoint, EndpointConfig, Runtime as _, TokioRuntime};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
 use tokio_tungstenite::tungstenite::http::Uri;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::certificate::{IdentityError, ServerIdentity};
 use crate::close::{CloseCode, CloseReason};
+use crate::conditions::{ConditionedSocket, Conditioner, NetworkConditions, Tally, relay};
 use crate::connection::Connection;
 use crate::encoding::Encoding;
 use crate::frame::{Answer, FrameError, Hello, Mode, Refused, Welcome};
@@ -44,7 +47,8 @@ pub struct ConnectOptions {
     pub timeout: Duration,
     /// Silence after which the connection is over.
     pub idle_timeout: Duration,
-    /// What to share with other connections; without it each opens its own.
+    /// What to share with other connections, network conditions among it; without it each opens its
+    /// own, and nothing is done to the network.
     pub endpoint: Option<ClientEndpoint>,
 }
 
@@ -60,13 +64,14 @@ impl Default for ConnectOptions {
     }
 }
 
-/// What many connections share, because a thousand bots need it once: the UDP socket of QUIC, and
-/// what WebSockets are written by.
+/// What many connections share, because a thousand bots need it once: the UDP socket of QUIC, what
+/// WebSockets are written by, and the network conditions of all.
 #[derive(Debug, Clone)]
 pub struct ClientEndpoint {
     pub(crate) endpoint: Endpoint,
     office: Arc<PostOffice>,
     _counter: Arc<AbortOnDropHandle<()>>,
+    conditioner: Option<Arc<Conditioner>>,
 }
 
 impl ClientEndpoint {
@@ -83,13 +88,49 @@ impl ClientEndpoint {
         let config = EndpointConfig::default();
         let socket = sockets::bind_client()?;
         let endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime))?;
+        Ok(Self::over(endpoint, None))
+    }
+
+    fn over(endpoint: Endpoint, conditioner: Option<Conditioner>) -> Self {
         let office = PostOffice::with_counters(1);
         let counter = tokio::spawn(Arc::clone(&office).serve(0));
-        Ok(Self {
+        Self {
             endpoint,
             office,
             _counter: Arc::new(AbortOnDropHandle::new(counter)),
-        })
+            conditioner: conditioner.map(Arc::new),
+        }
+    }
+
+    /// Opens the socket and puts these conditions on every connection: QUIC, WebTransport and
+    /// WebSocket. The same seed does the same to the same packets; their order is the network's.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn bind_under(conditions: NetworkConditions, seed: u64) -> io::Result<Self> {
+        if conditions == NetworkConditions::NONE {
+            return Self::bind();
+        }
+        let conditioner = Conditioner::new(conditions, seed);
+        let socket = TokioRuntime.wrap_udp_socket(sockets::bind_client()?)?;
+        let endpoint = Endpoint::new_with_abstract_socket(
+            EndpointConfig::default(),
+            None,
+            Arc::new(ConditionedSocket::new(socket, &conditioner)),
+            Arc::new(TokioRuntime),
+        )?;
+        Ok(Self::over(endpoint, Some(conditioner)))
+    }
+
+    /// What the conditions did so far; None without any.
+    #[must_use]
+    pub fn tally(&self) -> Option<Tally> {
+        Some(self.conditioner.as_ref()?.tally())
     }
 
     /// Waits until the last words of all closed connections are sent, which a process does
@@ -250,8 +291,12 @@ async fn connect_untimed(
 /// A transport that came up.
 enum Carrier {
     Quic(Box<QuicSession>),
-    /// With the post office that many connections share, if there is one.
-    WebSocket(ClientEnd, Option<Arc<PostOffice>>),
+    WebSocket {
+        end: ClientEnd,
+        peer: SocketAddr,
+        /// What many connections share, if they do.
+        office: Option<Arc<PostOffice>>,
+    },
 }
 
 impl Carrier {
@@ -269,11 +314,10 @@ impl Carrier {
                 Ok(Self::Quic(Box::new(session)))
             }
             TransportKind::WebSocket => {
-                let place = (target.host.as_str(), target.port);
-                let end = ClientEnd::dial(&offer.url, place, identity).await?;
+                let (end, peer) = target.dial_websocket(offer, identity, options).await?;
                 let shared = options.endpoint.as_ref();
                 let office = shared.map(|endpoint| Arc::clone(&endpoint.office));
-                Ok(Self::WebSocket(end, office))
+                Ok(Self::WebSocket { end, peer, office })
             }
         }
     }
@@ -281,7 +325,9 @@ impl Carrier {
     async fn greet(self, greeting: Greeting) -> Result<Connected, ConnectError> {
         match self {
             Self::Quic(session) => greet_quic(*session, greeting).await,
-            Self::WebSocket(end, office) => Box::pin(greet_websocket(end, office, greeting)).await,
+            Self::WebSocket { end, peer, office } => {
+                Box::pin(greet_websocket(end, peer, office, greeting)).await
+            }
         }
     }
 }
@@ -322,11 +368,10 @@ async fn greet_quic(session: QuicSession, greeting: Greeting) -> Result<Connecte
 
 async fn greet_websocket(
     mut end: ClientEnd,
+    peer: SocketAddr,
     office: Option<Arc<PostOffice>>,
     greeting: Greeting,
 ) -> Result<Connected, ConnectError> {
-    let lost = |error| GreetError::Lost(websocket::close_reason(&WsError::Io(error)));
-    let peer = sockets::canonical(end.peer_address().map_err(lost)?);
     let welcome = match end.greet(greeting.bytes).await? {
         Answer::Welcome(welcome) => welcome,
         Answer::Refused(refused) => {
@@ -335,12 +380,12 @@ async fn greet_websocket(
         }
     };
     let (socket, counter) = match &end {
-        ClientEnd::Plain(socket) => {
+        ClientEnd::Direct(socket) => {
             let (office, counter) = office.map_or_else(open_office, |office| (office, None));
             let posted = (Arc::clone(socket), Encoding::MessagePack);
             (Some((posted, office)), counter)
         }
-        ClientEnd::Encrypted(_) => (None, None),
+        ClientEnd::Pumped(_) => (None, None),
     };
     let link = Link::new(LinkConfig {
         kind: TransportKind::WebSocket,
@@ -357,12 +402,12 @@ async fn greet_websocket(
     tokio::spawn(async move {
         let _until_the_end = counter;
         match end {
-            ClientEnd::Plain(socket) => {
+            ClientEnd::Direct(socket) => {
                 let posted = (socket, Encoding::MessagePack);
                 let stop = CancellationToken::new();
                 keep(posted, None, link, greeting.idle_timeout, stop).await;
             }
-            ClientEnd::Encrypted(stream) => {
+            ClientEnd::Pumped(stream) => {
                 websocket::pump(*stream, link, greeting.idle_timeout).await;
             }
         }
@@ -404,6 +449,23 @@ impl Target {
             host: host.to_owned(),
             port,
         })
+    }
+
+    /// Connects over WebSocket; the stream and the server's address.
+    async fn dial_websocket(
+        &self,
+        offer: &TransportOffer,
+        identity: ServerIdentity,
+        options: &ConnectOptions,
+    ) -> Result<(ClientEnd, SocketAddr), AttemptError> {
+        let (stream, peer) = websocket::open(&self.host, self.port).await?;
+        let shared = options.endpoint.as_ref();
+        let stream = match shared.and_then(|shared| shared.conditioner.as_ref()) {
+            Some(conditioner) => Either::Right(relay(stream, conditioner)),
+            None => Either::Left(stream),
+        };
+        let end = ClientEnd::dial(&offer.url, stream, identity).await?;
+        Ok((end, peer))
     }
 
     /// Connects over QUIC to the first of the host's addresses that answers.

@@ -7,7 +7,8 @@
 //! no ticket and reads no wall clock; the monotonic clock serves its deadlines only.
 //!
 //! Reading order: [`frame`] (the bytes), [`close`] (why connections end), [`limits`] (every
-//! number), [`queue`], [`connection`], then the two ends [`listener`] and [`connect`].
+//! number), [`queue`], [`connection`], then the two ends [`listener`] and [`connect`]. Clients
+//! that want a bad network get one from [`conditions`].
 
 pub mod frame;
 
@@ -62,6 +63,8 @@ pub mod listener;
 pub mod arrival;
 
 mod sockets;
+
+pub mod conditions;
 
 pub mod connect;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::time::{MissedTickBehavior, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
@@ -26,6 +26,7 @@ use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Message, Role, WebSocketConfig};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use crate::arrival::HelloError;
@@ -45,8 +46,11 @@ use crate::pulse::Pulse;
 use crate::socket::Socket;
 use crate::sockets;
 
-/// A client's stream over TLS.
-pub(crate) type EncryptedStream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+/// A client's stream that has a pump.
+pub(crate) type ClientStream = WebSocketStream<MaybeTlsStream<ClientSocket>>;
+
+/// What it runs on: TCP, or the end of a relay that puts conditions on it.
+pub(crate) type ClientSocket = Either<TcpStream, DuplexStream>;
 
 /// A server takes little; a client takes the largest reliable frame.
 fn config(message_max: usize) -> WebSocketConfig {
@@ -164,32 +168,46 @@ impl Callback for Gate<'_> {
     }
 }
 
+/// Connects; the stream and the server's address.
+pub(crate) async fn open(host: &str, port: u16) -> io::Result<(TcpStream, SocketAddr)> {
+    let stream = TcpStream::connect((host, port)).await?;
+    sockets::tune(&stream)?;
+    let peer = stream.peer_addr()?;
+    Ok((stream, peer))
+}
+
 /// A client's end of a connection whose handshake is over.
 #[derive(Debug)]
 pub(crate) enum ClientEnd {
     /// Over plain TCP.
-    Plain(Arc<Socket>),
-    /// Over TLS.
-    Encrypted(Box<EncryptedStream>),
+    Direct(Arc<Socket>),
+    /// Over TLS, or under conditions.
+    Pumped(Box<ClientStream>),
 }
 
 impl ClientEnd {
-    /// Connects and does the client's half of the handshakes. Host and port are those of the URL.
+    /// Does the client's half of the handshakes.
     pub(crate) async fn dial(
         url: &str,
-        (host, port): (&str, u16),
+        stream: ClientSocket,
         identity: ServerIdentity,
     ) -> Result<Self, AttemptError> {
-        if !url.starts_with("wss:") {
-            // The server says nothing before the Hello, so nothing is left in the buffer.
-            let stream = dial_plain(url, (host, port)).await?.into_inner();
-            let config = config(RELIABLE_FRAME_BYTES_MAX);
-            let socket = Socket::new(stream, Role::Client, config);
-            return Ok(Self::Plain(Arc::new(socket)));
-        }
-        let stream = TcpStream::connect((host, port)).await?;
-        sockets::tune(&stream)?;
-        let connector = Connector::Rustls(Arc::new(identity.tls_config(None)?));
+        let is_plain = !url.starts_with("wss:");
+        let stream = match stream {
+            Either::Left(stream) if is_plain => {
+                // The server says nothing before the Hello, so nothing is left in the buffer.
+                let stream = dial_plain(url, stream).await?.into_inner();
+                let config = config(RELIABLE_FRAME_BYTES_MAX);
+                let socket = Socket::new(stream, Role::Client, config);
+                return Ok(Self::Direct(Arc::new(socket)));
+            }
+            stream => stream,
+        };
+        let connector = if is_plain {
+            Connector::Plain
+        } else {
+            Connector::Rustls(Arc::new(identity.tls_config(None)?))
+        };
         let handshake = tokio_tungstenite::client_async_tls_with_config(
             request(url)?,
             stream,
@@ -197,20 +215,7 @@ impl ClientEnd {
             Some(connector),
         );
         let (stream, _response) = Box::pin(handshake).await?;
-        Ok(Self::Encrypted(Box::new(stream)))
-    }
-
-    /// The server's address.
-    pub(crate) fn peer_address(&self) -> io::Result<SocketAddr> {
-        match self {
-            Self::Plain(socket) => socket.peer_address(),
-            Self::Encrypted(stream) => match stream.get_ref() {
-                MaybeTlsStream::Plain(stream) => stream.peer_addr(),
-                MaybeTlsStream::Rustls(stream) => stream.get_ref().0.peer_addr(),
-                // The enum is open; there is no other that a handshake makes.
-                _ => Err(io::ErrorKind::Unsupported.into()),
-            },
-        }
+        Ok(Self::Pumped(Box::new(stream)))
     }
 
     /// Says the Hello and hears the answer.
@@ -218,11 +223,11 @@ impl ClientEnd {
         let hello = Message::Binary(hello.into());
         let lost = |error: WsError| GreetError::Lost(close_reason(&error));
         let answer = match self {
-            Self::Plain(socket) => {
+            Self::Direct(socket) => {
                 socket.send(hello).await.map_err(lost)?;
                 read_payload(socket, Encoding::MessagePack).await
             }
-            Self::Encrypted(stream) => {
+            Self::Pumped(stream) => {
                 stream.send(hello).await.map_err(lost)?;
                 read_message(stream, Encoding::MessagePack).await
             }
@@ -235,8 +240,8 @@ impl ClientEnd {
         let goodbye = close_message(CloseCode::Consented, "");
         let said = async {
             match self {
-                Self::Plain(socket) => socket.send(goodbye).await,
-                Self::Encrypted(mut stream) => stream.send(goodbye).await,
+                Self::Direct(socket) => socket.send(goodbye).await,
+                Self::Pumped(mut stream) => stream.send(goodbye).await,
             }
         };
         // The server closes by itself as well.
@@ -244,13 +249,11 @@ impl ClientEnd {
     }
 }
 
-/// Connects over plain TCP and does the client's half of the HTTP handshake.
+/// Does the client's half of the HTTP handshake over plain TCP.
 pub(crate) async fn dial_plain(
     url: &str,
-    (host, port): (&str, u16),
+    stream: TcpStream,
 ) -> Result<WebSocketStream<TcpStream>, AttemptError> {
-    let stream = TcpStream::connect((host, port)).await?;
-    sockets::tune(&stream)?;
     let config = Some(config(RELIABLE_FRAME_BYTES_MAX));
     let handshake = tokio_tungstenite::client_async_with_config(request(url)?, stream, config);
     // Boxed because it is large: a thousand bots connect at once.

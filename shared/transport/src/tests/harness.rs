@@ -174,9 +174,8 @@ pub(super) async fn raw_stream(
 /// A WebSocket client that finished its handshake and says nothing.
 pub(super) async fn raw_websocket(listener: &Listener) -> WebSocketStream<TcpStream> {
     let offer = offer(listener, WebSocket);
-    let address = listener.local_address();
-    let host = address.ip().to_string();
-    let dial = websocket::dial_plain(&offer.url, (&host, address.port()));
+    let stream = raw_tcp(listener.local_address()).await;
+    let dial = websocket::dial_plain(&offer.url, stream);
     within(dial).await.unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! Both ends against each other, and against strangers, over real sockets on this computer.
 
 mod closing;
+mod conditions;
 mod connecting;
 mod fuzzed;
 mod greeting;
