@@ -7,7 +7,7 @@ use std::time::Duration;
 use gameserver_contract::clock::{SharedClock, SystemClock};
 use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
 use gameserver_control::secret::ControlSecret;
-use gameserver_server::config::{CertificateFiles, Origins, WebSocketTls};
+use gameserver_server::config::{BudgetMax, CertificateFiles, Origins, WebSocketTls};
 use gameserver_server::instance::{Deps, Reload};
 use gameserver_server::{Instance, InstanceConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -119,11 +119,25 @@ pub(super) async fn start(
         workers: workers(instance.workers),
         matches_max: instance.matches_max,
         players_max: instance.players_max,
+        budget_max: budget_max(instance.budget_max)?,
         resume_window: Duration::from_secs(instance.resume_window_s),
         log_folder: instance.replays_folder.clone(),
         log_folder_bytes_max: instance.replays_max_mib.saturating_mul(MIB),
     };
     Ok(Instance::start(config, games::hosted()?, deps).await?)
+}
+
+fn budget_max(share: f32) -> Result<BudgetMax, SettingsError> {
+    if share == 0.0 {
+        Ok(BudgetMax::OFF)
+    } else if share.is_finite() && share > 0.0 {
+        Ok(BudgetMax::of(share))
+    } else {
+        Err(SettingsError::Invalid {
+            name: "instance.budget_max",
+            problem: format!("{share} is no share; 0.98 is usual, 0 switches it off"),
+        })
+    }
 }
 
 fn origins(game: &GameSettings) -> Result<Origins, SettingsError> {
