@@ -119,7 +119,7 @@ pub(super) async fn start(
         workers: workers(instance.workers),
         matches_max: instance.matches_max,
         players_max: instance.players_max,
-        budget_max: budget_max(instance.budget_max)?,
+        budget_max: budget_max(instance.budget_max_percent),
         resume_window: Duration::from_secs(instance.resume_window_s),
         log_folder: instance.replays_folder.clone(),
         log_folder_bytes_max: instance.replays_max_mib.saturating_mul(MIB),
@@ -127,16 +127,11 @@ pub(super) async fn start(
     Ok(Instance::start(config, games::hosted()?, deps).await?)
 }
 
-fn budget_max(share: f32) -> Result<BudgetMax, SettingsError> {
-    if share == 0.0 {
-        Ok(BudgetMax::OFF)
-    } else if share.is_finite() && share > 0.0 {
-        Ok(BudgetMax::of(share))
+fn budget_max(percent: u16) -> BudgetMax {
+    if percent == 0 {
+        BudgetMax::OFF
     } else {
-        Err(SettingsError::Invalid {
-            name: "instance.budget_max",
-            problem: format!("{share} is no share; 0.98 is usual, 0 switches it off"),
-        })
+        BudgetMax::of(f32::from(percent) / 100.0)
     }
 }
 

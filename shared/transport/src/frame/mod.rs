@@ -38,8 +38,8 @@ const TAG_REFUSED: u8 = 2;
 const HELLO_FIELDS: u32 = 7;
 const WELCOME_FIELDS: u32 = 10;
 const REFUSED_FIELDS: u32 = 3;
-/// With the time to come back after. Only codes that are newer than this field have it: readers from
-/// before it demand three fields, and do not know these codes anyway.
+/// With the time to come back after. Only codes that are newer than this field have it: readers
+/// from before it demand three fields, and do not know these codes anyway.
 const REFUSED_FIELDS_WITH_RETRY: u32 = 4;
 const PLAYER_LENGTH: usize = 16;
 
