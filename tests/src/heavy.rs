@@ -16,7 +16,8 @@ use crate::fragile::{Spot, Step, descriptor, seat_players};
 pub const HEAVY: &str = "heavy";
 /// Its only mode.
 pub const MODE: &str = "heavy";
-/// Ticks a second, the fewest that there may be, so that they are long and what the machine does besides weighs little.
+/// Ticks a second, the fewest that there may be: what the machine does besides weighs little in
+/// long ticks.
 pub const TICK_RATE_HZ: u16 = 20;
 /// What each seat costs in each tick: a little less than a third of it, in time and not in work,
 /// so that it is the same on every machine.
