@@ -1,9 +1,12 @@
 //! The REST API as a player's program uses it.
 
+use std::time::Duration;
+
 use gameserver_contract::account::{GameStats, GuestLogin, LoginAnswer, MatchRecord};
 use gameserver_contract::ids::{PlayerId, SessionId};
 use gameserver_contract::problem::Problem;
 use gameserver_contract::session::{CreateSession, JoinAnswer, JoinSession, Page, Session};
+use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -46,11 +49,20 @@ pub enum LobbyError {
         source: reqwest::Error,
     },
     /// It said no.
-    #[error("the API refused: {} ({})", .0.title, .0.code)]
-    Refused(Box<Problem>),
+    #[error("the API refused: {} ({})", .0.problem.title, .0.problem.code)]
+    Refused(Box<Refusal>),
     /// It answered something that is no problem document, such as a proxy does.
     #[error("the API answered {0}")]
     Unexpected(StatusCode),
+}
+
+/// What the API says when it says no.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub problem: Problem,
+    /// After how long to try again, when it says so (`Retry-After` in seconds).
+    pub retry_after: Option<Duration>,
 }
 
 /// A list that has no cursor.
@@ -67,7 +79,7 @@ impl Lobby {
     /// The HTTP client cannot be made.
     pub fn new(base: &str) -> Result<Self, LobbyError> {
         let http = reqwest::Client::builder()
-            .timeout(std::time::Duration::from_secs(10))
+            .timeout(Duration::from_secs(10))
             .build();
         let base = base.trim_end_matches('/').to_owned();
         let http = http.map_err(|source| LobbyError::Unreachable {
@@ -115,8 +127,14 @@ impl Lobby {
 
 async fn refusal(response: Response) -> LobbyError {
     let status = response.status();
+    let retry_after = response.headers().get(RETRY_AFTER);
+    let seconds = retry_after.and_then(|value| value.to_str().ok()?.parse().ok());
+    let retry_after = seconds.map(Duration::from_secs);
     match response.json::<Problem>().await {
-        Ok(problem) => LobbyError::Refused(Box::new(problem)),
+        Ok(problem) => LobbyError::Refused(Box::new(Refusal {
+            problem,
+            retry_after,
+        })),
         Err(_) => LobbyError::Unexpected(status),
     }
 }

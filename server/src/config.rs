@@ -8,6 +8,8 @@ use gameserver_contract::ids::InstanceId;
 use gameserver_control::secret::ControlSecret;
 pub use gameserver_transport::origins::{InvalidOrigin, Origins};
 
+pub use crate::host::BudgetMax;
+
 /// What an instance is told at its start.
 #[derive(Debug, Clone)]
 pub struct InstanceConfig {
@@ -43,6 +45,9 @@ pub struct InstanceConfig {
     pub matches_max: usize,
     /// Players at once, in all matches.
     pub players_max: usize,
+    /// Share of the processors, of a worker's time and of a tick's length above which nobody new is
+    /// admitted. Default 0.98.
+    pub budget_max: BudgetMax,
     /// How long a seat is held for a player whose connection broke. Default 30 s.
     pub resume_window: Duration,
     /// Folder for match logs, this instance's alone; matches are not recorded when absent.

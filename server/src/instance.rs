@@ -301,6 +301,7 @@ fn host_config(config: &InstanceConfig) -> HostConfig {
         workers: config.workers,
         matches_max: config.matches_max,
         resume_window: config.resume_window,
+        budget_max: config.budget_max,
         logs: config.log_folder.clone().map(|path| LogFolder {
             path,
             bytes_max: config.log_folder_bytes_max,

@@ -34,6 +34,15 @@ pub fn describe() {
     );
     describe_counter!("gs_ticket_rejected_total", "arrivals refused by reason");
     describe_counter!(
+        "gs_shed_total",
+        "people refused because there is no time for them, by class"
+    );
+    describe_gauge!("gs_load", "share in use of what matches need, by resource");
+    describe_gauge!(
+        "gs_headroom",
+        "load that the fullest match can take before players are refused"
+    );
+    describe_counter!(
         "gs_arrivals_ended_total",
         "connections that ended before they were let in, by reason"
     );
@@ -118,6 +127,23 @@ pub(crate) fn input_late() {
 
 pub(crate) fn arrival_refused(reason: &'static str) {
     counter!("gs_ticket_rejected_total", "reason" => reason).increment(1);
+}
+
+pub(crate) fn shed(role: Role) {
+    counter!("gs_shed_total", "class" => role.as_str()).increment(1);
+}
+
+pub(crate) fn loads(shares: [(&'static str, f32); 4]) {
+    for (resource, share) in shares {
+        gauge!("gs_load", "resource" => resource).set(f64::from(share));
+    }
+}
+
+pub(crate) fn headroom(share: f32) {
+    // Without a limit there is no such number.
+    if share.is_finite() {
+        gauge!("gs_headroom").set(f64::from(share));
+    }
 }
 
 pub(crate) fn arrivals_ended(reason: &'static str, count: u64) {

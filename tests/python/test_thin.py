@@ -131,6 +131,9 @@ class Frames(unittest.TestCase):
             thin.Welcome(7, player, 300, 0, 60, 20, "r", 1100, "arena"),
         )
         self.assertEqual(thin.read(from_hex("93 02 05 a4 75 73 65 64")), thin.Refused(5, "used"))
+        self.assertEqual(
+            thin.read(from_hex("94 02 0e a4 66 75 6c 6c cd 07 d0")), thin.Refused(14, "full", 2000)
+        )
 
     def test_a_snapshot_made_by_hand_is_read(self) -> None:
         reader = a_reader()

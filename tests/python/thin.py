@@ -51,6 +51,7 @@ class Welcome:
 class Refused:
     code: Uint
     text: str
+    retry_after_ms: Uint | None = None
 
 
 @dataclass(frozen=True)
@@ -126,8 +127,9 @@ def read(data: bytes) -> ServerFrame | None:
 
 def _typed(shape: type[T], parts: Sequence[Any]) -> T:
     fields = dataclasses.fields(shape)  # type: ignore[arg-type]
-    if len(parts) < len(fields):
-        raise ThinError(f"{shape.__name__} has {len(fields)} parts, not {len(parts)}")
+    needed = sum(field.default is dataclasses.MISSING for field in fields)
+    if len(parts) < needed:
+        raise ThinError(f"{shape.__name__} has {needed} parts, not {len(parts)}")
     for expected, part in zip(fields, parts):
         kind = str(expected.type)
         # type() and not isinstance(): Python counts true and false as integers.

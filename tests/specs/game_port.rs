@@ -11,7 +11,7 @@ use game_arena::Arena;
 use gameserver_contract::clock::SystemClock;
 use gameserver_contract::entropy::SystemEntropy;
 use gameserver_control::secret::ControlSecret;
-use gameserver_server::config::{CertificateFiles, Origins, WebSocketTls};
+use gameserver_server::config::{BudgetMax, CertificateFiles, Origins, WebSocketTls};
 use gameserver_server::instance::{Deps, Reload};
 use gameserver_server::{Games, Instance, InstanceConfig};
 use gameserver_tests::patience::within;
@@ -62,6 +62,7 @@ async fn instance(folder: &Path, origins: &[&str]) -> Instance {
         workers: 1,
         matches_max: 1,
         players_max: 1,
+        budget_max: BudgetMax::OFF,
         resume_window: Duration::ZERO,
         log_folder: None,
         log_folder_bytes_max: 0,

@@ -113,7 +113,7 @@ fn walk(mut spots: Query<(&mut Spot, &PlayerAction<Step>), With<Simulated>>) {
     }
 }
 
-fn seat_players(
+pub(crate) fn seat_players(
     mut commands: Commands,
     mut joined: MessageReader<PlayerJoined>,
     mut left: MessageReader<PlayerLeft>,

@@ -16,7 +16,9 @@ use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION, TicketSigner, Tick
 use gameserver_contract::watch::Watch;
 use gameserver_server::Games;
 use gameserver_server::gateway::{self, Admission};
-use gameserver_server::host::{FinishedMatch, HostConfig, MatchFacts, MatchHost, MatchSpec};
+use gameserver_server::host::{
+    BudgetMax, FinishedMatch, HostConfig, MatchFacts, MatchHost, MatchSpec,
+};
 use gameserver_server::match_log::LogFolder;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_transport::certificate::ServerCertificate;
@@ -54,6 +56,18 @@ pub struct Stage {
     _turn: Option<Turn>,
 }
 
+/// What a stage runs on unless a spec says otherwise. Specs run beside each other in one process,
+/// so that its load says nothing of one stage.
+fn host_config(workers: usize) -> HostConfig {
+    HostConfig {
+        workers,
+        matches_max: 64,
+        resume_window: RESUME_WINDOW,
+        logs: None,
+        budget_max: BudgetMax::OFF,
+    }
+}
+
 impl Stage {
     /// Opens the sockets and starts the workers. Call it inside a runtime.
     ///
@@ -62,7 +76,7 @@ impl Stage {
     /// When the machine has no free port or no thread.
     #[must_use]
     pub fn open(games: Games, workers: usize) -> Self {
-        Self::build(games, workers, RESUME_WINDOW, None, None)
+        Self::build(games, None, host_config(workers))
     }
 
     /// The same, and matches are recorded into this folder.
@@ -76,7 +90,11 @@ impl Stage {
             path: folder.to_owned(),
             bytes_max: u64::MAX,
         };
-        Self::build(games, workers, RESUME_WINDOW, None, Some(logs))
+        let config = HostConfig {
+            logs: Some(logs),
+            ..host_config(workers)
+        };
+        Self::build(games, None, config)
     }
 
     /// The same with one worker, while no other spec has a stage of this kind. A spec has one.
@@ -87,24 +105,26 @@ impl Stage {
     /// The same, and seats are held for so long.
     pub async fn alone_holding_seats_for(resume_window: Duration, games: Games) -> Self {
         let turn = TURN.lock().await;
-        Self::build(games, 1, resume_window, Some(turn), None)
+        let config = HostConfig {
+            resume_window,
+            ..host_config(1)
+        };
+        Self::build(games, Some(turn), config)
     }
 
-    fn build(
-        games: Games,
-        workers: usize,
-        resume_window: Duration,
-        turn: Option<Turn>,
-        logs: Option<LogFolder>,
-    ) -> Self {
+    /// The same, and nobody new is admitted above this load.
+    pub async fn alone_within(budget_max: BudgetMax, games: Games) -> Self {
+        let turn = TURN.lock().await;
+        let config = HostConfig {
+            budget_max,
+            ..host_config(1)
+        };
+        Self::build(games, Some(turn), config)
+    }
+
+    fn build(games: Games, turn: Option<Turn>, config: HostConfig) -> Self {
         let clock: SharedClock = Arc::new(SystemClock);
         let entropy: SharedEntropy = SeededEntropy::new(7);
-        let config = HostConfig {
-            workers,
-            matches_max: 64,
-            resume_window,
-            logs,
-        };
         let (host, finished) =
             MatchHost::start(config, games, clock.clone()).expect("threads for the workers");
         let host = Arc::new(host);

@@ -29,6 +29,10 @@ pub fn describe() {
         "Sessions that failed with their instance"
     );
     describe_counter!("gs_joins_total", "Joins asked for, by outcome");
+    describe_counter!(
+        "gs_shed_total",
+        "People refused because an instance has no time for them, by class"
+    );
     describe_counter!("gs_logins_total", "Logins, by kind");
     describe_counter!(
         "gs_refresh_reused_total",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gameserver_contract::clock::{SharedClock, SystemClock};
 use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
 use gameserver_control::secret::ControlSecret;
-use gameserver_server::config::{CertificateFiles, Origins, WebSocketTls};
+use gameserver_server::config::{BudgetMax, CertificateFiles, Origins, WebSocketTls};
 use gameserver_server::instance::{Deps, Reload};
 use gameserver_server::{Instance, InstanceConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -119,11 +119,20 @@ pub(super) async fn start(
         workers: workers(instance.workers),
         matches_max: instance.matches_max,
         players_max: instance.players_max,
+        budget_max: budget_max(instance.budget_max_percent),
         resume_window: Duration::from_secs(instance.resume_window_s),
         log_folder: instance.replays_folder.clone(),
         log_folder_bytes_max: instance.replays_max_mib.saturating_mul(MIB),
     };
     Ok(Instance::start(config, games::hosted()?, deps).await?)
+}
+
+fn budget_max(percent: u16) -> BudgetMax {
+    if percent == 0 {
+        BudgetMax::OFF
+    } else {
+        BudgetMax::of(f32::from(percent) / 100.0)
+    }
 }
 
 fn origins(game: &GameSettings) -> Result<Origins, SettingsError> {

@@ -224,6 +224,9 @@ pub(crate) struct InstanceSettings {
     pub(crate) matches_max: usize,
     /// Players at once, in all matches.
     pub(crate) players_max: usize,
+    /// Percent of the processors, of a worker's time and of a tick's length above which nobody new
+    /// is admitted; no new watcher from 0.85 of it on. 0 means no limit.
+    pub(crate) budget_max_percent: u16,
     /// Seconds that a seat is held for a player whose connection broke.
     pub(crate) resume_window_s: u64,
     /// Folder for the logs of its matches and for its id, this instance's alone. Without one
@@ -245,6 +248,7 @@ impl Default for InstanceSettings {
             workers: 0,
             matches_max: 256,
             players_max: 2_000,
+            budget_max_percent: 98,
             resume_window_s: 30,
             replays_folder: None,
             replays_max_mib: 1_024,

@@ -5,5 +5,6 @@ mod first_run;
 mod load;
 mod matches;
 mod operations;
+mod overload;
 mod replays;
 mod support;

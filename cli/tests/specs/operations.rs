@@ -26,7 +26,7 @@ async fn rest_stays_up_and_says_so_when_an_instance_is_killed() {
     cluster.instance.signal("KILL");
     let refusal = support::eventually("joins are refused", || async {
         match ann.join(session.id, &JoinSession::default()).await {
-            Err(LobbyError::Refused(problem)) => Some(problem.code),
+            Err(LobbyError::Refused(refusal)) => Some(refusal.problem.code),
             Ok(_) => None,
             Err(other) => panic!("REST does not stay up: {other}"),
         }
@@ -39,7 +39,7 @@ async fn rest_stays_up_and_says_so_when_an_instance_is_killed() {
     })
     .await;
     match ann.create_session(&arena()).await {
-        Err(LobbyError::Refused(problem)) => assert_eq!(problem.code, "fleet.no_capacity"),
+        Err(LobbyError::Refused(refusal)) => assert_eq!(refusal.problem.code, "fleet.no_capacity"),
         other => panic!("a session without an instance: {other:?}"),
     }
 }

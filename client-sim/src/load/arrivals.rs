@@ -11,7 +11,7 @@ use gameserver_transport::frame::{Credential, Hello, Mode};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::lobby::{Lobby, LobbyError};
+use crate::lobby::{Lobby, LobbyError, LoggedIn};
 
 /// Logins, joins and handshakes at once.
 const AT_ONCE_MAX: usize = 64;
@@ -46,7 +46,17 @@ pub(super) enum Arrival {
         after: Duration,
     },
     /// It was not.
-    Refused { why: String },
+    Refused(Refusal),
+}
+
+/// Why a bot was not let in.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) why: String,
+    /// From asking for a seat to the answer; none when it could not even log in.
+    pub(super) after: Option<Duration>,
+    /// Whether it was told when to try again.
+    pub(super) says_when: bool,
 }
 
 /// Sends everybody on their way, spread over the ramp. The receiver ends when all have arrived.
@@ -81,13 +91,17 @@ pub(super) fn begin(crowd: Crowd, stop: CancellationToken) -> mpsc::Receiver<Arr
 
 async fn arrive(crowd: &Crowd, index: u32) -> Arrival {
     let session = index as usize % crowd.sessions.len().max(1);
-    let began = Instant::now();
     let role = if index < crowd.players {
         Role::Player
     } else {
         Role::Spectator
     };
-    match enter(crowd, session, role).await {
+    let player = match crowd.lobby.log_in_as_guest().await {
+        Ok(player) => player,
+        Err(error) => return Arrival::Refused(refused_by_lobby(error)),
+    };
+    let began = Instant::now();
+    match enter(crowd, &player, session, role).await {
         Ok((connection, seat)) => Arrival::Entered {
             connection,
             seat,
@@ -95,35 +109,52 @@ async fn arrive(crowd: &Crowd, index: u32) -> Arrival {
             index,
             after: began.elapsed(),
         },
-        Err(why) => Arrival::Refused { why },
+        Err(refusal) => Arrival::Refused(Refusal {
+            after: Some(began.elapsed()),
+            ..refusal
+        }),
     }
 }
 
 async fn enter(
     crowd: &Crowd,
+    player: &LoggedIn,
     session: usize,
     role: Role,
-) -> Result<(Connection, Option<Seat>), String> {
-    let name = |error: LobbyError| match error {
-        LobbyError::Refused(problem) => problem.code,
-        LobbyError::Unreachable { .. } | LobbyError::Unexpected(_) => error.to_string(),
-    };
-    let player = crowd.lobby.log_in_as_guest().await.map_err(name)?;
+) -> Result<(Connection, Option<Seat>), Refusal> {
     let id = crowd.sessions[session];
     let wish = JoinSession {
         role,
         ..JoinSession::default()
     };
-    let join = player.join(id, &wish).await;
-    let join = join.map_err(name)?;
+    let join = player.join(id, &wish).await.map_err(refused_by_lobby)?;
     let hello = Hello::new(Mode::Thin, Credential::Ticket(join.ticket), BUILD);
     let connected = connect(&join.transports, hello, crowd.options.clone()).await;
-    let connected = connected.map_err(|error| {
-        if let ConnectError::Refused(refused) = &error {
-            refused.code.to_string()
-        } else {
-            error.to_string()
-        }
-    })?;
+    let connected = connected.map_err(refused_by_instance)?;
     Ok((connected.connection, connected.welcome.seat))
+}
+
+fn refused_by_lobby(error: LobbyError) -> Refusal {
+    let (why, says_when) = match error {
+        LobbyError::Refused(refusal) => (refusal.problem.code, refusal.retry_after.is_some()),
+        LobbyError::Unreachable { .. } | LobbyError::Unexpected(_) => (error.to_string(), false),
+    };
+    Refusal {
+        why,
+        after: None,
+        says_when,
+    }
+}
+
+fn refused_by_instance(error: ConnectError) -> Refusal {
+    let (why, says_when) = if let ConnectError::Refused(refused) = &error {
+        (refused.code.to_string(), refused.retry_after_ms.is_some())
+    } else {
+        (error.to_string(), false)
+    };
+    Refusal {
+        why,
+        after: None,
+        says_when,
+    }
 }

@@ -29,7 +29,7 @@ enum Bound {
 }
 
 /// Every figure that a gate can name.
-const FIGURES: [Figure; 13] = [
+const FIGURES: [Figure; 15] = [
     at_most("tick_p50_ms", |report| report.tick.p50_ms),
     at_most("tick_p99_ms", |report| report.tick.p99_ms),
     at_least("ticks_per_s", |report| report.tick.ticks_per_s),
@@ -46,6 +46,13 @@ const FIGURES: [Figure; 13] = [
         Some(report.totals.disconnects as f64)
     }),
     at_most("refused", |report| Some(report.totals.refused as f64)),
+    at_most("refused_ms_p99", |report| {
+        Some(report.latency.refusal_ms.as_ref()?.p99)
+    }),
+    at_most("refused_without_retry", |report| {
+        let totals = &report.totals;
+        Some(totals.refused.saturating_sub(totals.refused_saying_when) as f64)
+    }),
     at_least("connected", |report| Some(report.totals.connected as f64)),
     at_least("state_rate_median", |report| state_rate(report, Middle)),
     at_least("state_rate_min", |report| state_rate(report, Fewest)),

@@ -272,9 +272,13 @@ where
                 let bot = ThinBot::new(connection, seat, self.tick, lesson, seed);
                 self.swarm.enter(bot);
             }
-            Arrival::Refused { why } => {
+            Arrival::Refused(refusal) => {
                 self.books.refused += 1;
-                let why = format!("not let in: {why}");
+                self.books.refused_saying_when += u64::from(refusal.says_when);
+                if let Some(after) = refusal.after {
+                    self.books.refusals.note(after);
+                }
+                let why = format!("not let in: {}", refusal.why);
                 *self.books.all.ends.entry(why).or_default() += 1;
             }
         }
@@ -355,7 +359,10 @@ fn second(
 struct RunBooks {
     connected: u64,
     refused: u64,
+    refused_saying_when: u64,
     joins: Times,
+    /// From asking for a seat to being refused.
+    refusals: Times,
     /// Seconds that count.
     counted: Page,
     /// Everything, for how bots ended.
@@ -424,6 +431,7 @@ impl RunBooks {
             totals: report::Totals {
                 connected: self.connected,
                 refused: self.refused,
+                refused_saying_when: self.refused_saying_when,
                 disconnects,
                 inputs_sent: self.counted.inputs,
                 inputs_late: self.server.inputs_late,
@@ -437,6 +445,7 @@ impl RunBooks {
                 input_to_state_ms: Latency::of(&self.counted.answered),
                 rtt_ms: Latency::of(&self.counted.rtt),
                 join_ms: Latency::of(&self.joins),
+                refusal_ms: Latency::of(&self.refusals),
             },
             tick: report::Ticks {
                 p50_ms: server::ms_at(&self.server.ticks, 0.5),

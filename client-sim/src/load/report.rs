@@ -103,6 +103,8 @@ pub struct Totals {
     pub connected: u64,
     /// Bots that were not.
     pub refused: u64,
+    /// Those of them that were told when to try again.
+    pub refused_saying_when: u64,
     /// Connections that ended before the run did.
     pub disconnects: u64,
     /// Inputs sent.
@@ -130,6 +132,8 @@ pub struct Latencies {
     pub rtt_ms: Option<Latency>,
     /// From asking for a seat to being let in.
     pub join_ms: Option<Latency>,
+    /// From asking for a seat to being refused.
+    pub refusal_ms: Option<Latency>,
 }
 
 /// One kind of times, in milliseconds.
@@ -273,9 +277,10 @@ impl LoadReport {
                 ms(latency.map(|times| times.p99)),
             ),
             format!(
-                "  {} let in, {} refused, {} disconnects, {} inputs late, {} kills",
+                "  {} let in, {} refused ({} told when to try again), {} disconnects, {} inputs late, {} kills",
                 self.totals.connected,
                 self.totals.refused,
+                self.totals.refused_saying_when,
                 self.totals.disconnects,
                 self.totals.inputs_late,
                 self.totals.kills,

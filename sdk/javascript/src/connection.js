@@ -45,7 +45,8 @@ export class Connection {
     const result = await answer;
     if ('refused' in result) {
       carrier.close('consented', '');
-      throw new RefusedError(result.refused.code, result.refused.text);
+      const { code, text, retryAfterMs } = result.refused;
+      throw new RefusedError(code, text, retryAfterMs);
     }
     return new Connection(carrier, result.welcome);
   }

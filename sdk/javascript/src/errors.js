@@ -37,12 +37,15 @@ export class RefusedError extends Error {
   /**
    * @param {string} code Name of the refusal, for example `ticket_expired`.
    * @param {string} text What the server says about it.
+   * @param {number | null} [retryAfterMs] Time after which it is worth to come back, when the
+   *   server says one: with `overloaded`.
    */
-  constructor(code, text) {
+  constructor(code, text, retryAfterMs = null) {
     super(text ? `${code}: ${text}` : code);
     this.name = 'RefusedError';
     this.code = code;
     this.text = text;
+    this.retryAfterMs = retryAfterMs;
   }
 }
 

@@ -67,6 +67,7 @@ export const REFUSAL_NAMES = Object.freeze([
   'busy',
   'malformed_hello',
   'timeout',
+  'overloaded',
 ]);
 
 /** Ends after which coming back with the resume token, or with a new ticket, makes sense. */
@@ -116,7 +117,8 @@ export function hello(credential, build) {
  * Reads the answer to the Hello.
  *
  * @param {Uint8Array} bytes
- * @returns {{welcome: Welcome} | {refused: {code: string, text: string}}}
+ * @returns {{welcome: Welcome} |
+ *   {refused: {code: string, text: string, retryAfterMs: number | null}}}
  * @throws {ProtocolError}
  */
 export function readAnswer(bytes) {
@@ -124,7 +126,8 @@ export function readAnswer(bytes) {
   const frame = readFrame(bytes);
   if (frame[0] === REFUSED) {
     const code = REFUSAL_NAMES[uint(frame, 1)] ?? 'refused';
-    return { refused: { code, text: text(frame, 2) } };
+    const retryAfterMs = frame.length > 3 ? uint(frame, 3) : null;
+    return { refused: { code, text: text(frame, 2), retryAfterMs } };
   }
   if (frame[0] !== WELCOME) throw new ProtocolError('neither a Welcome nor a refusal');
   const player = frame[2];

@@ -275,9 +275,10 @@ export class ConnectError extends Error {
   readonly attempts: unknown[];
 }
 export class RefusedError extends Error {
-  constructor(code: string, text: string);
+  constructor(code: string, text: string, retryAfterMs?: number | null);
   readonly code: string;
   readonly text: string;
+  readonly retryAfterMs: number | null;
 }
 export class ProtocolError extends Error {
   constructor(message: string);

@@ -163,7 +163,18 @@ test('a refusal is told by its name', () =>
       (error) =>
         error instanceof RefusedError &&
         error.code === 'ticket_expired' &&
-        error.text === 'too late',
+        error.text === 'too late' &&
+        error.retryAfterMs === null,
+    );
+  }));
+
+test('a refusal by an overloaded server says when to come back', () =>
+  withServer(async (server) => {
+    server.judge = () => [14, 'full', 2000];
+    await assert.rejects(
+      connect(server.joinAnswer()),
+      (error) =>
+        error instanceof RefusedError && error.code === 'overloaded' && error.retryAfterMs === 2000,
     );
   }));
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Registry;
 use crate::gateway::Admission;
-use crate::host::{MatchFacts, MatchHost};
+use crate::host::{Admits, MatchFacts, MatchHost};
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// Shortest time between two heartbeats, however much changes.
@@ -149,7 +149,7 @@ impl Registrar {
             tick_budget_used: self.host.board().busiest_worker(),
             matches: all
                 .into_iter()
-                .map(|(id, facts)| match_status(id, facts))
+                .map(|(id, facts)| match_status(id, &facts, self.host.board().admits(&facts)))
                 .collect(),
         };
         let answer = self.registry.heartbeat(request).await?.into_inner();
@@ -172,7 +172,7 @@ impl Registrar {
     }
 }
 
-fn match_status(id: MatchId, facts: MatchFacts) -> MatchStatus {
+fn match_status(id: MatchId, facts: &MatchFacts, admits: Admits) -> MatchStatus {
     let seats = facts.seats.iter().map(|(seat, holder)| SeatStatus {
         seat: u32::from(seat.0),
         player_id: holder.player.to_string(),
@@ -182,5 +182,11 @@ fn match_status(id: MatchId, facts: MatchFacts) -> MatchStatus {
         state: facts.state.as_str().to_owned(),
         seats: seats.collect(),
         spectators: facts.spectators,
+        admits: match admits {
+            Admits::Everybody => gameserver_control::Admits::Everybody,
+            Admits::Players => gameserver_control::Admits::Players,
+            Admits::Nobody => gameserver_control::Admits::Nobody,
+        }
+        .into(),
     }
 }

@@ -14,11 +14,12 @@ use gameserver_contract::watch;
 use gameserver_shared::protocol::PACKET_BYTES_MAX;
 use gameserver_shared::stream::broadcast::View;
 use gameserver_transport::close::RefusalCode;
-use gameserver_transport::frame::{Credential, Hello, Mode, Welcome};
+use gameserver_transport::frame::{Credential, Hello, Mode, Refused, Welcome};
 
 use super::resume_token::ResumeToken;
 use super::tickets::{Use, UsedTickets};
-use crate::host::{Board, MatchFacts, SeatClaim, SeatHolder, Watch};
+use crate::host::{Board, MatchFacts, RETRY_AFTER, SeatClaim, SeatHolder, Watch};
+use crate::telemetry;
 
 /// Decides about arrivals.
 #[derive(Debug)]
@@ -102,6 +103,17 @@ impl Admission {
         let watches = matches!((ticket.role, ticket.watch), (Role::Spectator, Some(_)));
         if hello.mode == Mode::Native && (differs || (watches && ticket.seat.is_none())) {
             return Err(RefusalCode::ProtocolMismatch);
+        }
+        // Likewise: the ticket is good for another try while it lives.
+        let JoinTicket {
+            match_id,
+            player,
+            role,
+            ..
+        } = ticket;
+        if self.board.is_overloaded_for(match_id, player, role) {
+            telemetry::shed(role);
+            return Err(RefusalCode::Overloaded);
         }
         match self.used.mark(&ticket, now_ms) {
             Use::First => {}
@@ -255,8 +267,17 @@ fn refusal(claim: SeatClaim) -> RefusalCode {
     }
 }
 
+/// The answer to somebody who is not let in.
+pub(super) fn refused(code: RefusalCode) -> Refused {
+    if code == RefusalCode::Overloaded {
+        Refused::overloaded(explain(code), RETRY_AFTER)
+    } else {
+        Refused::new(code, explain(code))
+    }
+}
+
 /// What a person can do about a refusal.
-pub(super) fn explain(code: RefusalCode) -> &'static str {
+fn explain(code: RefusalCode) -> &'static str {
     match code {
         RefusalCode::ProtocolMismatch => {
             "update the game: this instance speaks protocol 1 of another build of it, and only thin clients may watch"
@@ -274,5 +295,6 @@ pub(super) fn explain(code: RefusalCode) -> &'static str {
         RefusalCode::Busy => "the instance is busy; try again in a second",
         RefusalCode::MalformedHello => "the Hello cannot be read",
         RefusalCode::Timeout => "the Hello came too late",
+        RefusalCode::Overloaded => "the server is full to its limit; try again in a moment",
     }
 }

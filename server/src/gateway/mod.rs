@@ -14,7 +14,6 @@ use std::time::Duration;
 use gameserver_contract::session::{Role, TransportKind};
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connection::Connection;
-use gameserver_transport::frame::Refused;
 use gameserver_transport::listener::{Arrival, Listener};
 use tokio_util::sync::CancellationToken;
 
@@ -73,9 +72,7 @@ async fn answer(arrival: Arrival, admission: Arc<Admission>, host: Arc<MatchHost
                 transport = kind.as_str(),
                 "arrival refused"
             );
-            arrival
-                .refuse(Refused::new(code, admission::explain(code)))
-                .await;
+            arrival.refuse(admission::refused(code)).await;
         }
     }
 }

@@ -6,22 +6,30 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::ids::{MatchId, PlayerId, Seat};
-use gameserver_contract::session::SessionState;
+use gameserver_contract::session::{Role, SessionState};
 use tokio::sync::Notify;
 
 use super::MatchSpec;
+use super::headroom::{Admits, BudgetMax, Headroom, Lasting, Measured};
+use super::pulse::ProcessLoad;
 use crate::games::HostedGame;
 use crate::telemetry;
 
 /// Spectators that one match takes.
 const SPECTATORS_MAX: u32 = 2_000;
 
-/// The shared record of all matches.
-#[derive(Debug, Default)]
+/// Measurements, 2 s, after which a worker that has told nothing of a match counts as stuck in it.
+const SILENT_MEASUREMENTS_MAX: u8 = 4;
+
+/// The shared record of all matches. Of its locks the one of the matches is taken first.
+#[derive(Debug)]
 pub struct Board {
     matches: Mutex<BTreeMap<MatchId, MatchFacts>>,
     /// Share of its time that each worker works.
     loads: Mutex<BTreeMap<usize, f32>>,
+    /// What all matches share.
+    process: Mutex<Lasting>,
+    budget_max: BudgetMax,
     draining: AtomicBool,
     changed: Notify,
 }
@@ -43,6 +51,21 @@ pub struct MatchFacts {
     pub spectators: u32,
     /// Index of the worker that steps it.
     pub worker: usize,
+    /// How much room it has.
+    pub headroom: Headroom,
+    /// What its worker told last; none before the first time.
+    pub(super) work: Option<Work>,
+}
+
+/// What a match costs its worker.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) struct Work {
+    /// Share of the worker's time.
+    pub(super) share: f32,
+    /// What all but one in a hundred of the latest ticks did not exceed, as a share of a tick.
+    pub(super) tick_p99: f32,
+    /// Measurements since it was told.
+    pub(super) silent: u8,
 }
 
 /// Who holds a seat.
@@ -68,6 +91,19 @@ pub enum SeatClaim {
 }
 
 impl Board {
+    /// An empty board of a process that admits players below this limit.
+    #[must_use]
+    pub fn new(budget_max: BudgetMax) -> Self {
+        Self {
+            matches: Mutex::default(),
+            loads: Mutex::default(),
+            process: Mutex::default(),
+            budget_max,
+            draining: AtomicBool::default(),
+            changed: Notify::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<MatchId, MatchFacts>> {
         self.matches.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,6 +135,72 @@ impl Board {
     pub(super) fn set_load(&self, worker: usize, share: f32) {
         let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
         loads.insert(worker, share);
+    }
+
+    fn process(&self) -> MutexGuard<'_, Lasting> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_work(&self, id: MatchId, work: Work) {
+        if let Some(facts) = self.lock().get_mut(&id) {
+            facts.work = Some(work);
+        }
+    }
+
+    /// Judges every match anew by what its worker told, and by how the process runs.
+    pub(super) fn measure(&self, load: ProcessLoad) {
+        let mut matches = self.lock();
+        let mut process = self.process();
+        let before: Vec<Admits> = matches
+            .values()
+            .map(|facts| facts.headroom.admits(&process, self.budget_max))
+            .collect();
+        process.take(load.processor.max(load.network));
+        let (mut tick_p99, mut expected) = (0.0_f32, process.load());
+        for facts in matches.values_mut() {
+            let worker = self.worker_load(facts.worker);
+            let measured = facts.measured(worker);
+            tick_p99 = tick_p99.max(facts.work.unwrap_or_default().tick_p99);
+            facts.headroom.measure(measured, &process, self.budget_max);
+            expected = expected.max(facts.headroom.expected(&process));
+        }
+        let after = matches.values();
+        let after = after.map(|facts| facts.headroom.admits(&process, self.budget_max));
+        let news = before.into_iter().ne(after);
+        drop((matches, process));
+        telemetry::loads([
+            ("processor", load.processor),
+            ("network", load.network),
+            ("worker", self.busiest_worker()),
+            ("tick", tick_p99),
+        ]);
+        telemetry::headroom(self.budget_max.share() - expected);
+        if news {
+            self.changed.notify_one();
+        }
+    }
+
+    fn worker_load(&self, worker: usize) -> f32 {
+        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+        loads.get(&worker).copied().unwrap_or_default()
+    }
+
+    /// Who may come into a match now, as far as time for them is concerned.
+    #[must_use]
+    pub fn admits(&self, facts: &MatchFacts) -> Admits {
+        facts.headroom.admits(&self.process(), self.budget_max)
+    }
+
+    /// Whether somebody is to be refused because there is no time for them. Whoever holds a seat is
+    /// counted already, so that they may always come back to it.
+    #[must_use]
+    pub fn is_overloaded_for(&self, id: MatchId, player: PlayerId, role: Role) -> bool {
+        let matches = self.lock();
+        let Some(facts) = matches.get(&id) else {
+            return false;
+        };
+        let seated = || facts.seats.values().any(|holder| holder.player == player);
+        !self.admits(facts).allows(role) && !(role == Role::Player && seated())
     }
 
     /// Matches hosted now.
@@ -145,6 +247,8 @@ impl Board {
             seats: BTreeMap::new(),
             spectators: 0,
             worker,
+            headroom: Headroom::default(),
+            work: None,
         };
         self.change(|matches| drop(matches.insert(spec.id, facts)));
     }
@@ -203,7 +307,9 @@ impl Board {
             if taken {
                 return Err(SeatClaim::Taken);
             }
-            facts.seats.insert(seat, holder);
+            if facts.seats.insert(seat, holder).is_none() {
+                facts.headroom.admit();
+            }
             Ok(facts.clone())
         })
     }
@@ -267,6 +373,30 @@ impl Board {
         let changed = change(&mut self.lock())?;
         self.changed.notify_one();
         Ok(changed)
+    }
+}
+
+impl MatchFacts {
+    /// What this match and its worker have to do, and how long ticks are. A worker that does not
+    /// tell is in the middle of a tick that takes too long.
+    fn measured(&mut self, worker: f32) -> Measured {
+        let Some(work) = &mut self.work else {
+            return Measured {
+                load: worker,
+                ..Measured::default()
+            };
+        };
+        work.silent = work.silent.saturating_add(1);
+        let stuck = if work.silent > SILENT_MEASUREMENTS_MAX {
+            1.0
+        } else {
+            0.0
+        };
+        Measured {
+            load: worker.max(work.tick_p99).max(stuck),
+            own: work.share.max(work.tick_p99),
+            players: self.seats.len(),
+        }
     }
 }
 

@@ -2,7 +2,10 @@
 
 mod audience;
 mod board;
+mod headroom;
+mod pulse;
 mod running_match;
+mod tick_times;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -20,10 +23,12 @@ use gameserver_shared::stream::broadcast::View;
 use gameserver_transport::connection::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
 
 use audience::Entrance;
 pub use audience::{DELAY_MAX, Watch};
 pub use board::{Board, MatchFacts, SeatClaim, SeatHolder};
+pub use headroom::{Admits, BudgetMax, Headroom, MEASURE_INTERVAL, RETRY_AFTER};
 use worker::{Command, Told};
 
 use crate::games::Games;
@@ -48,6 +53,8 @@ pub struct HostConfig {
     pub resume_window: Duration,
     /// Where matches are recorded; nowhere when absent.
     pub logs: Option<LogFolder>,
+    /// Nobody new is admitted above this load.
+    pub budget_max: BudgetMax,
 }
 
 /// A match to be hosted.
@@ -104,6 +111,8 @@ pub struct MatchHost {
     /// Where watchers go in, by match.
     entrances: Mutex<BTreeMap<MatchId, Entrance>>,
     runtime: Handle,
+    /// Measures the process.
+    _pulse: AbortOnDropHandle<()>,
     /// After the workers, whose matches write to it.
     _logs: Option<LogWriters>,
 }
@@ -129,7 +138,7 @@ impl MatchHost {
         games: Games,
         clock: SharedClock,
     ) -> std::io::Result<(Self, mpsc::Receiver<FinishedMatch>)> {
-        let board = Arc::new(Board::default());
+        let board = Arc::new(Board::new(config.budget_max));
         let logs = config.logs.map(LogWriters::start).transpose()?;
         let sink = logs.as_ref().and_then(LogWriters::sink).cloned();
         let (results, finished) = mpsc::channel(RESULTS_MAX);
@@ -155,6 +164,7 @@ impl MatchHost {
         let workers = (0..config.workers.max(1))
             .map(start_worker)
             .collect::<std::io::Result<_>>()?;
+        let pulse = AbortOnDropHandle::new(tokio::spawn(pulse::run(board.clone())));
         Ok((
             Self {
                 board,
@@ -163,6 +173,7 @@ impl MatchHost {
                 matches_max: config.matches_max,
                 entrances: Mutex::default(),
                 runtime: Handle::current(),
+                _pulse: pulse,
                 _logs: logs,
             },
             finished,

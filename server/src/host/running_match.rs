@@ -18,6 +18,8 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::audience::Shown;
+use super::board::Work;
+use super::tick_times::TickTimes;
 use super::worker::{Context, Told};
 use super::{FinishedMatch, MatchSpec};
 use crate::match_log;
@@ -31,6 +33,9 @@ const CATCH_UP_TICKS_MAX: u32 = 5;
 const FAREWELL: Duration = Duration::from_secs(3);
 /// A match that nobody has entered for so long is ended.
 const EMPTY_MATCH_LIFETIME: Duration = Duration::from_mins(2);
+
+/// Ticks of this long decide whether the match can take more players.
+const JUDGED: Duration = Duration::from_secs(4);
 
 /// Whether a match still needs its worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +52,7 @@ pub(super) struct RunningMatch {
     app: App,
     tick: Duration,
     tick_seconds: metrics::Histogram,
+    tick_times: TickTimes,
     due: Instant,
     ticks: u64,
     ticks_empty: u32,
@@ -88,6 +94,7 @@ impl RunningMatch {
             app,
             tick,
             tick_seconds,
+            tick_times: TickTimes::default(),
             due: Instant::now() + tick,
             ticks: 0,
             ticks_empty: 0,
@@ -103,6 +110,18 @@ impl RunningMatch {
 
     pub(super) fn due(&self) -> Instant {
         self.due
+    }
+
+    /// Tells the board what the match cost in the time that has passed since the last call.
+    pub(super) fn tell_work(&mut self, elapsed: Duration) {
+        let judged = ticks_in(JUDGED, self.tick);
+        let p99 = self.tick_times.p99(judged.try_into().unwrap_or(usize::MAX));
+        let work = Work {
+            share: self.tick_times.take_worked().as_secs_f32() / elapsed.as_secs_f32(),
+            tick_p99: p99.as_secs_f32() / self.tick.as_secs_f32(),
+            silent: 0,
+        };
+        self.context.board.set_work(self.spec.id, work);
     }
 
     pub(super) fn obey(&mut self, told: Told) {
@@ -135,7 +154,9 @@ impl RunningMatch {
         if self.state == SessionState::Failed {
             return Step::IsDone;
         }
-        self.tick_seconds.record(began.elapsed());
+        let took = began.elapsed();
+        self.tick_seconds.record(took);
+        self.tick_times.note(took);
         self.ticks += 1;
         self.publish();
         self.look_after_seats();

@@ -11,6 +11,7 @@ use gameserver_transport::close::CloseCode;
 use tokio::sync::mpsc;
 
 use super::audience::Shown;
+use super::headroom::MEASURE_INTERVAL;
 use super::running_match::{RunningMatch, Step};
 use super::{Board, FinishedMatch, MatchSpec};
 use crate::games::Games;
@@ -19,8 +20,6 @@ use crate::simulation::Entrant;
 
 /// How long a worker without matches waits for a command before it looks again.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
-/// How often a worker tells its load.
-const LOAD_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a worker can be told.
 #[derive(Debug)]
@@ -53,7 +52,7 @@ pub(super) struct Context {
     pub(super) worker: usize,
 }
 
-/// How much of its time a worker works, told to the board every second.
+/// How much of its time a worker works, told to the board before each of its measurements.
 #[derive(Debug)]
 struct Load {
     since: Instant,
@@ -68,12 +67,15 @@ impl Load {
         }
     }
 
-    fn add(&mut self, worked: Duration, context: &Context) {
+    fn add(&mut self, worked: Duration, matches: &mut [RunningMatch], context: &Context) {
         self.worked += worked;
         let elapsed = self.since.elapsed();
-        if elapsed >= LOAD_INTERVAL {
+        if elapsed >= MEASURE_INTERVAL {
             let share = self.worked.as_secs_f32() / elapsed.as_secs_f32();
             context.board.set_load(context.worker, share);
+            for running in matches {
+                running.tell_work(elapsed);
+            }
             *self = Self::new();
         }
     }
@@ -101,7 +103,7 @@ pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
         let began = Instant::now();
         matches
             .retain_mut(|running| running.due() > Instant::now() || running.step() == Step::GoesOn);
-        load.add(began.elapsed(), &context);
+        load.add(began.elapsed(), &mut matches, &context);
     }
 }
 

@@ -88,7 +88,10 @@ impl Carrier {
     pub(crate) async fn refuse(self, refused: Refused, events: &Events) {
         events.count_refusal(refused.code);
         // Texts are cut again, because the fields of a refusal are open to everybody.
-        let refused = Refused::new(refused.code, &refused.text);
+        let refused = Refused {
+            retry_after_ms: refused.retry_after_ms,
+            ..Refused::new(refused.code, &refused.text)
+        };
         let Ok(answer) = Answer::Refused(refused.clone()).encode() else {
             return;
         };

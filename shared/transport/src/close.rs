@@ -117,6 +117,9 @@ numbered_codes! {
         MalformedHello = 12, "malformed_hello";
         /// The Hello did not come in time.
         Timeout = 13, "timeout";
+        /// The match's server has no processor time left for one more. Come back after the time
+        /// that stands in the refusal.
+        Overloaded = 14, "overloaded";
     }
 }
 
@@ -184,9 +187,11 @@ impl RefusalCode {
             | Self::TicketWrongInstance
             | Self::TicketUsed
             | Self::ResumeUnknown => CloseCode::TicketInvalid,
-            Self::MatchUnknown | Self::MatchFull | Self::SeatTaken | Self::Busy => {
-                CloseCode::Refused
-            }
+            Self::MatchUnknown
+            | Self::MatchFull
+            | Self::SeatTaken
+            | Self::Busy
+            | Self::Overloaded => CloseCode::Refused,
             Self::Draining => CloseCode::Draining,
             Self::MalformedHello => CloseCode::ProtocolError,
             Self::Timeout => CloseCode::Timeout,

@@ -56,6 +56,9 @@ pub(crate) enum Error {
     /// The session's instance is gone; the session is about to fail.
     #[error("find the session's instance")]
     InstanceLost,
+    /// The session's instance has no time for one more.
+    #[error("find time for one more on the session's instance")]
+    Overloaded,
     /// All seats are taken or held.
     #[error("find a free seat")]
     SessionFull,

@@ -27,6 +27,7 @@ impl App {
         let outcome = match &answer {
             Ok(_) => "joined",
             Err(Error::SessionFull) => "full",
+            Err(Error::Overloaded) => "overloaded",
             Err(_) => "refused",
         };
         metrics::counter!("gs_joins_total", "outcome" => outcome).increment(1);
@@ -47,6 +48,7 @@ impl App {
         }
         let watch = spectators::grant(&row.session, join)?;
         let instance = self.instance_of(&row).await?.ok_or(Error::InstanceLost)?;
+        self.check_time(&row, &instance, player, join.role).await?;
         let display_name = self.me(player).await?.player.display_name;
         let now = self.now();
         let hold = Hold {
@@ -82,6 +84,30 @@ impl App {
         } else {
             Err(Error::JoinCodeInvalid)
         }
+    }
+
+    /// Refuses whom the instance would refuse, before anything is written. Whoever has a seat may
+    /// come back to it.
+    async fn check_time(
+        &self,
+        row: &SessionRow,
+        instance: &InstanceRecord,
+        player: PlayerId,
+        role: Role,
+    ) -> Result<(), Error> {
+        let session = &row.session;
+        if !instance.refuses(session.match_id, role) {
+            return Ok(());
+        }
+        let seat = match role {
+            Role::Player => self.store.seat_of(session.id, player, self.now()).await?,
+            Role::Spectator => None,
+        };
+        if seat.is_some() {
+            return Ok(());
+        }
+        metrics::counter!("gs_shed_total", "class" => role.as_str()).increment(1);
+        Err(Error::Overloaded)
     }
 
     async fn reserve(&self, session: SessionId, hold: &Hold) -> Result<Option<Seat>, Error> {

@@ -1,19 +1,20 @@
 //! What instances tell: that they run, how they are, which matches they host.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::ids::{InstanceEpoch, InstanceId, MatchId, PlayerId, Seat};
 use gameserver_contract::session::{SessionState, TransportKind, TransportOffer};
 use gameserver_control::{
-    HeartbeatAnswer, HeartbeatRequest, MatchStatus, RegisterAnswer, RegisterRequest, SeatStatus,
+    Admits, HeartbeatAnswer, HeartbeatRequest, MatchStatus, RegisterAnswer, RegisterRequest,
+    SeatStatus,
 };
 use tokio::sync::Mutex;
 
 use super::App;
 use crate::cache::CacheError;
 use crate::config::{INSTANCE_LEASE, REPORTED_MATCHES_MAX};
-use crate::fleet::{InstanceRecord, Load};
+use crate::fleet::{InstanceRecord, Load, Refuses};
 use crate::store::{MatchReport, StoreError};
 
 /// Most games and most transports of one instance.
@@ -97,10 +98,12 @@ impl App {
             });
         }
         let epoch = instance.epoch;
-        let load = load(&request, &reports);
-        self.fleet
-            .renew(&InstanceRecord { load, ..instance })
-            .await?;
+        let instance = InstanceRecord {
+            load: load(&request, &reports),
+            refusing: refusing(&request.matches, &reports),
+            ..instance
+        };
+        self.fleet.renew(&instance).await?;
         let applied = self
             .store
             .apply_reports(id, epoch, &reports, self.now())
@@ -164,6 +167,7 @@ fn read_instance(request: RegisterRequest) -> Result<InstanceRecord, RegistryErr
             .map(|json| read_game(json))
             .collect::<Result<_, _>>()?,
         load: Load::default(),
+        refusing: BTreeMap::new(),
     })
 }
 
@@ -207,6 +211,18 @@ fn load(request: &HeartbeatRequest, reports: &[MatchReport]) -> Load {
         matches: count(reports.len()),
         players: count(players),
     }
+}
+
+/// The reports are those of the same matches in the same order.
+fn refusing(matches: &[MatchStatus], reports: &[MatchReport]) -> BTreeMap<MatchId, Refuses> {
+    let refuses = |status: &MatchStatus| match status.admits() {
+        Admits::Everybody => None,
+        Admits::Players => Some(Refuses::Spectators),
+        Admits::Nobody => Some(Refuses::Everybody),
+    };
+    let both = matches.iter().zip(reports);
+    both.filter_map(|(status, report)| Some((report.match_id, refuses(status)?)))
+        .collect()
 }
 
 fn read_matches(matches: &[MatchStatus]) -> Result<Vec<MatchReport>, RegistryError> {
@@ -269,6 +285,7 @@ mod tests {
             state: state.to_owned(),
             seats: seats.iter().map(seat).collect(),
             spectators: 0,
+            admits: Admits::Everybody.into(),
         }
     }
 

@@ -50,6 +50,8 @@ fn busyness(instance: &InstanceRecord) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use gameserver_contract::ids::{InstanceEpoch, InstanceId};
     use uuid::Uuid;
 
@@ -69,6 +71,7 @@ mod tests {
             players_max: 100,
             games: vec![arena_descriptor()],
             load,
+            refusing: BTreeMap::new(),
         }
     }
 

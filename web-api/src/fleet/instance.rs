@@ -1,8 +1,10 @@
 //! What the registry keeps of an instance: where it is, what it can host, how busy it is.
 
+use std::collections::BTreeMap;
+
 use gameserver_contract::game::{GameDescriptor, GameMode};
-use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId};
-use gameserver_contract::session::TransportOffer;
+use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId, MatchId};
+use gameserver_contract::session::{Role, TransportOffer};
 use serde::{Deserialize, Serialize};
 
 /// One run of an instance.
@@ -21,6 +23,16 @@ pub(crate) struct InstanceRecord {
     pub(crate) games: Vec<GameDescriptor>,
     /// What the newest heartbeat said.
     pub(crate) load: Load,
+    /// Matches that do not admit everybody, by the newest heartbeat.
+    #[serde(default)]
+    pub(crate) refusing: BTreeMap<MatchId, Refuses>,
+}
+
+/// Whom a match has no time for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Refuses {
+    Spectators,
+    Everybody,
 }
 
 /// How busy an instance is.
@@ -43,6 +55,15 @@ impl InstanceRecord {
             .iter()
             .find(|hosted| hosted.id == *game)?
             .mode(mode)
+    }
+
+    /// True when the match has no time for somebody new in this role.
+    pub(crate) fn refuses(&self, id: MatchId, role: Role) -> bool {
+        match self.refusing.get(&id) {
+            Some(Refuses::Everybody) => true,
+            Some(Refuses::Spectators) => role == Role::Spectator,
+            None => false,
+        }
     }
 
     /// True when it hosts the game in any mode.

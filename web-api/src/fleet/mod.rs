@@ -12,7 +12,7 @@ use gameserver_contract::ids::{GameId, InstanceId, MatchId};
 
 use crate::cache::{Cache, CacheError};
 use crate::config::{GAME_KNOWN, INSTANCE_LEASE, INSTANCES_MAX, REPORTED_MATCHES_MAX};
-pub(crate) use instance::{InstanceRecord, Load};
+pub(crate) use instance::{InstanceRecord, Load, Refuses};
 
 /// How long an instance is told again to stop a match that it still reports.
 const STOP_WISH_LIFETIME: std::time::Duration = std::time::Duration::from_mins(1);

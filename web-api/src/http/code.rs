@@ -73,6 +73,8 @@ codes! {
         "The session does not show that much to spectators.";
     SessionInstanceLost = "session.instance_lost", SERVICE_UNAVAILABLE "503",
         "The session's game server is gone.";
+    SessionOverloaded = "session.overloaded", SERVICE_UNAVAILABLE "503",
+        "The session's game server has no processor time left for one more; try again later.";
     ReplayNotReady = "replay.not_ready", CONFLICT "409",
         "The replay of the session is not shown yet.";
     ReplayNotFound = "replay.not_found", NOT_FOUND "404",

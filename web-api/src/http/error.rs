@@ -29,6 +29,10 @@ const RETRY_BUSY: Duration = Duration::from_secs(10);
 /// When to come back after an instance was lost or was full: a lease and a start later.
 const RETRY_FLEET: Duration = Duration::from_secs(3);
 
+/// When to come back after an instance had no time for one more: what the instance itself says when
+/// it refuses.
+const RETRY_OVERLOADED: Duration = Duration::from_secs(2);
+
 /// An error on its way to the client.
 #[derive(Debug, Clone)]
 pub(crate) struct ApiError {
@@ -115,6 +119,7 @@ impl From<Error> for ApiError {
             Error::ModeUnknown => Self::new(Code::GameModeUnknown),
             Error::NoCapacity => Self::new(Code::FleetNoCapacity).retry_after(RETRY_FLEET),
             Error::InstanceLost => Self::new(Code::SessionInstanceLost).retry_after(RETRY_FLEET),
+            Error::Overloaded => Self::new(Code::SessionOverloaded).retry_after(RETRY_OVERLOADED),
             Error::SessionFull => Self::new(Code::SessionFull),
             Error::NotJoinable(state) => Self::in_state(Code::SessionNotJoinable, state),
             Error::IllegalTransition(state) => {

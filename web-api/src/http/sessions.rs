@@ -177,7 +177,8 @@ async fn get_session(
     extensions(("x-codes" = json!([
         "session.not_found", "session.join_code_invalid", "session.full", "session.not_joinable",
         "session.spectators_not_allowed", "session.view_not_allowed",
-        "session.instance_lost", "idempotency.key_reused", "idempotency.in_progress"
+        "session.instance_lost", "session.overloaded", "idempotency.key_reused",
+        "idempotency.in_progress"
     ])))
 )]
 async fn join_session(

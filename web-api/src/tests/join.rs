@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use axum::http::Method;
+use gameserver_contract::account::LoginAnswer;
 use gameserver_contract::ids::Seat;
 use gameserver_contract::session::{JoinAnswer, Role, Session, SessionState, TransportKind};
+use gameserver_control::{Admits, MatchStatus};
 use serde_json::json;
 
 use super::world::{World, report};
@@ -146,6 +148,74 @@ async fn a_session_that_is_over_cannot_be_joined() {
     let answer = world.try_join(&session, &host, json!({})).await;
     let problem = answer.refused(409, "session.not_joinable");
     assert_eq!(problem["details"]["state"], "ending");
+}
+
+/// The report of a match that admits so many.
+fn admitting(session: &Session, admits: Admits, seats: &[(u32, &LoginAnswer)]) -> MatchStatus {
+    MatchStatus {
+        admits: admits.into(),
+        ..report(session, "running", seats)
+    }
+}
+
+#[tokio::test]
+async fn an_overloaded_match_refuses_new_players_before_a_seat_is_held() {
+    let world = World::new().await;
+    let (host, other) = (world.guest().await, world.guest().await);
+    let session = world.session(&host).await;
+    let full = [admitting(&session, Admits::Nobody, &[])];
+    world.heartbeat(&full).await;
+    for body in [json!({}), json!({"role": "spectator"})] {
+        let answer = world.try_join(&session, &other, body).await;
+        answer.refused(503, "session.overloaded");
+        assert_eq!(answer.header("retry-after"), "2");
+    }
+    assert_eq!(world.session_now(&session, &host).await.players, 0);
+    let free = [admitting(&session, Admits::Everybody, &[])];
+    world.heartbeat(&free).await;
+    world.join(&session, &other).await;
+}
+
+#[tokio::test]
+async fn an_overloaded_match_refuses_spectators_first() {
+    let world = World::new().await;
+    let (host, other) = (world.guest().await, world.guest().await);
+    let session = world.session(&host).await;
+    let busy = [admitting(&session, Admits::Players, &[])];
+    world.heartbeat(&busy).await;
+    let answer = world
+        .try_join(&session, &other, json!({"role": "spectator"}))
+        .await;
+    answer.refused(503, "session.overloaded");
+    world.join(&session, &other).await;
+}
+
+#[tokio::test]
+async fn who_has_a_seat_in_an_overloaded_match_may_come_back_to_it() {
+    let world = World::new().await;
+    let (host, other) = (world.guest().await, world.guest().await);
+    let session = world.session(&host).await;
+    let seat = world.join(&session, &host).await.seat;
+    let full = [admitting(&session, Admits::Nobody, &[(0, &host)])];
+    world.heartbeat(&full).await;
+    assert_eq!(world.join(&session, &host).await.seat, seat);
+    let answer = world.try_join(&session, &other, json!({})).await;
+    answer.refused(503, "session.overloaded");
+}
+
+#[tokio::test]
+async fn one_overloaded_match_closes_no_other() {
+    let world = World::new().await;
+    let host = world.guest().await;
+    let (full, free) = (world.session(&host).await, world.session(&host).await);
+    let reports = [
+        admitting(&full, Admits::Nobody, &[]),
+        admitting(&free, Admits::Everybody, &[]),
+    ];
+    world.heartbeat(&reports).await;
+    world.join(&free, &host).await;
+    let answer = world.try_join(&full, &host, json!({})).await;
+    answer.refused(503, "session.overloaded");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use gameserver_contract::entropy::SeededEntropy;
 use gameserver_contract::session::{JoinAnswer, Session};
 use gameserver_contract::ticket::{JoinTicket, TicketVerifier};
 use gameserver_control::secret::ControlSecret;
-use gameserver_control::{HeartbeatAnswer, MatchStatus, SeatStatus};
+use gameserver_control::{Admits, HeartbeatAnswer, MatchStatus, SeatStatus};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -213,6 +213,7 @@ pub(super) fn report(session: &Session, state: &str, seats: &[(u32, &LoginAnswer
         state: state.to_owned(),
         seats: seats.iter().map(seat).collect(),
         spectators: 0,
+        admits: Admits::Everybody.into(),
     }
 }
 

@@ -7,6 +7,7 @@
 //! welcome = [1, connection, player, seat | nil, role, tick rate, snapshot rate,
 //!            resume token, datagram size, game]
 //! refused = [2, code, text]
+//!         | [2, code, text, retry after]
 //! ```
 //!
 //! Mode: 0 native, 1 thin. Credential kind: 0 ticket, 1 resume token. Role: 0 player, 1 spectator.
@@ -16,6 +17,8 @@
 //!
 //! On QUIC both travel on the client's first bidirectional stream, each after its length as two
 //! bytes, big-endian. On WebSocket each is one binary message.
+
+use std::time::Duration;
 
 use gameserver_contract::PROTOCOL_VERSION;
 use gameserver_contract::ids::{GameId, PlayerId, Seat};
@@ -35,6 +38,9 @@ const TAG_REFUSED: u8 = 2;
 const HELLO_FIELDS: u32 = 7;
 const WELCOME_FIELDS: u32 = 10;
 const REFUSED_FIELDS: u32 = 3;
+/// With the time to come back after. Only codes that are newer than this field have it: readers
+/// from before it demand three fields, and do not know these codes anyway.
+const REFUSED_FIELDS_WITH_RETRY: u32 = 4;
 const PLAYER_LENGTH: usize = 16;
 
 /// What the client speaks after the Welcome.
@@ -125,6 +131,8 @@ pub struct Refused {
     pub code: RefusalCode,
     /// Why, for people; at most [`REFUSAL_TEXT_LENGTH_MAX`] bytes.
     pub text: String,
+    /// Milliseconds after which it is worth to come back, with `overloaded` only.
+    pub retry_after_ms: Option<u32>,
 }
 
 impl Refused {
@@ -134,6 +142,17 @@ impl Refused {
         Self {
             code,
             text: cut(text, REFUSAL_TEXT_LENGTH_MAX).to_owned(),
+            retry_after_ms: None,
+        }
+    }
+
+    /// The refusal of somebody for whom there is no processor time, but soon may be.
+    #[must_use]
+    pub fn overloaded(text: &str, retry_after: Duration) -> Self {
+        let retry_after_ms = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
+        Self {
+            retry_after_ms: Some(retry_after_ms),
+            ..Self::new(RefusalCode::Overloaded, text)
         }
     }
 }
@@ -302,10 +321,7 @@ impl Answer {
                 expect_fields(fields, WELCOME_FIELDS)?;
                 Self::Welcome(Welcome::read(&mut frame)?)
             }
-            TAG_REFUSED => {
-                expect_fields(fields, REFUSED_FIELDS)?;
-                Self::Refused(Refused::read(&mut frame)?)
-            }
+            TAG_REFUSED => Self::Refused(Refused::read(&mut frame, fields)?),
             _ => return Err(FrameError::Unknown { field: "tag" }),
         };
         frame.finish()?;
@@ -356,19 +372,37 @@ impl Welcome {
 
 impl Refused {
     fn encode(&self) -> Result<Vec<u8>, FrameError> {
-        let mut frame = Writer::new(REFUSED_FIELDS, TAG_REFUSED);
+        let mut frame = Writer::new(Self::fields(self.code), TAG_REFUSED);
         frame.uint(u64::from(self.code.number()));
         frame.text("text", &self.text, REFUSAL_TEXT_LENGTH_MAX)?;
+        if Self::fields(self.code) == REFUSED_FIELDS_WITH_RETRY {
+            frame.uint(u64::from(self.retry_after_ms.unwrap_or_default()));
+        }
         frame.finish()
     }
 
-    fn read(frame: &mut Reader<'_>) -> Result<Self, FrameError> {
+    fn read(frame: &mut Reader<'_>, fields: u32) -> Result<Self, FrameError> {
         let code = RefusalCode::from_number(frame.uint("code")?);
         let code = code.ok_or(FrameError::Unknown { field: "code" })?;
+        expect_fields(fields, Self::fields(code))?;
+        let text = frame.text("text", REFUSAL_TEXT_LENGTH_MAX)?;
+        let retry_after_ms = match fields {
+            REFUSED_FIELDS_WITH_RETRY => Some(frame.uint("retry after")?),
+            _ => None,
+        };
         Ok(Self {
             code,
-            text: frame.text("text", REFUSAL_TEXT_LENGTH_MAX)?,
+            text,
+            retry_after_ms,
         })
+    }
+
+    fn fields(code: RefusalCode) -> u32 {
+        if code == RefusalCode::Overloaded {
+            REFUSED_FIELDS_WITH_RETRY
+        } else {
+            REFUSED_FIELDS
+        }
     }
 }
 

@@ -46,6 +46,28 @@ fn a_refusal_has_exactly_these_bytes() {
 }
 
 #[test]
+fn a_refusal_for_want_of_time_says_when_to_come_back() {
+    let refused = Refused::overloaded("full", Duration::from_secs(2));
+    let bytes = Answer::Refused(refused.clone()).encode().unwrap();
+    assert_eq!(bytes, b"\x94\x02\x0e\xa4full\xcd\x07\xd0");
+    assert_eq!(Answer::decode(&bytes), Ok(Answer::Refused(refused)));
+}
+
+#[test]
+fn only_a_refusal_for_want_of_time_has_a_fourth_field() {
+    let field = FrameError::Malformed {
+        field: "field count",
+    };
+    for wrong in [
+        &b"\x94\x02\x05\xa4used\xcd\x07\xd0"[..],
+        b"\x93\x02\x0e\xa4full",
+        b"\x95\x02\x0e\xa4full\x00\x00",
+    ] {
+        assert_eq!(Answer::decode(wrong), Err(field));
+    }
+}
+
+#[test]
 fn integers_may_be_wider_than_needed() {
     let wide = b"\x97\xcc\x00\xcd\x00\x01\xce\x00\x00\x00\x01\x00\xd9\x03abc\xa2b1\xcf\x00\x00\x00\x00\x00\x00\x12\x34";
     assert_eq!(Hello::decode(wide), Ok(hello()));
@@ -178,7 +200,13 @@ fn any_answer() -> impl Strategy<Value = Answer> {
         },
     );
     let codes = prop::sample::select(RefusalCode::ALL);
-    let refusals = (codes, "\\PC{0,300}").prop_map(|(code, text)| Refused::new(code, &text));
+    let refusals = (codes, "\\PC{0,300}", any::<u32>()).prop_map(|(code, text, ms)| {
+        if code == RefusalCode::Overloaded {
+            Refused::overloaded(&text, Duration::from_millis(ms.into()))
+        } else {
+            Refused::new(code, &text)
+        }
+    });
     prop_oneof![
         welcomes.prop_map(Answer::Welcome),
         refusals.prop_map(Answer::Refused)
