@@ -8,6 +8,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use gameserver_server::telemetry;
 use gameserver_web_api::{Limits, server};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
@@ -24,9 +25,13 @@ pub(crate) type IsReady = Arc<dyn Fn() -> bool + Send + Sync>;
 /// Begins to record. Call it once.
 pub(crate) fn record() -> Result<PrometheusHandle, CliError> {
     let tick = Matcher::Full("gs_tick_seconds".to_owned());
+    let tick_part = Matcher::Full("gs_tick_part_seconds".to_owned());
     let http = Matcher::Full("gs_http_request_seconds".to_owned());
     PrometheusBuilder::new()
-        .set_buckets_for_metric(tick, &gameserver_server::telemetry::TICK_BUCKETS_S)
+        .set_buckets_for_metric(tick, &telemetry::tick_buckets_s())
+        .and_then(|builder| {
+            builder.set_buckets_for_metric(tick_part, &telemetry::tick_part_buckets_s())
+        })
         .and_then(|builder| {
             builder
                 .set_buckets_for_metric(http, &gameserver_web_api::telemetry::HTTP_REQUEST_BUCKETS)

@@ -12,4 +12,5 @@ mod play;
 mod replays;
 mod repo;
 mod thin;
+mod tick_parts;
 mod watching;

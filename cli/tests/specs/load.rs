@@ -1,5 +1,6 @@
 //! `gameserver load` against the real binary: what it measures, and what its exit code says.
 
+use gameserver_server::simulation::TickPart;
 use serde_json::Value;
 
 use crate::support::{Process, run};
@@ -39,6 +40,11 @@ fn a_crowd_is_measured_over_both_transports() {
         let number = |path: &str| report.pointer(path).and_then(Value::as_f64);
         let ticks = number("/tick/ticks_per_s").expect("the server's metrics were read");
         assert!((55.0..65.0).contains(&ticks), "{ticks}");
+        let parts = report["tick"]["parts"].as_array().expect("parts");
+        let names: Vec<_> = parts.iter().map(|part| part["name"].as_str()).collect();
+        assert_eq!(names, TickPart::ALL.map(|part| Some(part.name())));
+        let shares = parts.iter().filter_map(|part| part["share"].as_f64());
+        assert!((shares.sum::<f64>() - 1.0).abs() < 1e-6, "{parts:?}");
         let answered = number("/latency/input_to_state_ms/p50").expect("inputs were answered");
         assert!(answered > 0.0, "{answered}");
         let last = report["series"].as_array().and_then(|rows| rows.last());

@@ -7,6 +7,7 @@ use std::path::Path;
 use crate::support::{self, Cluster, Process, guest, run};
 use gameserver_client_sim::lobby::LobbyError;
 use gameserver_contract::session::{CreateSession, JoinSession, SessionState};
+use gameserver_server::simulation::TickPart;
 
 fn arena() -> CreateSession {
     CreateSession {
@@ -81,6 +82,28 @@ async fn the_metrics_of_the_contract_are_scraped() {
         .filter(|line| line.contains("player_id"))
         .count();
     assert_eq!(players, 0, "no label names a player");
+    assert_parts_make_up_the_ticks(&text);
+}
+
+/// The page is written while matches run: a tick may be in one number and not yet in another.
+fn assert_parts_make_up_the_ticks(text: &str) {
+    let value = |name: String| {
+        let line = text.lines().find_map(|line| line.strip_prefix(&name));
+        let value = line.and_then(|value| value.trim().parse().ok());
+        assert!(value.is_some(), "{name} is missing in:\n{text}");
+        value.unwrap_or(f64::NAN)
+    };
+    let whole = |kind| value(format!("gs_tick_seconds_{kind}{{game=\"arena\"}}"));
+    let ticks = whole("count");
+    let mut sum = 0.0;
+    for part in TickPart::ALL {
+        let part = part.name();
+        let value = |kind| value(format!("gs_tick_part_seconds_{kind}{{part=\"{part}\"}}"));
+        assert!((value("count") - ticks).abs() <= 2.0, "{part} of {ticks}");
+        sum += value("sum");
+    }
+    let share = sum / whole("sum");
+    assert!((0.9..1.01).contains(&share), "{share} of the ticks' time");
 }
 
 #[tokio::test]

@@ -35,7 +35,7 @@ use books::{Page, Times};
 use gates::Gate;
 use machine::Machine;
 use report::{Latency, LoadReport, Plan, Second, State, Verdict};
-use server::{ServerProbe, ServerSecond};
+use server::{PartTimes, ServerProbe, ServerSecond};
 use swarm::Swarm;
 use thin_bot::{Lesson, ThinBot};
 
@@ -377,6 +377,7 @@ struct RunBooks {
 #[derive(Debug, Default)]
 struct ServerSum {
     ticks: BTreeMap<u64, f64>,
+    parts: BTreeMap<String, PartTimes>,
     ticks_per_s: Vec<f64>,
     inputs_late: f64,
 }
@@ -392,6 +393,13 @@ impl RunBooks {
         if let Some(server) = server {
             for (upper, count) in &server.ticks {
                 *self.server.ticks.entry(*upper).or_default() += count;
+            }
+            for (name, times) in &server.parts {
+                self.server
+                    .parts
+                    .entry(name.clone())
+                    .or_default()
+                    .add(times);
             }
             self.server.ticks_per_s.extend(server.ticks_per_s);
             self.server.inputs_late += server.inputs_late;
@@ -451,6 +459,7 @@ impl RunBooks {
                 p50_ms: server::ms_at(&self.server.ticks, 0.5),
                 p99_ms: server::ms_at(&self.server.ticks, 0.99),
                 ticks_per_s: (!rates.is_empty()).then_some(mean / f64::from(config.matches.max(1))),
+                parts: report::parts(&self.server.parts),
             },
             series: self.series,
             ends: report::ends(&self.all.ends),

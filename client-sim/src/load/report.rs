@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::books::Times;
 use super::gates::Checked;
 use super::machine::Machine;
+use super::server::{self, PartTimes};
 
 /// The page; the report stands in it as JSON.
 const PAGE: &str = include_str!("report.html");
@@ -179,6 +180,58 @@ pub struct Ticks {
     pub p99_ms: Option<f64>,
     /// Ticks a second of one match, the mean over all.
     pub ticks_per_s: Option<f64>,
+    /// What they consist of, in their order; empty when the server does not tell.
+    pub parts: Vec<Part>,
+}
+
+/// A part of the server's ticks.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Part {
+    /// Its name, as the server's metrics have it.
+    pub name: String,
+    /// Microseconds of a tick on average.
+    pub mean_us: f64,
+    /// All but one of a hundred ticks take no longer for it, microseconds.
+    pub p99_us: f64,
+    /// Of all time that ticks took, 0–1.
+    pub share: f64,
+}
+
+/// The server's order, which its metrics page does not keep; parts of other versions come last.
+const PARTS_IN_ORDER: [&str; 14] = [
+    "receive",
+    "read_inputs",
+    "simulate",
+    "resolve_hits",
+    "apply_rules",
+    "hash_state",
+    "record",
+    "publish",
+    "tell",
+    "capture",
+    "look",
+    "send_snapshots",
+    "replicate",
+    "after_work",
+];
+
+/// Mean, p99 and share of each part that was measured at all.
+pub(super) fn parts(by_name: &BTreeMap<String, PartTimes>) -> Vec<Part> {
+    let whole_s: f64 = by_name.values().map(|times| times.sum_s).sum();
+    let measured = by_name.iter().filter(|(_, times)| times.count > 0.0);
+    let mut parts: Vec<Part> = measured
+        .filter_map(|(name, times)| {
+            Some(Part {
+                name: name.clone(),
+                mean_us: times.sum_s / times.count * 1e6,
+                p99_us: server::ms_at(&times.buckets, 0.99)? * 1e3,
+                share: times.sum_s / whole_s.max(f64::MIN_POSITIVE),
+            })
+        })
+        .collect();
+    let place = |name: &str| PARTS_IN_ORDER.iter().position(|known| *known == name);
+    parts.sort_by_key(|part| place(&part.name).unwrap_or(usize::MAX));
+    parts
 }
 
 /// One second of a run.
@@ -286,6 +339,19 @@ impl LoadReport {
                 self.totals.kills,
             ),
         ];
+        if !self.tick.parts.is_empty() {
+            lines.push("  parts of a tick: mean, p99 µs".to_owned());
+        }
+        lines.extend(self.tick.parts.iter().map(|part| {
+            let Part {
+                name,
+                mean_us,
+                p99_us,
+                share,
+            } = part;
+            let share = share * 100.0;
+            format!("    {name:<15}{mean_us:8.0}{p99_us:9.0}{share:6.1} %")
+        }));
         lines.extend(self.gates.iter().map(|gate| format!("  {gate}")));
         lines.extend(self.verdict.reasons.iter().map(|why| format!("  {why}")));
         lines.join("\n")
@@ -326,5 +392,31 @@ impl Second {
             share(self.bots_cpu),
             number(self.bots_lag_max_ms),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_stand_in_the_order_of_a_tick_with_their_share_of_it() {
+        let times = |sum_s: f64| PartTimes {
+            buckets: [(1_000, 99.0), (2_000, 100.0)].into(),
+            sum_s,
+            count: 100.0,
+        };
+        let never = PartTimes::default();
+        let by_name = [
+            ("zeal".to_owned(), times(0.1)),
+            ("look".to_owned(), times(0.1)),
+            ("receive".to_owned(), times(0.2)),
+            ("tell".to_owned(), never),
+        ];
+        let parts = parts(&by_name.into());
+        let names: Vec<_> = parts.iter().map(|part| part.name.as_str()).collect();
+        assert_eq!(names, ["receive", "look", "zeal"]);
+        assert!((parts[0].mean_us - 2_000.0).abs() < 1e-6, "{parts:?}");
+        assert!((parts[0].share - 0.5).abs() < 1e-9 && (parts[0].p99_us - 1.0).abs() < 1e-9);
     }
 }

@@ -20,11 +20,50 @@ struct Reading {
     /// Ticks by upper end of their bucket in nanoseconds; each also counts those below.
     ticks: BTreeMap<u64, f64>,
     tick_count: f64,
+    parts: BTreeMap<String, PartTimes>,
     cpu_s: Option<f64>,
     memory_bytes: Option<f64>,
     inputs_late: f64,
     files: Option<f64>,
     threads: Option<f64>,
+}
+
+/// Times of one part of the ticks.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct PartTimes {
+    /// By upper end of their bucket in nanoseconds; each also counts those below.
+    pub(super) buckets: BTreeMap<u64, f64>,
+    pub(super) sum_s: f64,
+    pub(super) count: f64,
+}
+
+impl PartTimes {
+    fn since(&self, before: Option<&Self>) -> Self {
+        let Some(before) = before else {
+            return self.clone();
+        };
+        Self {
+            buckets: difference(&self.buckets, &before.buckets),
+            sum_s: self.sum_s - before.sum_s,
+            count: self.count - before.count,
+        }
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        for (upper, count) in &other.buckets {
+            *self.buckets.entry(*upper).or_default() += count;
+        }
+        self.sum_s += other.sum_s;
+        self.count += other.count;
+    }
+}
+
+fn difference(after: &BTreeMap<u64, f64>, before: &BTreeMap<u64, f64>) -> BTreeMap<u64, f64> {
+    let count_before = |upper: &u64| before.get(upper).copied().unwrap_or(0.0);
+    let rows = after
+        .iter()
+        .map(|(upper, count)| (*upper, count - count_before(upper)));
+    rows.collect()
 }
 
 /// What happened on the server between two readings.
@@ -41,6 +80,8 @@ pub(super) struct ServerSecond {
     pub(super) threads: Option<f64>,
     /// Ticks by upper end of their bucket in nanoseconds, for adding up.
     pub(super) ticks: BTreeMap<u64, f64>,
+    /// The parts of these ticks, by name.
+    pub(super) parts: BTreeMap<String, PartTimes>,
 }
 
 impl ServerProbe {
@@ -85,6 +126,8 @@ impl Reading {
             }
         } else if name.starts_with("gs_tick_seconds_count") {
             self.tick_count += value;
+        } else if let Some(rest) = name.strip_prefix("gs_tick_part_seconds_") {
+            self.take_in_part(rest, value);
         } else if name == "gs_inputs_late_total" {
             self.inputs_late = value;
         } else if name == "process_cpu_seconds_total" {
@@ -97,6 +140,28 @@ impl Reading {
             self.threads = Some(value);
         }
     }
+
+    fn take_in_part(&mut self, name: &str, value: f64) {
+        let Some(part) = label(name, "part") else {
+            return;
+        };
+        let times = self.parts.entry(part.to_owned()).or_default();
+        if name.starts_with("bucket") {
+            if let Some(upper) = upper_end(name) {
+                *times.buckets.entry(upper).or_default() += value;
+            }
+        } else if name.starts_with("sum") {
+            times.sum_s += value;
+        } else if name.starts_with("count") {
+            times.count += value;
+        }
+    }
+}
+
+/// A label's value; ours hold no quotes.
+fn label<'a>(name: &'a str, wanted: &str) -> Option<&'a str> {
+    let (_, rest) = name.split_once(&format!("{wanted}=\""))?;
+    Some(rest.split_once('"')?.0)
 }
 
 /// The bucket's bound in nanoseconds; the greatest number for the last one, which has all.
@@ -106,8 +171,7 @@ impl Reading {
     reason = "bounds are positive, and the last one saturates"
 )]
 fn upper_end(name: &str) -> Option<u64> {
-    let (_, rest) = name.split_once("le=\"")?;
-    let seconds: f64 = rest.split_once('"')?.0.parse().ok()?;
+    let seconds: f64 = label(name, "le")?.parse().ok()?;
     // Infinity becomes the greatest number.
     Some((seconds * 1e9) as u64)
 }
@@ -115,12 +179,11 @@ fn upper_end(name: &str) -> Option<u64> {
 impl ServerSecond {
     fn between((then, before): &(Instant, Reading), (now, after): &(Instant, Reading)) -> Self {
         let seconds = now.duration_since(*then).as_secs_f64().max(1e-3);
-        let count_before = |upper: &u64| before.ticks.get(upper).copied().unwrap_or(0.0);
-        let ticks: BTreeMap<u64, f64> = after
-            .ticks
-            .iter()
-            .map(|(upper, count)| (*upper, count - count_before(upper)))
-            .collect();
+        let ticks = difference(&after.ticks, &before.ticks);
+        let parts = after.parts.iter().map(|(name, times)| {
+            let before = before.parts.get(name);
+            (name.clone(), times.since(before))
+        });
         let count = after.tick_count - before.tick_count;
         let cpu = after.cpu_s.zip(before.cpu_s);
         Self {
@@ -133,6 +196,7 @@ impl ServerSecond {
             files: after.files,
             threads: after.threads,
             ticks,
+            parts: parts.collect(),
         }
     }
 }
@@ -170,6 +234,10 @@ gs_tick_seconds_bucket{game=\"arena\",le=\"0.002\"} 90
 gs_tick_seconds_bucket{game=\"arena\",le=\"+Inf\"} 100
 gs_tick_seconds_sum{game=\"arena\"} 0.2
 gs_tick_seconds_count{game=\"arena\"} 100
+gs_tick_part_seconds_bucket{part=\"look\",le=\"0.001\"} 98
+gs_tick_part_seconds_bucket{part=\"look\",le=\"+Inf\"} 100
+gs_tick_part_seconds_sum{part=\"look\"} 0.05
+gs_tick_part_seconds_count{part=\"look\"} 100
 process_cpu_seconds_total 1.5
 process_resident_memory_bytes 1000
 ";
@@ -195,5 +263,19 @@ process_resident_memory_bytes 1000
         let p50 = second.tick_p50_ms.unwrap();
         assert!((1.0..2.0).contains(&p50), "{p50}");
         assert_eq!(second.tick_p99_ms, Some(2.0), "beyond the last bound");
+        let look = &second.parts["look"];
+        assert_eq!((look.sum_s, look.count), (0.05, 100.0));
+    }
+
+    #[test]
+    fn the_parts_of_ticks_add_up_and_only_new_ones_count() {
+        let reading = Reading::parse(TEXT);
+        let look = &reading.parts["look"];
+        assert_eq!(look.buckets.get(&1_000_000), Some(&98.0));
+        let nothing_new = look.since(Some(look));
+        assert_eq!((nothing_new.sum_s, nothing_new.count), (0.0, 0.0));
+        let mut both = look.clone();
+        both.add(look);
+        assert_eq!((both.sum_s, both.buckets[&u64::MAX]), (0.1, 200.0));
     }
 }

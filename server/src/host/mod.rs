@@ -5,7 +5,7 @@ mod board;
 mod headroom;
 mod pulse;
 mod running_match;
-mod tick_times;
+mod recent_ticks;
 mod worker;
 
 use std::collections::BTreeMap;

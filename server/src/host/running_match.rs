@@ -19,12 +19,14 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::audience::Shown;
 use super::board::Work;
-use super::tick_times::TickTimes;
+use super::recent_ticks::RecentTicks;
 use super::worker::{Context, Told};
 use super::{FinishedMatch, MatchSpec};
 use crate::match_log;
-use crate::simulation::{self, Broadcasts, EventLog, Outcome, Published, SeatEvent, Seats};
-use crate::telemetry;
+use crate::simulation::{
+    self, Broadcasts, EventLog, Outcome, Published, SeatEvent, Seats, TickPart, TickParts,
+};
+use crate::telemetry::{self, TickTimes};
 
 /// Ticks that are made up for when a match fell behind; what is more is left out and counted, so
 /// that no match can drag its worker into a spiral.
@@ -51,7 +53,7 @@ pub(super) struct RunningMatch {
     audience: Sender<Shown>,
     app: App,
     tick: Duration,
-    tick_seconds: metrics::Histogram,
+    recent_ticks: RecentTicks,
     tick_times: TickTimes,
     due: Instant,
     ticks: u64,
@@ -86,15 +88,15 @@ impl RunningMatch {
             match_log::begin(&mut app, &spec, game, sink, context.clock.now_ms());
         }
         tracing::info!(match.id = %spec.id, game = %spec.game, mode = spec.settings.mode, "match hosted");
-        let tick_seconds = telemetry::tick_seconds(&spec.game);
+        let tick_times = TickTimes::of(&spec.game);
         Some(Self {
             spec,
             context: context.clone(),
             audience,
             app,
             tick,
-            tick_seconds,
-            tick_times: TickTimes::default(),
+            recent_ticks: RecentTicks::default(),
+            tick_times,
             due: Instant::now() + tick,
             ticks: 0,
             ticks_empty: 0,
@@ -115,9 +117,9 @@ impl RunningMatch {
     /// Tells the board what the match cost in the time that has passed since the last call.
     pub(super) fn tell_work(&mut self, elapsed: Duration) {
         let judged = ticks_in(JUDGED, self.tick);
-        let p99 = self.tick_times.p99(judged.try_into().unwrap_or(usize::MAX));
+        let p99 = self.recent_ticks.p99(judged.try_into().unwrap_or(usize::MAX));
         let work = Work {
-            share: self.tick_times.take_worked().as_secs_f32() / elapsed.as_secs_f32(),
+            share: self.recent_ticks.take_worked().as_secs_f32() / elapsed.as_secs_f32(),
             tick_p99: p99.as_secs_f32() / self.tick.as_secs_f32(),
             silent: 0,
         };
@@ -150,19 +152,32 @@ impl RunningMatch {
     /// Runs one tick and what follows from it.
     pub(super) fn step(&mut self) -> Step {
         let began = Instant::now();
-        self.fenced(App::update);
+        self.fenced(|app| {
+            app.world_mut().resource_mut::<TickParts>().begin();
+            app.update();
+            end_part(app, TickPart::Replicate);
+        });
         if self.state == SessionState::Failed {
             return Step::IsDone;
         }
-        let took = began.elapsed();
-        self.tick_seconds.record(took);
-        self.tick_times.note(took);
         self.ticks += 1;
         self.publish();
         self.look_after_seats();
         self.follow_phase();
+        self.note_times(began);
         self.set_next_due();
         self.go_on_ending()
+    }
+
+    /// Tells what the tick took, the work after it included.
+    fn note_times(&mut self, began: Instant) {
+        self.fenced(|app| end_part(app, TickPart::AfterWork));
+        let took = began.elapsed();
+        self.recent_ticks.note(took);
+        let parts = self.app.world().get_resource::<TickParts>();
+        if let Some(parts) = parts.filter(|_| self.state != SessionState::Failed) {
+            self.tick_times.record(took, parts);
+        }
     }
 
     /// Hands what watchers are shown to their audience. It is left out while the audience has no
@@ -328,6 +343,10 @@ impl Drop for RunningMatch {
             tracing::error!(match.id = %self.spec.id, "a match panicked while it was dropped");
         }
     }
+}
+
+fn end_part(app: &mut App, part: TickPart) {
+    app.world_mut().resource_mut::<TickParts>().end(part);
 }
 
 /// What the last tick has for watchers.

@@ -18,5 +18,5 @@ mod tests;
 
 pub use folder::LogFolder;
 pub use owner::{ClaimError, FolderClaim};
-pub use recorder::{MatchRecorder, RecordPlugin, begin, finish, record_shown};
+pub use recorder::{MatchRecorder, RecordPlugin, RecordSystems, begin, finish, record_shown};
 pub use sink::{LogSink, LogWriters};

@@ -50,6 +50,10 @@ enum KeySnapshot {
     Recorded,
 }
 
+/// What writes into the log, in `FixedUpdate` and `FixedLast`.
+#[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RecordSystems;
+
 /// Adds what records and what replays; both sleep until somebody inserts their resources.
 #[derive(Debug)]
 pub struct RecordPlugin<G: Game>(PhantomData<G>);
@@ -72,11 +76,17 @@ impl<G: Game> Plugin for RecordPlugin<G> {
                     .before(TickSystems::ReadInputs),
                 record_tick
                     .run_if(resource_exists::<MatchRecorder>)
+                    .in_set(RecordSystems)
                     .after(TickSystems::HashState)
                     .before(TickSystems::Publish),
             ),
         );
-        app.add_systems(FixedLast, record_key_frame.run_if(key_frame_is_due));
+        app.add_systems(
+            FixedLast,
+            record_key_frame
+                .run_if(key_frame_is_due)
+                .in_set(RecordSystems),
+        );
     }
 }
 

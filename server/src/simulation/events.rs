@@ -8,6 +8,7 @@ use bytes::Bytes;
 use gameserver_shared::event::MatchEvent;
 use gameserver_shared::flow::{MatchOver, MatchPhase, MatchSettings, MatchStatus};
 use gameserver_shared::player::{PlayerJoined, PlayerLeft, Roster};
+use gameserver_shared::snapshot::SnapshotSystems;
 use gameserver_shared::stream::frame::{Event, put_event};
 use gameserver_shared::tick::CurrentTick;
 use lightyear::prelude::LocalTimeline;
@@ -21,6 +22,10 @@ const SEATS_PER_EVENT: usize = 100;
 /// would otherwise be a million frames.
 const PASSAGES_PER_S: u32 = 4;
 
+/// The telling, before the tick's snapshot.
+#[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct EventSystems;
+
 /// Adds the telling.
 #[derive(Debug)]
 pub(super) struct EventPlugin;
@@ -31,7 +36,10 @@ impl Plugin for EventPlugin {
             .init_resource::<EventLog>()
             .add_systems(
                 FixedPostUpdate,
-                (tell_of_players, tell_of_phase, tell_of_end, send_events).chain(),
+                (tell_of_players, tell_of_phase, tell_of_end, send_events)
+                    .chain()
+                    .in_set(EventSystems)
+                    .before(SnapshotSystems::Enter),
             );
     }
 }

@@ -12,6 +12,7 @@ mod guard;
 mod inputs;
 mod link;
 mod outcome;
+mod parts;
 mod seats;
 mod thin;
 
@@ -34,6 +35,7 @@ pub use broadcasts::{Broadcasts, Published};
 pub use events::{EventLog, standing};
 pub use guard::{Guard, GuardRules, Violation};
 pub use outcome::Outcome;
+pub use parts::{TickPart, TickParts};
 pub use seats::{Entrant, SeatEvent, SeatState, Seats};
 pub use thin::StartFrame;
 pub(crate) use thin::talk;
@@ -77,6 +79,7 @@ pub fn build_match<G: Game>(settings: MatchSettings) -> App {
         events::EventPlugin,
         broadcasts::BroadcastPlugin,
         fog::FogPlugin,
+        parts::TickPartsPlugin,
     ));
     G::add_rules(&mut app);
     app.finish();

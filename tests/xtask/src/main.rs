@@ -9,6 +9,7 @@
     reason = "a command line program talks on the terminal"
 )]
 
+mod bench;
 mod checks;
 mod clients;
 mod failure;
@@ -32,6 +33,10 @@ cargo xtask test -- NAME          only tests whose name contains NAME; no checks
 cargo xtask test -p CRATE         only tests of one crate; arguments go to `cargo test`
 cargo xtask check                 format, lints, the repository's own rules
 cargo xtask fuzz [SECONDS]        every fuzz target for 60 or so many seconds; installs cargo-fuzz
+cargo xtask bench [NAME]          benches named like this against budgets; stores the figures
+    --quick                       a short run
+    --counts                      instructions instead of time; needs valgrind
+    --compare                     against the stored figures; fails when something became slower
 cargo xtask measure               sizes of files and functions against their limits
 cargo xtask servers               PostgreSQL and Redis for tests, until Ctrl-C";
 
@@ -54,6 +59,10 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
         ["test"] => checks::test_everything(&Runner::new(&root)?),
         ["test", passed_on @ ..] => checks::test_selected(&Runner::new(&root)?, passed_on),
         ["check"] => checks::check(&Runner::new(&root)?),
+        ["bench", options @ ..] => {
+            let plan = bench::Plan::read(options)?;
+            bench::bench(&Runner::new(&root)?, &plan)
+        }
         ["fuzz"] => fuzz::fuzz(&Runner::new(&root)?, None),
         ["fuzz", seconds] => fuzz::fuzz(&Runner::new(&root)?, Some(*seconds)),
         ["measure"] => measure::measure(&root),

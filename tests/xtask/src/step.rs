@@ -127,7 +127,7 @@ fn stop(child: &mut Child) {
 ///
 /// `cargo run` sets variables about xtask's own package. Build scripts that watch them (ring's
 /// does) would run again each time the same workspace is built once from here and once by hand.
-fn command(words: &[String]) -> Command {
+pub(crate) fn command(words: &[String]) -> Command {
     let (program, arguments) = words.split_first().expect("a step names a program");
     let cargo = env::var_os("CARGO").filter(|_| program == "cargo");
     let mut command = Command::new(cargo.unwrap_or_else(|| program.into()));

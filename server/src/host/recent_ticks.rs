@@ -10,14 +10,14 @@ const FORGIVEN_MIN: usize = 2;
 
 /// A ring of the latest times, and what they add up to since they were last asked for.
 #[derive(Debug)]
-pub(super) struct TickTimes {
+pub(super) struct RecentTicks {
     microseconds: [u32; TICKS],
     /// Ticks so far; the next one goes to this place modulo the length.
     ticks: usize,
     worked: Duration,
 }
 
-impl Default for TickTimes {
+impl Default for RecentTicks {
     fn default() -> Self {
         Self {
             microseconds: [0; TICKS],
@@ -27,7 +27,7 @@ impl Default for TickTimes {
     }
 }
 
-impl TickTimes {
+impl RecentTicks {
     /// Notes a tick.
     pub(super) fn note(&mut self, time: Duration) {
         let microseconds = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn one_long_tick_says_nothing_and_three_do() {
-        let mut times = TickTimes::default();
+        let mut times = RecentTicks::default();
         assert_eq!(times.p99(240), Duration::ZERO);
         for _ in 0..237 {
             times.note(ms(3));
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn old_ticks_are_forgotten() {
-        let mut times = TickTimes::default();
+        let mut times = RecentTicks::default();
         for _ in 0..300 {
             times.note(ms(50));
         }
@@ -99,7 +99,7 @@ mod tests {
 
     #[test]
     fn work_is_told_once() {
-        let mut times = TickTimes::default();
+        let mut times = RecentTicks::default();
         times.note(ms(3));
         times.note(ms(4));
         assert_eq!(times.take_worked(), ms(7));
