@@ -4,8 +4,8 @@ mod audience;
 mod board;
 mod headroom;
 mod pulse;
-mod running_match;
 mod recent_ticks;
+mod running_match;
 mod worker;
 
 use std::collections::BTreeMap;

@@ -117,7 +117,9 @@ impl RunningMatch {
     /// Tells the board what the match cost in the time that has passed since the last call.
     pub(super) fn tell_work(&mut self, elapsed: Duration) {
         let judged = ticks_in(JUDGED, self.tick);
-        let p99 = self.recent_ticks.p99(judged.try_into().unwrap_or(usize::MAX));
+        let p99 = self
+            .recent_ticks
+            .p99(judged.try_into().unwrap_or(usize::MAX));
         let work = Work {
             share: self.recent_ticks.take_worked().as_secs_f32() / elapsed.as_secs_f32(),
             tick_p99: p99.as_secs_f32() / self.tick.as_secs_f32(),
