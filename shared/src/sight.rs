@@ -3,8 +3,6 @@
 //!
 //! It knows no connection.
 
-use std::collections::BTreeMap;
-
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_contract::ids::Seat;
@@ -45,7 +43,8 @@ pub struct Glance {
 /// What each seat sees, ascending by id.
 #[derive(Resource, Debug, Default)]
 pub struct Sight {
-    seen: BTreeMap<Seat, View>,
+    /// By the number of the seat.
+    seen: Vec<View>,
     /// Counts looks.
     looks: u32,
     next: Vec<(u32, Slot)>,
@@ -66,7 +65,8 @@ impl Sight {
     /// What somebody sees, ascending by id. Who has no eyes sees nothing.
     #[must_use]
     pub fn of(&self, seat: Seat) -> &[(u32, Slot)] {
-        self.seen.get(&seat).map_or(&[], |view| &view.list)
+        let view = self.seen.get(usize::from(seat.0));
+        view.map_or(&[], |view| &view.list)
     }
 
     /// Everybody whose turn it is looks once: each eye sees what lies within `radius`, unless it is
@@ -88,7 +88,11 @@ impl Sight {
         self.grid.fill(radius * CELL, &self.places);
         self.looks = self.looks.wrapping_add(1);
         for (seat, from) in eyes.filter(|eye| turns.is_due(eye.0)) {
-            let View { list: before, look } = self.seen.entry(seat).or_default();
+            let index = usize::from(seat.0);
+            if self.seen.len() <= index {
+                self.seen.resize_with(index + 1, View::default);
+            }
+            let View { list: before, look } = &mut self.seen[index];
             *look = self.looks;
             self.next.clear();
             let near = self.grid.near(from, radius);
@@ -106,9 +110,11 @@ impl Sight {
             self.next.sort_unstable();
             std::mem::swap(before, &mut self.next);
         }
-        let looks = self.looks;
-        self.seen
-            .retain(|seat, view| view.look == looks || !turns.is_due(*seat));
+        for (view, seat) in self.seen.iter_mut().zip((0..).map(Seat)) {
+            if view.look != self.looks && turns.is_due(seat) {
+                view.list.clear();
+            }
+        }
     }
 }
 

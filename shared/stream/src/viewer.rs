@@ -181,11 +181,13 @@ impl Viewer {
         }
         // Once is enough: the next time the number is not found.
         sent.number = 0;
+        // Both are ascending.
+        let mut rest = self.known.iter_mut().peekable();
         for id in sent.told.drain(..) {
-            let Ok(at) = self.known.binary_search_by_key(&id, |known| known.id) else {
+            while rest.next_if(|known| known.id < id).is_some() {}
+            let Some(known) = rest.next_if(|known| known.id == id) else {
                 continue;
             };
-            let known = &mut self.known[at];
             if number >= known.since_number && known.acked_tick.is_none_or(|tick| tick < sent.tick)
             {
                 known.acked_tick = Some(sent.tick);

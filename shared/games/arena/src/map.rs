@@ -3,6 +3,7 @@
 use bevy_math::Vec2;
 
 use crate::config::ArenaConfig;
+use crate::walls::Wall;
 
 /// Moves a disc's centre out of walls and back into the arena, along the shortest way.
 #[must_use]
@@ -66,9 +67,9 @@ pub fn can_see(config: &ArenaConfig, eye: Vec2, body: Vec2) -> bool {
 fn is_clear(config: &ArenaConfig, from: Vec2, to: Vec2) -> bool {
     let distance = from.distance(to);
     let along = (to - from).normalize_or_zero();
-    let walls = config.map.walls.along(from, to);
-    let mut crossings = walls.map(|wall| crossing(wall, from, along));
-    !crossings.any(|crossed| crossed.is_some_and(|(enters, _)| enters < distance))
+    let is_crossed =
+        |wall: &Wall| crossing(wall, from, along).is_some_and(|(enters, _)| enters < distance);
+    !config.map.walls.any_between(from, to, is_crossed)
 }
 
 /// Where a ray enters and leaves a box (the slab method); `None` when it misses the box or the

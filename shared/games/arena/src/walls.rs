@@ -80,6 +80,30 @@ impl Walls {
             .flat_map(|cell| self.listed(&cell.inside))
     }
 
+    /// Whether any box that the rectangle around two places touches is in the way. Asked for every
+    /// pair that may see each other, so without iterators in iterators.
+    pub fn any_between(&self, from: Vec2, to: Vec2, is_in_the_way: impl Fn(&Wall) -> bool) -> bool {
+        let (low, high) = (from.min(to), from.max(to));
+        let touches = |[left, bottom, right, top]: &Wall| {
+            *left <= high.x && *right >= low.x && *bottom <= high.y && *top >= low.y
+        };
+        let columns = cell_at(low.x)..cell_at(high.x).saturating_add(1).min(self.columns);
+        for row in cell_at(low.y)..=cell_at(high.y) {
+            let first = row.saturating_mul(self.columns);
+            let span = first.saturating_add(columns.start)..first.saturating_add(columns.end);
+            // None past the last row or column.
+            for cell in self.cells.get(span).unwrap_or_default() {
+                for index in &cell.inside {
+                    let wall = &self.all[*index as usize];
+                    if touches(wall) && is_in_the_way(wall) {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
     fn cell(&self, column: usize, row: usize) -> Option<&Cell> {
         let is_inside = column < self.columns;
         self.cells
@@ -145,5 +169,26 @@ mod tests {
         assert!(on_the_way(Vec2::new(0.0, 23.5), Vec2::new(39.0, 23.5)));
         assert!(on_the_way(Vec2::new(30.0, 29.0), Vec2::new(30.0, 0.0)));
         assert!(!on_the_way(Vec2::new(0.0, 0.0), Vec2::new(9.0, 9.0)));
+    }
+
+    #[test]
+    fn between_two_places_are_the_walls_that_their_rectangle_touches() {
+        let walls = walls();
+        let is_second = |wall: &Wall| *wall == walls.all[1];
+        let between = |from, to| walls.any_between(from, to, is_second);
+        assert!(between(Vec2::new(0.0, 23.5), Vec2::new(39.0, 23.5)));
+        assert!(between(Vec2::new(30.0, 29.0), Vec2::new(30.0, 0.0)));
+        assert!(
+            !between(Vec2::new(0.0, 0.0), Vec2::new(27.0, 22.0)),
+            "beside"
+        );
+        assert!(
+            !between(Vec2::new(400.0, 0.0), Vec2::new(500.0, 0.0)),
+            "outside"
+        );
+        assert!(
+            !between(Vec2::new(0.0, 400.0), Vec2::new(0.0, 500.0)),
+            "outside"
+        );
     }
 }
