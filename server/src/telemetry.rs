@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bevy_ecs::error::{BevyError, ErrorContext};
 use gameserver_contract::ids::GameId;
-use gameserver_contract::session::{Role, TransportKind};
+use gameserver_contract::session::Role;
+use gameserver_transport::connection::Connection;
 use metrics::{
     Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -80,18 +81,19 @@ pub(crate) fn matches_in(state: &'static str, count: usize) {
     gauge!("gs_matches", "state" => state).set(count as f64);
 }
 
-pub(crate) fn connection_opened(role: Role, transport: TransportKind) {
-    connections(role, transport).increment(1.0);
+pub(crate) fn connection_opened(connection: &Connection, role: Role) {
+    connections(connection, role).increment(1.0);
 }
 
-pub(crate) fn connection_closed(role: Role, transport: TransportKind) {
-    connections(role, transport).decrement(1.0);
+pub(crate) fn connection_closed(connection: &Connection, role: Role) {
+    connections(connection, role).decrement(1.0);
 }
 
-fn connections(role: Role, transport: TransportKind) -> metrics::Gauge {
+fn connections(connection: &Connection, role: Role) -> metrics::Gauge {
+    let (protocol, transport) = (connection.mode().as_str(), connection.kind().as_str());
     gauge!(
         "gs_connections",
-        "protocol" => "native", "role" => role.as_str(), "transport" => transport.as_str()
+        "protocol" => protocol, "role" => role.as_str(), "transport" => transport
     )
 }
 
