@@ -9,8 +9,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use gameserver_web_api::{Limits, server};
+use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::CliError;
@@ -25,14 +27,16 @@ pub(crate) type IsReady = Arc<dyn Fn() -> bool + Send + Sync>;
 pub(crate) fn record() -> Result<PrometheusHandle, CliError> {
     let tick = Matcher::Full("gs_tick_seconds".to_owned());
     let http = Matcher::Full("gs_http_request_seconds".to_owned());
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(tick, &gameserver_server::telemetry::TICK_BUCKETS_S)
         .and_then(|builder| {
             builder
                 .set_buckets_for_metric(http, &gameserver_web_api::telemetry::HTTP_REQUEST_BUCKETS)
         })
         .and_then(PrometheusBuilder::install_recorder)
-        .map_err(|error| CliError::Metrics(Box::new(error)))
+        .map_err(|error| CliError::Metrics(Box::new(error)))?;
+    describe_gauge!("gs_tasks", "tasks of the process that are alive");
+    Ok(handle)
 }
 
 /// Serves until the token is cancelled. Returns the address that was taken.
@@ -70,9 +74,11 @@ async fn answer(State((handle, _)): State<Shared>) -> String {
     render(&handle)
 }
 
-/// All metrics, those of the process among them.
+/// All metrics, those of the process among them. Call it within the runtime.
 pub(crate) fn render(handle: &PrometheusHandle) -> String {
     metrics_process::Collector::default().collect();
+    let tasks = Handle::current().metrics().num_alive_tasks();
+    gauge!("gs_tasks").set(tasks as f64);
     handle.render()
 }
 

@@ -26,6 +26,7 @@ pub fn describe() {
     );
     describe_gauge!("gs_matches", "matches by state");
     describe_gauge!("gs_connections", "welcomed connections");
+    describe_gauge!("gs_entities", "entities of all matches");
     describe_counter!("gs_net_bytes_total", "payload bytes by direction");
     describe_counter!("gs_net_dropped_total", "packets dropped by reason");
     describe_counter!("gs_inputs_rejected_total", "input messages refused by rule");
@@ -79,6 +80,10 @@ pub(crate) fn ticks_left_out(count: u64) {
 
 pub(crate) fn matches_in(state: &'static str, count: usize) {
     gauge!("gs_matches", "state" => state).set(count as f64);
+}
+
+pub(crate) fn entities(count: u64) {
+    gauge!("gs_entities").set(count as f64);
 }
 
 pub(crate) fn connection_opened(connection: &Connection, role: Role) {

@@ -20,10 +20,19 @@ const SPECTATORS_MAX: u32 = 2_000;
 #[derive(Debug, Default)]
 pub struct Board {
     matches: Mutex<BTreeMap<MatchId, MatchFacts>>,
-    /// Share of its time that each worker works.
-    loads: Mutex<BTreeMap<usize, f32>>,
+    /// What each worker tells of itself.
+    workers: Mutex<BTreeMap<usize, WorkerNews>>,
     draining: AtomicBool,
     changed: Notify,
+}
+
+/// What a worker tells of itself every second.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct WorkerNews {
+    /// Share of its time that it works.
+    pub(super) load: f32,
+    /// Entities in the Worlds of its matches.
+    pub(super) entities: u64,
 }
 
 /// What is known of one match outside its worker.
@@ -92,13 +101,15 @@ impl Board {
     /// Share of its time that the busiest worker works: 1.0 is all of it.
     #[must_use]
     pub fn busiest_worker(&self) -> f32 {
-        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
-        loads.values().copied().fold(0.0, f32::max)
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let loads = workers.values().map(|news| news.load);
+        loads.fold(0.0, f32::max)
     }
 
-    pub(super) fn set_load(&self, worker: usize, share: f32) {
-        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
-        loads.insert(worker, share);
+    pub(super) fn hear(&self, worker: usize, news: WorkerNews) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.insert(worker, news);
+        telemetry::entities(workers.values().map(|news| news.entities).sum());
     }
 
     /// Matches hosted now.

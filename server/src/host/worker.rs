@@ -11,6 +11,7 @@ use gameserver_transport::close::CloseCode;
 use tokio::sync::mpsc;
 
 use super::audience::Shown;
+use super::board::WorkerNews;
 use super::running_match::{RunningMatch, Step};
 use super::{Board, FinishedMatch, MatchSpec};
 use crate::games::Games;
@@ -19,8 +20,8 @@ use crate::simulation::Entrant;
 
 /// How long a worker without matches waits for a command before it looks again.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
-/// How often a worker tells its load.
-const LOAD_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a worker tells of itself.
+const NEWS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What a worker can be told.
 #[derive(Debug)]
@@ -68,12 +69,15 @@ impl Load {
         }
     }
 
-    fn add(&mut self, worked: Duration, context: &Context) {
+    fn add(&mut self, worked: Duration, matches: &[RunningMatch], context: &Context) {
         self.worked += worked;
         let elapsed = self.since.elapsed();
-        if elapsed >= LOAD_INTERVAL {
-            let share = self.worked.as_secs_f32() / elapsed.as_secs_f32();
-            context.board.set_load(context.worker, share);
+        if elapsed >= NEWS_INTERVAL {
+            let news = WorkerNews {
+                load: self.worked.as_secs_f32() / elapsed.as_secs_f32(),
+                entities: matches.iter().map(RunningMatch::entities).sum(),
+            };
+            context.board.hear(context.worker, news);
             *self = Self::new();
         }
     }
@@ -101,7 +105,7 @@ pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
         let began = Instant::now();
         matches
             .retain_mut(|running| running.due() > Instant::now() || running.step() == Step::GoesOn);
-        load.add(began.elapsed(), &context);
+        load.add(began.elapsed(), &matches, &context);
     }
 }
 
