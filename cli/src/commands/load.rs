@@ -1,18 +1,17 @@
 //! `gameserver load`: a crowd of players, and a report of how the server bore it.
 
-use std::path::Path;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use gameserver_client_sim::load::report::{LoadReport, State};
+use gameserver_client_sim::load::report::State;
 use gameserver_client_sim::load::{self, LoadConfig};
 use gameserver_contract::clock::{Clock as _, SystemClock};
 use gameserver_shared::bot::ThinBots;
 
-use super::say;
+use super::{say, write_report};
 use crate::arguments::LoadArguments;
 use crate::error::CliError;
-use crate::games::{self, with_game};
+use crate::games::with_game;
 use crate::logging;
 use crate::settings::LogFormat;
 use crate::shutdown::Shutdown;
@@ -21,9 +20,7 @@ use crate::shutdown::Shutdown;
 pub(super) async fn run(arguments: LoadArguments) -> Result<(), CliError> {
     logging::start(LogFormat::Text)?;
     let game = arguments.game.clone();
-    let played = with_game!(game.as_str(), play(arguments));
-    let played = played.ok_or_else(|| games::without_bots(&game))?;
-    played.await
+    with_game!(game.as_str(), play(arguments))?.await
 }
 
 async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
@@ -49,27 +46,17 @@ async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
     .await?;
     say(&report.summary());
     for path in &arguments.report {
-        write(&report, path)?;
+        let is_page = path.extension().is_some_and(|end| end == "html");
+        let text = if is_page {
+            report.page()
+        } else {
+            serde_json::to_string_pretty(&report)
+        };
+        write_report(path, text)?;
     }
     match report.verdict.state {
         State::Passed => Ok(()),
         State::Failed => Err(CliError::Gates),
         State::Void => Err(CliError::Void),
     }
-}
-
-fn write(report: &LoadReport, path: &Path) -> Result<(), CliError> {
-    let is_page = path.extension().is_some_and(|end| end == "html");
-    let text = if is_page {
-        report.page()
-    } else {
-        serde_json::to_string_pretty(report)
-    };
-    let written = text
-        .map_err(std::io::Error::other)
-        .and_then(|text| std::fs::write(path, text));
-    written.map_err(|source| CliError::Report {
-        path: path.display().to_string(),
-        source,
-    })
 }
