@@ -141,6 +141,13 @@ pub(crate) struct LoadArguments {
     /// Seconds that count, after the ramp.
     #[arg(long, default_value_t = 60)]
     pub(crate) seconds: u64,
+    /// Players a second who leave after the ramp, and as many who join.
+    #[arg(long, default_value_t = 0, value_name = "PLAYERS",
+        value_parser = clap::value_parser!(u32).range(..=1_000))]
+    pub(crate) churn: u32,
+    /// Seconds to watch the server when everybody has left: does it become as it was before?
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) settle: u64,
     /// Seed of the bots' behaviour.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,

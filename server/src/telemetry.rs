@@ -55,6 +55,7 @@ pub fn describe() {
     counter!("gs_tick_overruns_total").absolute(0);
     counter!("gs_system_errors_total").absolute(0);
     counter!("gs_match_panics_total").absolute(0);
+    gauge!("gs_entities").set(0.0);
 }
 
 /// Counts and logs what a system returned, instead of Bevy's default of panicking. A system that

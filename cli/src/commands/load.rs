@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::SecondsFormat;
 use gameserver_client_sim::load::report::State;
-use gameserver_client_sim::load::{self, LoadConfig};
+use gameserver_client_sim::load::{self, LoadConfig, Part, Standing};
 use gameserver_contract::clock::{Clock as _, SystemClock};
 use gameserver_shared::bot::ThinBots;
 
@@ -35,15 +35,15 @@ async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
         transport: arguments.transport.into(),
         ramp: Duration::from_secs(arguments.ramp),
         duration: Duration::from_secs(arguments.seconds),
+        churn_per_s: arguments.churn,
+        settle: Duration::from_secs(arguments.settle),
+        command: own_command(),
         seed: arguments.seed,
         threads: arguments.threads,
         gates: arguments.gate,
     };
     let began_at = SystemClock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    let report = load::run::<G>(&config, &shutdown.drain, began_at, |second| {
-        say(&second.line());
-    })
-    .await?;
+    let report = load::run::<G>(&config, &shutdown.drain, began_at, show).await?;
     say(&report.summary());
     for path in &arguments.report {
         let is_page = path.extension().is_some_and(|end| end == "html");
@@ -59,4 +59,31 @@ async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
         State::Failed => Err(CliError::Gates),
         State::Void => Err(CliError::Void),
     }
+}
+
+fn show(now: &Standing<'_>) {
+    match now.part {
+        Part::Ramp | Part::Counts => {
+            if let Some(second) = now.report.series.last() {
+                say(&second.line());
+            }
+        }
+        Part::Leaves => say("the bots say goodbye; press Ctrl-C again to hurry"),
+        Part::Settles => {
+            let left = now.report.left_behind().unwrap_or_default();
+            let at = now.elapsed.as_secs_f64();
+            say(&format!(
+                "{at:5.0} s  everybody gone, against before: {left}"
+            ));
+        }
+    }
+}
+
+/// The command as it was given, under the name that the program has everywhere.
+fn own_command() -> Vec<String> {
+    let given = std::env::args_os().skip(1);
+    let words = given.map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("gameserver".to_owned())
+        .chain(words)
+        .collect()
 }
