@@ -161,6 +161,9 @@ pub(crate) struct LoadArguments {
     /// Write the report: JSON, or a page when the name ends in .html. Can be repeated.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Vec<PathBuf>,
+    /// A line a second instead of a view, on a terminal too.
+    #[arg(long)]
+    pub(crate) plain: bool,
 }
 
 /// A transport that bots speak.

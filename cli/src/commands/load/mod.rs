@@ -1,10 +1,14 @@
 //! `gameserver load`: a crowd of players, and a report of how the server bore it.
 
+mod display;
+mod screen;
+mod view;
+
 use std::time::Duration;
 
 use chrono::SecondsFormat;
-use gameserver_client_sim::load::report::State;
-use gameserver_client_sim::load::{self, LoadConfig, Part, Standing};
+use gameserver_client_sim::load::report::{LoadReport, State};
+use gameserver_client_sim::load::{self, LoadConfig};
 use gameserver_contract::clock::{Clock as _, SystemClock};
 use gameserver_shared::bot::ThinBots;
 
@@ -12,18 +16,21 @@ use super::{say, write_report};
 use crate::arguments::LoadArguments;
 use crate::error::CliError;
 use crate::games::with_game;
-use crate::logging;
-use crate::settings::LogFormat;
 use crate::shutdown::Shutdown;
+use display::Display;
 
 /// Plays, then reports.
 pub(super) async fn run(arguments: LoadArguments) -> Result<(), CliError> {
-    logging::start(LogFormat::Text)?;
+    let display = if arguments.plain {
+        Display::plain()?
+    } else {
+        Display::suited()?
+    };
     let game = arguments.game.clone();
-    with_game!(game.as_str(), play(arguments))?.await
+    with_game!(game.as_str(), play(arguments, display))?.await
 }
 
-async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
+async fn play<G: ThinBots>(arguments: LoadArguments, mut display: Display) -> Result<(), CliError> {
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
     let config = LoadConfig {
         api: arguments.api,
@@ -43,7 +50,15 @@ async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
         gates: arguments.gate,
     };
     let began_at = SystemClock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    let report = load::run::<G>(&config, &shutdown.drain, began_at, show).await?;
+    display.open()?;
+    let played = tokio::select! {
+        played = load::run::<G>(&config, &shutdown.drain, began_at, |now| display.show(now)) => {
+            played.map_err(CliError::Load)
+        }
+        () = shutdown.hurry.cancelled() => Err(CliError::Interrupted),
+    };
+    display.close();
+    let report = played?;
     say(&report.summary());
     for path in &arguments.report {
         let is_page = path.extension().is_some_and(|end| end == "html");
@@ -54,28 +69,14 @@ async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
         };
         write_report(path, text)?;
     }
+    judge(&report)
+}
+
+fn judge(report: &LoadReport) -> Result<(), CliError> {
     match report.verdict.state {
         State::Passed => Ok(()),
         State::Failed => Err(CliError::Gates),
         State::Void => Err(CliError::Void),
-    }
-}
-
-fn show(now: &Standing<'_>) {
-    match now.part {
-        Part::Ramp | Part::Counts => {
-            if let Some(second) = now.report.series.last() {
-                say(&second.line());
-            }
-        }
-        Part::Leaves => say("the bots say goodbye; press Ctrl-C again to hurry"),
-        Part::Settles => {
-            let left = now.report.left_behind().unwrap_or_default();
-            let at = now.elapsed.as_secs_f64();
-            say(&format!(
-                "{at:5.0} s  everybody gone, against before: {left}"
-            ));
-        }
     }
 }
 
