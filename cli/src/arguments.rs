@@ -150,6 +150,13 @@ pub(crate) struct LoadArguments {
     /// Seconds that count, after the ramp.
     #[arg(long, default_value_t = 60)]
     pub(crate) seconds: u64,
+    /// Players a second who leave after the ramp, and as many who join.
+    #[arg(long, default_value_t = 0, value_name = "PLAYERS",
+        value_parser = clap::value_parser!(u32).range(..=1_000))]
+    pub(crate) churn: u32,
+    /// Seconds to watch the server when everybody has left: does it become as it was before?
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) settle: u64,
     /// Seed of the bots' behaviour and of the network's.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -163,6 +170,9 @@ pub(crate) struct LoadArguments {
     /// Write the report: JSON, or a page when the name ends in .html. Can be repeated.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Vec<PathBuf>,
+    /// A line a second instead of a view, on a terminal too.
+    #[arg(long)]
+    pub(crate) plain: bool,
 }
 
 /// A transport that bots speak.

@@ -15,6 +15,7 @@ use crate::lobby::{Lobby, LobbyError, LoggedIn};
 
 /// Logins, joins and handshakes at once.
 const AT_ONCE_MAX: usize = 64;
+const SECOND: Duration = Duration::from_secs(1);
 /// What bots call themselves towards the server.
 const BUILD: &str = concat!("gameserver-load/", env!("CARGO_PKG_VERSION"));
 
@@ -27,7 +28,43 @@ pub(super) struct Crowd {
     /// Who come after them, and watch.
     pub(super) spectators: u32,
     pub(super) ramp: Duration,
+    /// Who comes and goes after the ramp.
+    pub(super) churn: Churn,
     pub(super) options: ConnectOptions,
+}
+
+/// So many a second leave and as many come, from the ramp's end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Churn {
+    pub(super) per_s: u32,
+    /// How long.
+    pub(super) lasts: Duration,
+}
+
+impl Crowd {
+    fn everybody(&self) -> u32 {
+        self.players + self.spectators
+    }
+
+    /// When this one comes, after the beginning; none when nobody comes any more.
+    fn due(&self, index: u32) -> Option<Duration> {
+        let Some(later) = index.checked_sub(self.everybody()) else {
+            return Some(self.ramp / self.everybody().max(1) * index);
+        };
+        let Churn { per_s, lasts } = self.churn;
+        let after = (SECOND * later.saturating_add(1)).checked_div(per_s)?;
+        (after < lasts).then_some(self.ramp + after)
+    }
+
+    /// Those who come later take the places of the first ones.
+    fn place(&self, index: u32) -> (usize, Role) {
+        let (turn, role) = match index.checked_sub(self.everybody()) {
+            Some(later) => (later, Role::Player),
+            None if index < self.players => (index, Role::Player),
+            None => (index, Role::Spectator),
+        };
+        (turn as usize % self.sessions.len().max(1), role)
+    }
 }
 
 /// A bot's way in, to whatever end.
@@ -42,11 +79,22 @@ pub(super) enum Arrival {
         session: usize,
         /// Which of the bots.
         index: u32,
+        /// Whose place it has.
+        turn: Turn,
         /// From asking for a seat to the Welcome.
         after: Duration,
     },
     /// It was not.
     Refused(Refusal),
+    /// Somebody is about to come in the place of another one, who leaves.
+    Leave,
+}
+
+/// Whether a bot is of the crowd that comes in the ramp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    First,
+    Later,
 }
 
 /// Why a bot was not let in.
@@ -64,14 +112,15 @@ pub(super) fn begin(crowd: Crowd, stop: CancellationToken) -> mpsc::Receiver<Arr
     let (told, arrivals) = mpsc::channel(AT_ONCE_MAX);
     tokio::spawn(async move {
         let room = Arc::new(Semaphore::new(AT_ONCE_MAX));
-        let everybody = crowd.players + crowd.spectators;
-        let gap = crowd.ramp / everybody.max(1);
         let began = Instant::now();
-        for index in 0..everybody {
-            let due = began + gap * index;
+        for index in 0.. {
+            let Some(due) = crowd.due(index) else { return };
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep_until(due.into()) => {}
+                () = tokio::time::sleep_until((began + due).into()) => {}
+            }
+            if index >= crowd.everybody() && told.send(Arrival::Leave).await.is_err() {
+                return;
             }
             // The semaphore is never closed.
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else {
@@ -90,11 +139,11 @@ pub(super) fn begin(crowd: Crowd, stop: CancellationToken) -> mpsc::Receiver<Arr
 }
 
 async fn arrive(crowd: &Crowd, index: u32) -> Arrival {
-    let session = index as usize % crowd.sessions.len().max(1);
-    let role = if index < crowd.players {
-        Role::Player
+    let (session, role) = crowd.place(index);
+    let turn = if index < crowd.everybody() {
+        Turn::First
     } else {
-        Role::Spectator
+        Turn::Later
     };
     let player = match crowd.lobby.log_in_as_guest().await {
         Ok(player) => player,
@@ -107,6 +156,7 @@ async fn arrive(crowd: &Crowd, index: u32) -> Arrival {
             seat,
             session,
             index,
+            turn,
             after: began.elapsed(),
         },
         Err(refusal) => Arrival::Refused(Refusal {
@@ -156,5 +206,53 @@ fn refused_by_instance(error: ConnectError) -> Refusal {
         why,
         after: None,
         says_when,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn crowd(per_s: u32) -> Crowd {
+        let session = "0197c1a0-0000-7000-8000-000000000000".parse::<SessionId>();
+        let session = session.unwrap();
+        Crowd {
+            lobby: Lobby::new("http://127.0.0.1:1").unwrap(),
+            sessions: vec![session; 2],
+            players: 8,
+            spectators: 2,
+            ramp: Duration::from_secs(10),
+            churn: Churn {
+                per_s,
+                lasts: Duration::from_secs(2),
+            },
+            options: ConnectOptions::default(),
+        }
+    }
+
+    #[test]
+    fn everybody_comes_in_the_ramp_and_so_many_a_second_after_it() {
+        let due = |per_s: u32, index| crowd(per_s).due(index).map(|due| due.as_secs_f64());
+        assert_eq!((due(4, 0), due(4, 9)), (Some(0.0), Some(9.0)));
+        assert_eq!((due(4, 10), due(4, 16)), (Some(10.25), Some(11.75)));
+        assert_eq!(due(4, 17), None, "the run is over");
+        assert_eq!(due(0, 10), None, "nobody was to come later");
+    }
+
+    #[test]
+    fn who_comes_later_takes_a_place_where_somebody_left() {
+        let crowd = crowd(4);
+        let places: Vec<_> = [0, 7, 8, 10, 11].map(|index| crowd.place(index)).into();
+        let player = |session| (session, Role::Player);
+        assert_eq!(
+            places,
+            [
+                player(0),
+                player(1),
+                (0, Role::Spectator),
+                player(0),
+                player(1)
+            ]
+        );
     }
 }

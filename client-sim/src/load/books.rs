@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::rates::Rates;
 use super::thin_bot::Witness;
 
 /// Longest time that is told apart, in microseconds: a minute.
@@ -86,8 +87,12 @@ pub(super) struct Page {
     pub(super) bytes_out: u64,
     /// Snapshots of each bot that played all the time.
     pub(super) snapshots_by_bot: Vec<u32>,
-    /// Opponents defeated by those who play.
+    /// What each bot has had of the time that counts so far.
+    pub(super) rates: Rates,
+    /// Opponents defeated so far.
     pub(super) kills: u64,
+    /// Bots that left because they were asked to.
+    pub(super) leaves: u64,
     /// How bots ended, and how many so.
     pub(super) ends: BTreeMap<String, u64>,
 }
@@ -98,21 +103,25 @@ impl Page {
         self.playing += other.playing;
         self.watching += other.watching;
         self.kills += other.kills;
+        self.rates.add(&other.rates);
         self.snapshots_by_bot
             .extend_from_slice(&other.snapshots_by_bot);
         self.add_counts(other);
     }
 
-    /// Adds the next second. What belongs to single bots stays with the pages.
+    /// Adds the next second. What belongs to single bots stays with the pages, and what is told
+    /// as it stands so far replaces what stood.
     pub(super) fn add_after(&mut self, next: &Self) {
         (self.playing, self.watching) = (next.playing, next.watching);
         self.kills = next.kills;
+        self.rates.clone_from(&next.rates);
         self.add_counts(next);
     }
 
     fn add_counts(&mut self, other: &Self) {
         self.snapshots += other.snapshots;
         self.inputs += other.inputs;
+        self.leaves += other.leaves;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.answered.add(&other.answered);

@@ -1,6 +1,9 @@
 //! `gameserver load`: a crowd of players, and a report of how the server bore it.
 
-use std::path::Path;
+mod display;
+mod screen;
+mod view;
+
 use std::time::Duration;
 
 use chrono::SecondsFormat;
@@ -9,24 +12,25 @@ use gameserver_client_sim::load::{self, LoadConfig};
 use gameserver_contract::clock::{Clock as _, SystemClock};
 use gameserver_shared::bot::ThinBots;
 
-use super::say;
+use super::{say, write_report};
 use crate::arguments::LoadArguments;
 use crate::error::CliError;
-use crate::games::{self, with_game};
-use crate::logging;
-use crate::settings::LogFormat;
+use crate::games::with_game;
 use crate::shutdown::Shutdown;
+use display::Display;
 
 /// Plays, then reports.
 pub(super) async fn run(arguments: LoadArguments) -> Result<(), CliError> {
-    logging::start(LogFormat::Text)?;
+    let display = if arguments.plain {
+        Display::plain()?
+    } else {
+        Display::suited()?
+    };
     let game = arguments.game.clone();
-    let played = with_game!(game.as_str(), play(arguments));
-    let played = played.ok_or_else(|| games::without_bots(&game))?;
-    played.await
+    with_game!(game.as_str(), play(arguments, display))?.await
 }
 
-async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
+async fn play<G: ThinBots>(arguments: LoadArguments, mut display: Display) -> Result<(), CliError> {
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
     let config = LoadConfig {
         api: arguments.api,
@@ -39,19 +43,37 @@ async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
         conditions: arguments.conditions,
         ramp: Duration::from_secs(arguments.ramp),
         duration: Duration::from_secs(arguments.seconds),
+        churn_per_s: arguments.churn,
+        settle: Duration::from_secs(arguments.settle),
+        command: own_command(),
         seed: arguments.seed,
         threads: arguments.threads,
         gates: arguments.gate,
     };
     let began_at = SystemClock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
-    let report = load::run::<G>(&config, &shutdown.drain, began_at, |second| {
-        say(&second.line());
-    })
-    .await?;
+    display.open()?;
+    let played = tokio::select! {
+        played = load::run::<G>(&config, &shutdown.drain, began_at, |now| display.show(now)) => {
+            played.map_err(CliError::Load)
+        }
+        () = shutdown.hurry.cancelled() => Err(CliError::Interrupted),
+    };
+    display.close();
+    let report = played?;
     say(&report.summary());
     for path in &arguments.report {
-        write(&report, path)?;
+        let is_page = path.extension().is_some_and(|end| end == "html");
+        let text = if is_page {
+            report.page()
+        } else {
+            serde_json::to_string_pretty(&report)
+        };
+        write_report(path, text)?;
     }
+    judge(&report)
+}
+
+fn judge(report: &LoadReport) -> Result<(), CliError> {
     match report.verdict.state {
         State::Passed => Ok(()),
         State::Failed => Err(CliError::Gates),
@@ -59,18 +81,11 @@ async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
     }
 }
 
-fn write(report: &LoadReport, path: &Path) -> Result<(), CliError> {
-    let is_page = path.extension().is_some_and(|end| end == "html");
-    let text = if is_page {
-        report.page()
-    } else {
-        serde_json::to_string_pretty(report)
-    };
-    let written = text
-        .map_err(std::io::Error::other)
-        .and_then(|text| std::fs::write(path, text));
-    written.map_err(|source| CliError::Report {
-        path: path.display().to_string(),
-        source,
-    })
+/// The command as it was given, under the name that the program has everywhere.
+fn own_command() -> Vec<String> {
+    let given = std::env::args_os().skip(1);
+    let words = given.map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("gameserver".to_owned())
+        .chain(words)
+        .collect()
 }
