@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
+use gameserver_client_sim::load::places::Protocol;
 use gameserver_client_sim::load::report::{LoadReport, State};
 use gameserver_client_sim::load::{self, LoadConfig};
 use gameserver_contract::clock::{Clock as _, SystemClock};
@@ -17,6 +18,9 @@ use crate::logging;
 use crate::settings::LogFormat;
 use crate::shutdown::Shutdown;
 
+/// Whole clients among native players when nobody says how many: they check each other.
+const CANARIES: u32 = 2;
+
 /// Plays, then reports.
 pub(super) async fn run(arguments: LoadArguments) -> Result<(), CliError> {
     logging::start(LogFormat::Text)?;
@@ -28,11 +32,17 @@ pub(super) async fn run(arguments: LoadArguments) -> Result<(), CliError> {
 
 async fn play<G: ThinBots>(arguments: LoadArguments) -> Result<(), CliError> {
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    let protocol = arguments.protocol.into();
     let config = LoadConfig {
         api: arguments.api,
         metrics: Some(arguments.metrics),
         mode: arguments.mode,
         players: arguments.players,
+        protocol,
+        canaries: arguments.canaries.unwrap_or(match protocol {
+            Protocol::Thin => 0,
+            Protocol::Native | Protocol::Mixed => CANARIES.min(arguments.players),
+        }),
         spectators: arguments.spectators,
         matches: arguments.matches,
         transport: arguments.transport.into(),

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gameserver_contract::ids::{Seat, SessionId};
-use gameserver_contract::session::{JoinSession, Role};
+use gameserver_contract::session::{JoinAnswer, JoinSession, Role};
 use gameserver_transport::connect::{ConnectError, ConnectOptions, connect};
 use gameserver_transport::connection::Connection;
 use gameserver_transport::frame::{Credential, Hello, Mode};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::places::{Kind, Place};
 use crate::lobby::{Lobby, LobbyError};
 
 /// Logins, joins and handshakes at once.
@@ -23,11 +24,14 @@ const BUILD: &str = concat!("gameserver-load/", env!("CARGO_PKG_VERSION"));
 pub(super) struct Crowd {
     pub(super) lobby: Lobby,
     pub(super) sessions: Vec<SessionId>,
-    pub(super) players: u32,
+    /// One for each player.
+    pub(super) players: Arc<[Place]>,
     /// Who come after them, and watch.
     pub(super) spectators: u32,
     pub(super) ramp: Duration,
     pub(super) options: ConnectOptions,
+    /// What native players say that their game is.
+    pub(super) fingerprint: u64,
 }
 
 /// A bot's way in, to whatever end.
@@ -45,6 +49,14 @@ pub(super) enum Arrival {
         /// From asking for a seat to the Welcome.
         after: Duration,
     },
+    /// A canary has a seat; it connects by itself.
+    Canary {
+        join: JoinAnswer,
+        /// Which of the sessions.
+        session: usize,
+        /// Which of the bots.
+        index: u32,
+    },
     /// It was not.
     Refused { why: String },
 }
@@ -54,7 +66,8 @@ pub(super) fn begin(crowd: Crowd, stop: CancellationToken) -> mpsc::Receiver<Arr
     let (told, arrivals) = mpsc::channel(AT_ONCE_MAX);
     tokio::spawn(async move {
         let room = Arc::new(Semaphore::new(AT_ONCE_MAX));
-        let everybody = crowd.players + crowd.spectators;
+        let players = u32::try_from(crowd.players.len()).unwrap_or(u32::MAX);
+        let everybody = players.saturating_add(crowd.spectators);
         let gap = crowd.ramp / everybody.max(1);
         let began = Instant::now();
         for index in 0..everybody {
@@ -80,30 +93,36 @@ pub(super) fn begin(crowd: Crowd, stop: CancellationToken) -> mpsc::Receiver<Arr
 }
 
 async fn arrive(crowd: &Crowd, index: u32) -> Arrival {
-    let session = index as usize % crowd.sessions.len().max(1);
+    let place = crowd.players.get(index as usize).copied();
+    let role = place.map_or(Role::Spectator, |_| Role::Player);
+    let place = place.unwrap_or(Place {
+        session: index as usize % crowd.sessions.len().max(1),
+        kind: Kind::Thin,
+    });
+    let session = place.session;
     let began = Instant::now();
-    let role = if index < crowd.players {
-        Role::Player
-    } else {
-        Role::Spectator
-    };
-    match enter(crowd, session, role).await {
-        Ok((connection, seat)) => Arrival::Entered {
+    let arrived = async {
+        let join = join(crowd, session, role).await?;
+        if place.kind == Kind::Canary {
+            return Ok(Arrival::Canary {
+                join,
+                session,
+                index,
+            });
+        }
+        let (connection, seat) = enter(crowd, join, place.kind).await?;
+        Ok(Arrival::Entered {
             connection,
             seat,
             session,
             index,
             after: began.elapsed(),
-        },
-        Err(why) => Arrival::Refused { why },
-    }
+        })
+    };
+    arrived.await.unwrap_or_else(|why| Arrival::Refused { why })
 }
 
-async fn enter(
-    crowd: &Crowd,
-    session: usize,
-    role: Role,
-) -> Result<(Connection, Option<Seat>), String> {
+async fn join(crowd: &Crowd, session: usize, role: Role) -> Result<JoinAnswer, String> {
     let name = |error: LobbyError| match error {
         LobbyError::Refused(problem) => problem.code,
         LobbyError::Unreachable { .. } | LobbyError::Unexpected(_) => error.to_string(),
@@ -114,9 +133,21 @@ async fn enter(
         role,
         ..JoinSession::default()
     };
-    let join = player.join(id, &wish).await;
-    let join = join.map_err(name)?;
-    let hello = Hello::new(Mode::Thin, Credential::Ticket(join.ticket), BUILD);
+    player.join(id, &wish).await.map_err(name)
+}
+
+async fn enter(
+    crowd: &Crowd,
+    join: JoinAnswer,
+    kind: Kind,
+) -> Result<(Connection, Option<Seat>), String> {
+    let ticket = Credential::Ticket(join.ticket);
+    let hello = match kind {
+        Kind::Thin => Hello::new(Mode::Thin, ticket, BUILD),
+        Kind::Native | Kind::Canary => {
+            Hello::new(Mode::Native, ticket, BUILD).with_fingerprint(crowd.fingerprint)
+        }
+    };
     let connected = connect(&join.transports, hello, crowd.options.clone()).await;
     let connected = connected.map_err(|error| {
         if let ConnectError::Refused(refused) = &error {

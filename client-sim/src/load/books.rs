@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::native::CanaryCounts;
 use super::thin_bot::Witness;
 
 /// Longest time that is told apart, in microseconds: a minute.
@@ -88,6 +89,8 @@ pub(super) struct Page {
     pub(super) snapshots_by_bot: Vec<u32>,
     /// Opponents defeated by those who play.
     pub(super) kills: u64,
+    /// What canaries found.
+    pub(super) canaries: CanaryCounts,
     /// How bots ended, and how many so.
     pub(super) ends: BTreeMap<String, u64>,
 }
@@ -118,6 +121,7 @@ impl Page {
         self.answered.add(&other.answered);
         self.lag.add(&other.lag);
         self.rtt.add(&other.rtt);
+        self.canaries += other.canaries;
         for (why, count) in &other.ends {
             *self.ends.entry(why.clone()).or_default() += count;
         }

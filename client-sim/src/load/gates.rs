@@ -29,7 +29,7 @@ enum Bound {
 }
 
 /// Every figure that a gate can name.
-const FIGURES: [Figure; 13] = [
+const FIGURES: [Figure; 15] = [
     at_most("tick_p50_ms", |report| report.tick.p50_ms),
     at_most("tick_p99_ms", |report| report.tick.p99_ms),
     at_least("ticks_per_s", |report| report.tick.ticks_per_s),
@@ -52,6 +52,12 @@ const FIGURES: [Figure; 13] = [
     at_most("rss_mb", |report| {
         let memory = report.series.iter().filter_map(|row| row.server_rss_bytes);
         memory.reduce(f64::max).map(|bytes| bytes / 1e6)
+    }),
+    at_most("wrong_states", |report| {
+        report.canaries.as_ref()?.wrong_states()
+    }),
+    at_most("mispredicted_share", |report| {
+        report.canaries.as_ref()?.mispredicted_share()
     }),
     at_most("kernel_drops", |report| {
         report.totals.kernel_drops.map(|drops| drops as f64)

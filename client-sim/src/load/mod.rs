@@ -1,15 +1,19 @@
 //! `gameserver load`: as many players as wanted, real sockets, and a report that says whether the
 //! server kept its limits.
 //!
-//! Reading order: `arrivals`, `thin_bot`, `pace`, `swarm`, `books`, `server`, [`report`],
-//! [`gates`], [`machine`].
+//! Reading order: [`places`], `arrivals`, `thin_bot`, `pace`, `sendings`, [`native`], `player`,
+//! `swarm`, `books`, `server`, [`report`], [`gates`], [`machine`].
 
 mod arrivals;
 mod books;
 pub mod gates;
 pub mod machine;
+pub mod native;
 mod pace;
+pub mod places;
+mod player;
 pub mod report;
+mod sendings;
 mod server;
 mod swarm;
 mod thin_bot;
@@ -20,22 +24,27 @@ use std::time::{Duration, Instant};
 use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::{CreateSession, TransportKind};
-use gameserver_shared::bot::{ThinBots, ThinPolicy};
+use gameserver_shared::bot::ThinBots;
 use gameserver_shared::protocol::tick_duration;
 use gameserver_transport::connect::{ClientEndpoint, ConnectOptions};
 use gameserver_transport::connection::Connection;
-use serde::Serialize;
+use gameserver_transport::frame::Mode;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::bot::BotSpec;
 use crate::lobby::{Lobby, LobbyError};
 use arrivals::{Arrival, Crowd};
 use books::{Page, Times};
 use gates::Gate;
 use machine::Machine;
+use native::{Canaries, CanaryFigures, LightBot};
+use places::Protocol;
+use player::Player;
 use report::{Latency, LoadReport, Plan, Second, State, Verdict};
 use server::{ServerProbe, ServerSecond};
-use swarm::Swarm;
+use swarm::{Desk, Swarm};
 use thin_bot::{Lesson, ThinBot};
 
 /// Own work that began later than this says that the bots were the bottleneck, if one in a hundred
@@ -56,6 +65,10 @@ pub struct LoadConfig {
     pub mode: Option<String>,
     /// Players in all.
     pub players: u32,
+    /// What they speak.
+    pub protocol: Protocol,
+    /// How many of the players are whole clients, which check what they are sent.
+    pub canaries: u32,
     /// Those who watch besides.
     pub spectators: u32,
     /// Matches to spread them over.
@@ -93,6 +106,14 @@ pub enum LoadError {
         /// Players in one.
         each: u16,
     },
+    /// More whole clients than players.
+    #[error("{canaries} canaries are more than {players} players")]
+    TooManyCanaries {
+        /// Players in all.
+        players: u32,
+        /// Of these, whole clients.
+        canaries: u32,
+    },
     /// The game has no such mode.
     #[error("the game has no mode {0:?}")]
     UnknownMode(String),
@@ -108,19 +129,18 @@ pub async fn run<G: ThinBots>(
     stop: &CancellationToken,
     began_at: String,
     mut progress: impl FnMut(&Second),
-) -> Result<LoadReport, LoadError>
-where
-    G::Input: Serialize,
-{
+) -> Result<LoadReport, LoadError> {
     let game = G::descriptor();
     let lobby = Lobby::new(&config.api)?;
     let sessions = open_sessions(config, &game, &lobby).await?;
+    let protocol = native::Protocol::of::<G>(Handle::current());
     let crowd = Crowd {
         lobby,
+        players: players(config, sessions.len()).into(),
         sessions,
-        players: config.players,
         spectators: config.spectators,
         ramp: config.ramp,
+        fingerprint: protocol.fingerprint,
         options: ConnectOptions {
             only: Some(config.transport),
             endpoint: Some(ClientEndpoint::bind()?),
@@ -128,10 +148,13 @@ where
         },
     };
     let tick = tick_duration::<G>();
-    let (swarm, pages) = Swarm::<G::Thin>::start(config.threads, tick)?;
+    let (desk, pages) = Desk::new();
     let mut run = Run {
-        swarm,
+        swarm: Swarm::<G>::start(config.threads, tick, &desk)?,
+        canaries: start_canaries::<G>(config, &desk)?,
         pages,
+        protocol,
+        options: crowd.options.clone(),
         arrivals: arrivals::begin(crowd.clone(), stop.clone()),
         parts: BTreeMap::new(),
         lessons: swarm::lessons(crowd.sessions.len()),
@@ -141,15 +164,24 @@ where
         books: RunBooks::default(),
         began: Instant::now(),
     };
+    // Only threads hand pages in: when the last one ends, so do the pages.
+    drop(desk);
     run.play(stop, &mut progress).await;
     let Run {
         swarm,
+        canaries,
         mut pages,
         mut books,
         config,
         ..
     } = run;
-    match tokio::task::spawn_blocking(move || swarm.finish()).await {
+    let finished = tokio::task::spawn_blocking(move || {
+        if let Some(canaries) = canaries {
+            canaries.finish();
+        }
+        swarm.finish()
+    });
+    match finished.await {
         Ok(leaving) => say_goodbye(leaving).await,
         Err(error) => tracing::error!(%error, "the swarm did not end in order"),
     }
@@ -160,6 +192,22 @@ where
         endpoint.wait_idle().await;
     }
     Ok(books.report(&config, &game, began_at))
+}
+
+/// Who plays where.
+fn players(config: &LoadConfig, matches: usize) -> Vec<places::Place> {
+    let [players, canaries] = [config.players, config.canaries].map(|count| count as usize);
+    places::places(players, canaries, matches, config.protocol)
+}
+
+/// The thread of the canaries, if there are any.
+fn start_canaries<G: ThinBots>(
+    config: &LoadConfig,
+    desk: &Desk,
+) -> std::io::Result<Option<Canaries>> {
+    let desk = desk.of_thread(config.threads.max(1));
+    let start = || Canaries::start::<G>(desk, Handle::current());
+    (config.canaries > 0).then(start).transpose()
 }
 
 /// Waits until the server has heard that everybody leaves, but only so long.
@@ -185,6 +233,12 @@ async fn open_sessions(
         None => game.modes.first(),
     };
     let mode = mode.ok_or_else(|| LoadError::UnknownMode(wanted.unwrap_or_default().to_owned()))?;
+    if config.canaries > config.players {
+        return Err(LoadError::TooManyCanaries {
+            players: config.players,
+            canaries: config.canaries,
+        });
+    }
     let each = config.players.div_ceil(config.matches.max(1));
     let seats = u16::try_from(each)
         .unwrap_or(u16::MAX)
@@ -212,13 +266,17 @@ async fn open_sessions(
 }
 
 /// A run under way.
-struct Run<P: ThinPolicy> {
-    swarm: Swarm<P>,
+struct Run<G: ThinBots> {
+    swarm: Swarm<G>,
+    canaries: Option<Canaries>,
+    protocol: native::Protocol,
+    /// How canaries connect.
+    options: ConnectOptions,
     pages: mpsc::Receiver<(usize, Page)>,
     /// Pages of the present second, by thread.
     parts: BTreeMap<usize, Page>,
     arrivals: mpsc::Receiver<Arrival>,
-    lessons: Vec<Lesson<P>>,
+    lessons: Vec<Lesson<G::Thin>>,
     tick: Duration,
     config: LoadConfig,
     probe: Option<ServerProbe>,
@@ -226,11 +284,7 @@ struct Run<P: ThinPolicy> {
     began: Instant,
 }
 
-impl<P> Run<P>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
+impl<G: ThinBots> Run<G> {
     async fn play(&mut self, stop: &CancellationToken, progress: &mut impl FnMut(&Second)) {
         let end = self.config.ramp + self.config.duration;
         let mut everybody_came = false;
@@ -262,9 +316,31 @@ where
                 self.books.connected += 1;
                 self.books.joins.note(after);
                 let seed = self.config.seed.wrapping_add(index.into());
-                let lesson = self.lessons[session].clone();
-                let bot = ThinBot::new(connection, seat, self.tick, lesson, seed);
-                self.swarm.enter(bot);
+                self.swarm.enter(match connection.mode() {
+                    Mode::Native => {
+                        let bot = LightBot::new(connection, self.protocol, self.tick, seed);
+                        Player::Native(bot)
+                    }
+                    Mode::Thin => {
+                        let lesson = self.lessons[session].clone();
+                        Player::Thin(ThinBot::new(connection, seat, self.tick, lesson, seed))
+                    }
+                });
+            }
+            Arrival::Canary {
+                join,
+                session,
+                index,
+            } => {
+                let bot = BotSpec {
+                    name: format!("Canary {index}"),
+                    join,
+                    options: self.options.clone(),
+                    seed: self.config.seed.wrapping_add(index.into()),
+                };
+                if let Some(canaries) = &self.canaries {
+                    canaries.enter(bot, session);
+                }
             }
             Arrival::Refused { why } => {
                 self.books.refused += 1;
@@ -280,7 +356,8 @@ where
             self.close_second(progress).await;
         }
         self.parts.insert(thread, page);
-        if self.parts.len() >= self.config.threads.max(1) {
+        let threads = self.config.threads.max(1) + usize::from(self.canaries.is_some());
+        if self.parts.len() >= threads {
             self.close_second(progress).await;
         }
     }
@@ -416,8 +493,8 @@ impl RunBooks {
             },
             gates: Vec::new(),
             totals: report::Totals {
-                connected: self.connected,
-                refused: self.refused,
+                connected: self.connected + self.all.canaries.connected,
+                refused: self.refused + self.all.canaries.refused,
                 disconnects,
                 inputs_sent: self.counted.inputs,
                 inputs_late: self.server.inputs_late,
@@ -437,6 +514,7 @@ impl RunBooks {
                 p99_ms: server::ms_at(&self.server.ticks, 0.99),
                 ticks_per_s: (!rates.is_empty()).then_some(mean / f64::from(config.matches.max(1))),
             },
+            canaries: CanaryFigures::of(&self.counted.canaries, &self.all.canaries),
             series: self.series,
             ends: report::ends(&self.all.ends),
         };
@@ -487,8 +565,8 @@ fn title(config: &LoadConfig, game: &GameDescriptor) -> String {
         many => format!(", watched by {many}"),
     };
     format!(
-        "{} thin players over {} in {matches} of {}{watched}",
-        config.players, config.transport, game.name
+        "{} {} players over {} in {matches} of {}{watched}",
+        config.players, config.protocol, config.transport, game.name
     )
 }
 
@@ -497,10 +575,11 @@ fn plan(config: &LoadConfig, game: &GameDescriptor) -> Plan {
     Plan {
         game: game.id.to_string(),
         mode: config.mode.clone().or(first).unwrap_or_default(),
-        protocol: "thin".to_owned(),
+        protocol: config.protocol.to_string(),
         transport: config.transport.to_string(),
         conditions: "none".to_owned(),
         players: config.players,
+        canaries: config.canaries,
         spectators: config.spectators,
         matches: config.matches.max(1),
         ramp_s: config.ramp.as_secs_f64(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::books::Times;
 use super::gates::Checked;
 use super::machine::Machine;
+use super::native::CanaryFigures;
 
 /// The page; the report stands in it as JSON.
 const PAGE: &str = include_str!("report.html");
@@ -38,6 +39,9 @@ pub struct LoadReport {
     pub latency: Latencies,
     /// The server's ticks.
     pub tick: Ticks,
+    /// What whole clients among the players found.
+    #[serde(flatten)]
+    pub canaries: Option<CanaryFigures>,
     /// Second by second.
     pub series: Vec<Second>,
     /// How bots ended.
@@ -59,6 +63,8 @@ pub struct Plan {
     pub conditions: String,
     /// Players in all.
     pub players: u32,
+    /// Of these, whole clients.
+    pub canaries: u32,
     /// Those who watch.
     pub spectators: u32,
     /// Matches that they are spread over.
@@ -281,6 +287,11 @@ impl LoadReport {
                 self.totals.kills,
             ),
         ];
+        lines.extend(
+            self.canaries
+                .iter()
+                .map(|found| format!("  {}", found.line())),
+        );
         lines.extend(self.gates.iter().map(|gate| format!("  {gate}")));
         lines.extend(self.verdict.reasons.iter().map(|why| format!("  {why}")));
         lines.join("\n")

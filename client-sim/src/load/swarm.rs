@@ -1,18 +1,18 @@
-//! Threads that play thousands of thin bots. Their inputs are spread over the tick, as those of
+//! Threads that play thousands of bots. Their inputs are spread over the tick, as those of
 //! players who know nothing of each other are.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use gameserver_shared::bot::ThinPolicy;
+use gameserver_shared::bot::ThinBots;
 use gameserver_transport::close::{CloseCode, CloseReason};
 use gameserver_transport::connection::Connection;
-use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::books::Page;
-use super::thin_bot::{Lesson, ThinBot};
+use super::player::Player;
+use super::thin_bot::Lesson;
 
 /// Parts of a tick: bots look at what came in each, and each bot acts in one of them.
 const SLICES: u8 = 3;
@@ -24,29 +24,51 @@ const PAGES_MAX: usize = 64;
 const BEHIND_MAX: Duration = Duration::from_millis(100);
 
 /// Bots in a crowd of threads.
-pub(super) struct Swarm<P: ThinPolicy> {
-    threads: Vec<Thread<P>>,
+pub(super) struct Swarm<G: ThinBots> {
+    threads: Vec<Thread<G>>,
     next: usize,
 }
 
 /// Where bots enter a thread, and what it leaves behind.
-type Thread<P> = (SyncSender<ThinBot<P>>, JoinHandle<Vec<Connection>>);
+type Thread<G> = (SyncSender<Player<G>>, JoinHandle<Vec<Connection>>);
 
 /// Everybody who plays on one thread.
-struct Band<P: ThinPolicy> {
-    bots: Vec<Member<P>>,
+struct Band<G: ThinBots> {
+    bots: Vec<Member<G>>,
     page: Page,
     desk: Desk,
 }
 
 /// Where a thread hands its pages in.
-struct Desk {
+#[derive(Debug)]
+pub(super) struct Desk {
     thread: usize,
     pages: mpsc::Sender<(usize, Page)>,
 }
 
-struct Member<P: ThinPolicy> {
-    bot: ThinBot<P>,
+impl Desk {
+    /// A desk for thread 0, and where its pages are read.
+    pub(super) fn new() -> (Self, mpsc::Receiver<(usize, Page)>) {
+        let (pages, read) = mpsc::channel(PAGES_MAX);
+        (Self { thread: 0, pages }, read)
+    }
+
+    /// The desk of another thread.
+    pub(super) fn of_thread(&self, thread: usize) -> Self {
+        let pages = self.pages.clone();
+        Self { thread, pages }
+    }
+
+    /// Hands a page in.
+    pub(super) fn hand_in(&self, page: Page) {
+        if self.pages.try_send((self.thread, page)).is_err() {
+            tracing::warn!("nobody reads the swarm's pages");
+        }
+    }
+}
+
+struct Member<G: ThinBots> {
+    bot: Player<G>,
     /// Its counters when the page was opened.
     at_opening: Counters,
 }
@@ -58,27 +80,16 @@ struct Counters {
     bytes_out: u64,
 }
 
-impl<P> Swarm<P>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
-    /// Starts so many threads. Each sends a page every second, with its number.
+impl<G: ThinBots> Swarm<G> {
+    /// Starts so many threads. Each hands a page in every second, with its number.
     ///
     /// # Errors
     ///
     /// The operating system gave no thread.
-    pub(super) fn start(
-        threads: usize,
-        tick: Duration,
-    ) -> std::io::Result<(Self, mpsc::Receiver<(usize, Page)>)> {
-        let (pages, read) = mpsc::channel(PAGES_MAX);
+    pub(super) fn start(threads: usize, tick: Duration, desk: &Desk) -> std::io::Result<Self> {
         let start_thread = |index: usize| {
             let (enter, newcomers) = sync_channel(NEWCOMERS_MAX);
-            let desk = Desk {
-                thread: index,
-                pages: pages.clone(),
-            };
+            let desk = desk.of_thread(index);
             let thread = std::thread::Builder::new()
                 .name(format!("swarm-{index}"))
                 .spawn(move || run(&newcomers, tick, desk))?;
@@ -87,11 +98,11 @@ where
         let threads = (0..threads.max(1))
             .map(start_thread)
             .collect::<std::io::Result<_>>()?;
-        Ok((Self { threads, next: 0 }, read))
+        Ok(Self { threads, next: 0 })
     }
 
     /// Lets a bot play.
-    pub(super) fn enter(&mut self, bot: ThinBot<P>) {
+    pub(super) fn enter(&mut self, bot: Player<G>) {
         let thread = self.next % self.threads.len();
         self.next += 1;
         if self.threads[thread].0.send(bot).is_err() {
@@ -114,11 +125,11 @@ where
     }
 }
 
-fn run<P>(newcomers: &Receiver<ThinBot<P>>, tick: Duration, desk: Desk) -> Vec<Connection>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
+fn run<G: ThinBots>(
+    newcomers: &Receiver<Player<G>>,
+    tick: Duration,
+    desk: Desk,
+) -> Vec<Connection> {
     let mut band = Band {
         bots: Vec::new(),
         page: Page::default(),
@@ -152,11 +163,8 @@ where
     }
 }
 
-impl<P: ThinPolicy> Member<P>
-where
-    P::Input: Serialize,
-{
-    fn new(bot: ThinBot<P>) -> Self {
+impl<G: ThinBots> Member<G> {
+    fn new(bot: Player<G>) -> Self {
         let mut member = Self {
             bot,
             at_opening: Counters::default(),
@@ -175,11 +183,7 @@ where
     }
 }
 
-impl<P> Band<P>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
+impl<G: ThinBots> Band<G> {
     fn play(&mut self, slice: u8) {
         for (index, member) in self.bots.iter_mut().enumerate() {
             let now = Instant::now();
@@ -217,15 +221,12 @@ where
         });
         page.playing = self.bots.iter().filter(|member| member.bot.plays()).count();
         page.watching = self.bots.len() - page.playing;
-        let page = (self.desk.thread, std::mem::take(page));
-        if self.desk.pages.try_send(page).is_err() {
-            tracing::warn!("nobody reads the swarm's pages");
-        }
+        self.desk.hand_in(std::mem::take(page));
     }
 
     fn leave(mut self) -> Vec<Connection> {
         self.turn_page();
-        let leave = |member: &Member<P>| {
+        let leave = |member: &Member<G>| {
             member.bot.leave();
             member.bot.connection().clone()
         };
