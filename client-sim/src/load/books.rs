@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::native::CanaryCounts;
 use super::rates::Rates;
 use super::thin_bot::Witness;
 
@@ -93,11 +94,20 @@ pub(super) struct Page {
     pub(super) kills: u64,
     /// Bots that left because they were asked to.
     pub(super) leaves: u64,
+    /// What canaries found.
+    pub(super) canaries: CanaryCounts,
     /// How bots ended, and how many so.
     pub(super) ends: BTreeMap<String, u64>,
 }
 
 impl Page {
+    /// What all threads tell of one second.
+    pub(super) fn sum<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
+        let mut page = Self::default();
+        parts.for_each(|part| page.add_beside(part));
+        page
+    }
+
     /// Adds another thread's page of the same second.
     pub(super) fn add_beside(&mut self, other: &Self) {
         self.playing += other.playing;
@@ -127,6 +137,7 @@ impl Page {
         self.answered.add(&other.answered);
         self.lag.add(&other.lag);
         self.rtt.add(&other.rtt);
+        self.canaries += other.canaries;
         for (why, count) in &other.ends {
             *self.ends.entry(why.clone()).or_default() += count;
         }

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::books::Times;
-use super::rates::Rates;
+use super::books::Page;
+use super::native::CanaryFigures;
 use super::report::{LoadReport, Second, State};
 
 const MIB: f64 = 1_048_576.0;
@@ -85,6 +85,9 @@ pub struct Figures {
     pub own_lag_ms_p99: Option<f64>,
     /// Opponents defeated, by all players.
     pub kills: u64,
+    /// What whole clients among the players found.
+    #[serde(flatten)]
+    pub canaries: Option<CanaryFigures>,
     /// Memory that the server had more, after everybody had left, than before anybody came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rss_growth_mib: Option<f64>,
@@ -100,8 +103,10 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// From the parts of the report, and what is not in them.
-    pub(super) fn of(report: &LoadReport, rates: &Rates, lag: &Times, seconds: f64) -> Self {
+    /// From the parts of the report, and what is not in them: the time that counts, in seconds,
+    /// what happened in it, and what happened in all.
+    pub(super) fn of(report: &LoadReport, in_time: &Page, all: &Page, seconds: f64) -> Self {
+        let rates = &all.rates;
         let wanted = f64::from(report.plan.snapshot_rate_hz);
         let totals = &report.totals;
         let answered = report.latency.input_to_state_ms.as_ref();
@@ -137,8 +142,9 @@ impl Figures {
             server_cpu_cores: mean(&cpu),
             server_rss_mib_max: memory.reduce(f64::max).map(|bytes| bytes / MIB),
             rss_growth_last_30s_mib: growth_at_the_end(counted()),
-            own_lag_ms_p99: lag.ms_at(0.99),
+            own_lag_ms_p99: in_time.lag.ms_at(0.99),
             kills: totals.kills,
+            canaries: CanaryFigures::of(&in_time.canaries, &all.canaries),
             rss_growth_mib: left.rss_mib,
             files_left: left.files,
             tasks_left: left.tasks,
@@ -197,7 +203,7 @@ mod tests {
         };
         report.plan.ramp_s = 2.0;
         report.plan.snapshot_rate_hz = 20;
-        let figures = Figures::of(&report, &Rates::default(), &Times::default(), 38.0);
+        let figures = Figures::of(&report, &Page::default(), &Page::default(), 38.0);
         assert_eq!(figures.server_cpu_cores, Some(0.5));
         assert_eq!(figures.server_rss_mib_max, Some(140.0));
         assert_eq!(figures.rss_growth_last_30s_mib, Some(30.0));

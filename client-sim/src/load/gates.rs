@@ -77,6 +77,12 @@ const FIGURES: &[Figure] = &[
     at_most("files_left", |report| report.figures.files_left),
     at_most("tasks_left", |report| report.figures.tasks_left),
     at_most("entities_left", |report| report.figures.entities_left),
+    at_most("wrong_states", |report| {
+        report.figures.canaries.as_ref()?.wrong_states()
+    }),
+    at_most("mispredicted_share", |report| {
+        report.figures.canaries.as_ref()?.mispredicted_share()
+    }),
     at_most("kernel_drops", |report| {
         report.totals.kernel_drops.map(|drops| drops as f64)
     }),

@@ -154,13 +154,13 @@ impl RunBooks {
         let drops = machine::kernel_drops().zip(self.drops_before);
         let rates = &self.server.ticks_per_s;
         let mean = rates.iter().sum::<f64>() / rates.len().max(1) as f64;
-        let ends = self.all.ends.iter().filter(|end| is_disconnect(end.0));
+        let canaries = &self.all.canaries;
         let mut report = LoadReport {
             totals: report::Totals {
-                connected: self.connected,
-                refused: self.refused,
-                refused_saying_when: self.refused_saying_when,
-                disconnects: ends.map(|end| end.1).sum(),
+                connected: self.connected + canaries.connected,
+                refused: self.refused + canaries.refused,
+                refused_saying_when: self.refused_saying_when + canaries.refused_saying_when,
+                disconnects: disconnects(&self.all.ends),
                 churn_joins: self.churn_joins,
                 churn_leaves: self.all.leaves,
                 inputs_sent: self.counted.inputs,
@@ -198,7 +198,7 @@ impl RunBooks {
         let counted = self.counts_from.map(|from| self.told_until - from);
         let counted_s = counted.unwrap_or_default().as_secs_f64();
         let lag = &self.counted.lag;
-        report.figures = Figures::of(report, &self.all.rates, lag, counted_s);
+        report.figures = Figures::of(report, &self.counted, &self.all, counted_s);
         report.gates = self.gates.iter().map(|gate| gate.check(report)).collect();
         report.verdict = verdict(report, lag);
         let (state, reasons) = (report.verdict.state, &mut report.verdict.reasons);
@@ -212,9 +212,45 @@ impl RunBooks {
     }
 }
 
+/// The row of one second.
+pub(super) fn second(
+    at: Duration,
+    mut page: Page,
+    server: ServerSecond,
+    matches: u32,
+    bots_cpu: Option<f64>,
+) -> Second {
+    let rates = &mut page.snapshots_by_bot;
+    rates.sort_unstable();
+    let players = page.playing.max(1) as f64;
+    Second {
+        at_s: at.as_secs_f64(),
+        players: page.playing,
+        spectators: page.watching,
+        snapshots_per_s: rates.get(rates.len() / 2).map(|rate| f64::from(*rate)),
+        snapshots_per_s_min: rates.first().map(|rate| f64::from(*rate)),
+        input_to_state_p50_ms: page.answered.ms_at(0.5),
+        input_to_state_p95_ms: page.answered.ms_at(0.95),
+        rtt_p50_ms: page.rtt.ms_at(0.5),
+        tick_p50_ms: server.tick_p50_ms,
+        tick_p99_ms: server.tick_p99_ms,
+        ticks_per_s: server.ticks_per_s.map(|rate| rate / f64::from(matches)),
+        server_cpu: server.cpu,
+        server_rss_bytes: server.memory_bytes,
+        server_files: server.files,
+        server_threads: server.threads,
+        bots_cpu,
+        bots_lag_max_ms: page.lag.ms_at(1.0),
+        kb_in_per_player: page.bytes_in as f64 / 1e3 / players,
+        kb_out_per_player: page.bytes_out as f64 / 1e3 / players,
+        disconnects: disconnects(&page.ends),
+    }
+}
+
 /// Those that were refused never were connected.
-fn is_disconnect(why: &str) -> bool {
-    !why.starts_with("not let in")
+fn disconnects(ends: &BTreeMap<String, u64>) -> u64 {
+    let ends = ends.iter().filter(|end| !end.0.starts_with("not let in"));
+    ends.map(|end| end.1).sum()
 }
 
 fn verdict(report: &LoadReport, lag: &Times) -> Verdict {

@@ -1,8 +1,9 @@
 //! `gameserver load`: as many players as wanted, real sockets, and a report that says whether the
 //! server kept its limits.
 //!
-//! Reading order: `arrivals`, `thin_bot`, `pace`, `swarm`, `books`, `rates`, `server`, `settle`,
-//! `ledger`, [`report`], [`figures`], [`gates`], [`machine`].
+//! Reading order: [`places`], `arrivals`, `thin_bot`, `pace`, `sendings`, [`native`], `player`,
+//! `swarm`, `books`, `rates`, `server`, `settle`, `ledger`, [`report`], `plan`, [`figures`],
+//! [`gates`], [`machine`].
 
 mod arrivals;
 mod books;
@@ -10,9 +11,14 @@ pub mod figures;
 pub mod gates;
 mod ledger;
 pub mod machine;
+pub mod native;
 mod pace;
+pub mod places;
+mod plan;
+mod player;
 mod rates;
 pub mod report;
+mod sendings;
 mod server;
 mod settle;
 mod swarm;
@@ -24,24 +30,28 @@ use std::time::{Duration, Instant};
 use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::{CreateSession, TransportKind};
-use gameserver_shared::bot::{ThinBots, ThinPolicy};
+use gameserver_shared::bot::ThinBots;
 use gameserver_shared::protocol::tick_duration;
 use gameserver_transport::conditions::NetworkConditions;
 use gameserver_transport::connect::{ClientEndpoint, ConnectOptions};
 use gameserver_transport::connection::Connection;
-use serde::Serialize;
+use gameserver_transport::frame::Mode;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::bot::BotSpec;
 use crate::lobby::{Lobby, LobbyError, LoggedIn};
 use arrivals::{Arrival, Churn, Crowd, Turn};
 use books::Page;
 use gates::Gate;
-use ledger::RunBooks;
-use machine::Machine;
-use report::{LoadReport, Plan, Second};
-use server::{ServerProbe, ServerSecond};
-use swarm::Swarm;
+use ledger::{RunBooks, second};
+use native::{Canaries, LightBot};
+use places::Protocol;
+use player::Player;
+use report::LoadReport;
+use server::ServerProbe;
+use swarm::{Desk, Swarm};
 use thin_bot::{Lesson, ThinBot};
 
 /// Time for the last words when a run ends.
@@ -64,6 +74,10 @@ pub struct LoadConfig {
     pub mode: Option<String>,
     /// Players in all.
     pub players: u32,
+    /// What they speak.
+    pub protocol: Protocol,
+    /// How many of the players are whole clients, which check what they are sent.
+    pub canaries: u32,
     /// Those who watch besides.
     pub spectators: u32,
     /// Matches to spread them over.
@@ -109,6 +123,14 @@ pub enum LoadError {
         /// Players in one.
         each: u16,
     },
+    /// More whole clients than players.
+    #[error("{canaries} canaries are more than {players} players")]
+    TooManyCanaries {
+        /// Players in all.
+        players: u32,
+        /// Of these, whole clients.
+        canaries: u32,
+    },
     /// The game has no such mode.
     #[error("the game has no mode {0:?}")]
     UnknownMode(String),
@@ -150,12 +172,9 @@ pub async fn run<G: ThinBots>(
     stop: &CancellationToken,
     began_at: String,
     mut progress: impl FnMut(&Standing<'_>),
-) -> Result<LoadReport, LoadError>
-where
-    G::Input: Serialize,
-{
+) -> Result<LoadReport, LoadError> {
     let probe = config.metrics.clone().map(ServerProbe::new);
-    let mut books = RunBooks::new(config, blank(config, &G::descriptor(), began_at));
+    let mut books = RunBooks::new(config, plan::blank(config, &G::descriptor(), began_at));
     books.tell(Part::Ramp, Duration::ZERO, &mut progress);
     if let Some(probe) = &probe {
         books.baseline = probe.footprint().await;
@@ -180,22 +199,21 @@ async fn play<G: ThinBots>(
     stop: &CancellationToken,
     (mut books, probe): (RunBooks, Option<ServerProbe>),
     progress: &mut impl FnMut(&Standing<'_>),
-) -> Result<(RunBooks, Option<ServerProbe>), LoadError>
-where
-    G::Input: Serialize,
-{
+) -> Result<(RunBooks, Option<ServerProbe>), LoadError> {
     let lobby = Lobby::new(&config.api)?;
     let (host, sessions) = open_sessions(config, &G::descriptor(), &lobby).await?;
+    let protocol = native::Protocol::of::<G>(Handle::current());
     let crowd = Crowd {
         lobby,
+        players: players(config, sessions.len()).into(),
         sessions,
-        players: config.players,
         spectators: config.spectators,
         ramp: config.ramp,
         churn: Churn {
             per_s: config.churn_per_s,
             lasts: config.duration,
         },
+        fingerprint: protocol.fingerprint,
         options: ConnectOptions {
             only: Some(config.transport),
             endpoint: Some(ClientEndpoint::bind_under(config.conditions, config.seed)?),
@@ -204,10 +222,13 @@ where
     };
     let tick = tick_duration::<G>();
     books.began = Instant::now();
-    let (swarm, pages) = Swarm::<G::Thin>::start(config.threads, tick)?;
+    let (desk, pages) = Desk::new();
     let mut run = Run {
-        swarm,
+        swarm: Swarm::<G>::start(config.threads, tick, &desk)?,
+        canaries: start_canaries::<G>(config, &desk)?,
         pages,
+        protocol,
+        options: crowd.options.clone(),
         arrivals: arrivals::begin(crowd.clone(), stop.clone()),
         parts: BTreeMap::new(),
         lessons: swarm::lessons(crowd.sessions.len()),
@@ -216,6 +237,8 @@ where
         probe,
         books,
     };
+    // Only threads hand pages in: when the last one ends, so do the pages.
+    drop(desk);
     run.play(stop, progress).await;
     let elapsed = run.books.began.elapsed();
     run.books.tell(Part::Leaves, elapsed, progress);
@@ -228,6 +251,22 @@ where
     }
     settle::end_sessions(&host, &crowd.sessions).await;
     Ok((books, probe))
+}
+
+/// Who plays where.
+fn players(config: &LoadConfig, matches: usize) -> Vec<places::Place> {
+    let [players, canaries] = [config.players, config.canaries].map(|count| count as usize);
+    places::places(players, canaries, matches, config.protocol)
+}
+
+/// The thread of the canaries, if there are any.
+fn start_canaries<G: ThinBots>(
+    config: &LoadConfig,
+    desk: &Desk,
+) -> std::io::Result<Option<Canaries>> {
+    let desk = desk.of_thread(config.threads.max(1));
+    let start = || Canaries::start::<G>(desk, Handle::current());
+    (config.canaries > 0).then(start).transpose()
 }
 
 /// Waits until the server has heard that everybody leaves, but only so long.
@@ -253,6 +292,12 @@ async fn open_sessions(
         None => game.modes.first(),
     };
     let mode = mode.ok_or_else(|| LoadError::UnknownMode(wanted.unwrap_or_default().to_owned()))?;
+    if config.canaries > config.players {
+        return Err(LoadError::TooManyCanaries {
+            players: config.players,
+            canaries: config.canaries,
+        });
+    }
     let matches = config.matches.max(1);
     let each = config.players.div_ceil(matches);
     let spare = (config.churn_per_s * SEAT_LAG_S).div_ceil(matches);
@@ -281,24 +326,24 @@ async fn open_sessions(
 }
 
 /// A run under way.
-struct Run<P: ThinPolicy> {
-    swarm: Swarm<P>,
+struct Run<G: ThinBots> {
+    swarm: Swarm<G>,
+    canaries: Option<Canaries>,
+    protocol: native::Protocol,
+    /// How canaries connect.
+    options: ConnectOptions,
     pages: mpsc::Receiver<(usize, Page)>,
     /// Pages of the present second, by thread.
     parts: BTreeMap<usize, Page>,
     arrivals: mpsc::Receiver<Arrival>,
-    lessons: Vec<Lesson<P>>,
+    lessons: Vec<Lesson<G::Thin>>,
     tick: Duration,
     config: LoadConfig,
     probe: Option<ServerProbe>,
     books: RunBooks,
 }
 
-impl<P> Run<P>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
+impl<G: ThinBots> Run<G> {
     async fn play(&mut self, stop: &CancellationToken, progress: &mut impl FnMut(&Standing<'_>)) {
         let end = self.config.ramp + self.config.duration;
         let at_last = self.books.began + end + SILENCE_MAX;
@@ -331,7 +376,13 @@ where
         if tokio::time::timeout(FAREWELL, late).await.is_err() {
             tracing::debug!("some bots were still on their way in");
         }
-        match tokio::task::spawn_blocking(move || self.swarm.finish()).await {
+        let finished = tokio::task::spawn_blocking(move || {
+            if let Some(canaries) = self.canaries {
+                canaries.finish();
+            }
+            self.swarm.finish()
+        });
+        match finished.await {
             Ok(leaving) => say_goodbye(leaving).await,
             Err(error) => tracing::error!(%error, "the swarm did not end in order"),
         }
@@ -339,7 +390,7 @@ where
             self.parts.entry(thread).or_default().add_after(&page);
         }
         if !self.parts.is_empty() {
-            self.books.note(&sum(self.parts.values()));
+            self.books.note(&Page::sum(self.parts.values()));
         }
         (self.books, self.probe)
     }
@@ -358,9 +409,31 @@ where
                 self.books.churn_joins += u64::from(turn == Turn::Later);
                 self.books.joins.note(after);
                 let seed = self.config.seed.wrapping_add(index.into());
-                let lesson = self.lessons[session].clone();
-                let bot = ThinBot::new(connection, seat, self.tick, lesson, seed);
-                self.swarm.enter(bot);
+                self.swarm.enter(match connection.mode() {
+                    Mode::Native => {
+                        let bot = LightBot::new(connection, self.protocol, self.tick, seed);
+                        Player::Native(bot)
+                    }
+                    Mode::Thin => {
+                        let lesson = self.lessons[session].clone();
+                        Player::Thin(ThinBot::new(connection, seat, self.tick, lesson, seed))
+                    }
+                });
+            }
+            Arrival::Canary {
+                join,
+                session,
+                index,
+            } => {
+                let bot = BotSpec {
+                    name: format!("Canary {index}"),
+                    join,
+                    options: self.options.clone(),
+                    seed: self.config.seed.wrapping_add(index.into()),
+                };
+                if let Some(canaries) = &self.canaries {
+                    canaries.enter(bot, session);
+                }
             }
             Arrival::Refused(refusal) => {
                 self.books.refused += 1;
@@ -386,14 +459,15 @@ where
             self.close_second(progress).await;
         }
         self.parts.insert(thread, page);
-        if self.parts.len() >= self.config.threads.max(1) {
+        let threads = self.config.threads.max(1) + usize::from(self.canaries.is_some());
+        if self.parts.len() >= threads {
             self.close_second(progress).await;
         }
     }
 
     /// Adds up what the threads and the server tell of the last second.
     async fn close_second(&mut self, progress: &mut impl FnMut(&Standing<'_>)) {
-        let page = sum(std::mem::take(&mut self.parts).values());
+        let page = Page::sum(std::mem::take(&mut self.parts).values());
         let server = match &mut self.probe {
             Some(probe) => probe.look().await,
             None => None,
@@ -418,94 +492,5 @@ where
             self.swarm.count();
             self.books.begin_to_count();
         }
-    }
-}
-
-/// What all threads tell of one second.
-fn sum<'a>(parts: impl Iterator<Item = &'a Page>) -> Page {
-    let mut page = Page::default();
-    parts.for_each(|part| page.add_beside(part));
-    page
-}
-
-fn second(
-    at: Duration,
-    mut page: Page,
-    server: ServerSecond,
-    matches: u32,
-    bots_cpu: Option<f64>,
-) -> Second {
-    let rates = &mut page.snapshots_by_bot;
-    rates.sort_unstable();
-    let players = page.playing.max(1) as f64;
-    Second {
-        at_s: at.as_secs_f64(),
-        players: page.playing,
-        spectators: page.watching,
-        snapshots_per_s: rates.get(rates.len() / 2).map(|rate| f64::from(*rate)),
-        snapshots_per_s_min: rates.first().map(|rate| f64::from(*rate)),
-        input_to_state_p50_ms: page.answered.ms_at(0.5),
-        input_to_state_p95_ms: page.answered.ms_at(0.95),
-        rtt_p50_ms: page.rtt.ms_at(0.5),
-        tick_p50_ms: server.tick_p50_ms,
-        tick_p99_ms: server.tick_p99_ms,
-        ticks_per_s: server.ticks_per_s.map(|rate| rate / f64::from(matches)),
-        server_cpu: server.cpu,
-        server_rss_bytes: server.memory_bytes,
-        server_files: server.files,
-        server_threads: server.threads,
-        bots_cpu,
-        bots_lag_max_ms: page.lag.ms_at(1.0),
-        kb_in_per_player: page.bytes_in as f64 / 1e3 / players,
-        kb_out_per_player: page.bytes_out as f64 / 1e3 / players,
-        disconnects: page.ends.values().sum(),
-    }
-}
-
-/// What is known of a run before it.
-fn blank(config: &LoadConfig, game: &GameDescriptor, began_at: String) -> LoadReport {
-    LoadReport {
-        version: 1,
-        title: title(config, game),
-        began_at,
-        command: config.command.clone(),
-        machine: Machine::here(),
-        plan: plan(config, game),
-        ..LoadReport::default()
-    }
-}
-
-fn title(config: &LoadConfig, game: &GameDescriptor) -> String {
-    let matches = match config.matches {
-        0 | 1 => "1 match".to_owned(),
-        many => format!("{many} matches"),
-    };
-    let watched = match config.spectators {
-        0 => String::new(),
-        many => format!(", watched by {many}"),
-    };
-    format!(
-        "{} thin players over {} in {matches} of {}{watched}",
-        config.players, config.transport, game.name
-    )
-}
-
-fn plan(config: &LoadConfig, game: &GameDescriptor) -> Plan {
-    let first = game.modes.first().map(|mode| mode.id.clone());
-    Plan {
-        game: game.id.to_string(),
-        mode: config.mode.clone().or(first).unwrap_or_default(),
-        protocol: "thin".to_owned(),
-        transport: config.transport.to_string(),
-        conditions: config.conditions.to_string(),
-        players: config.players,
-        spectators: config.spectators,
-        matches: config.matches.max(1),
-        ramp_s: config.ramp.as_secs_f64(),
-        seconds: config.duration.as_secs_f64(),
-        churn_per_s: config.churn_per_s,
-        seed: config.seed,
-        tick_rate_hz: game.tick_rate_hz,
-        snapshot_rate_hz: game.snapshot_rate_hz,
     }
 }

@@ -70,6 +70,8 @@ pub struct Plan {
     pub conditions: String,
     /// Players in all.
     pub players: u32,
+    /// Of these, whole clients.
+    pub canaries: u32,
     /// Those who watch.
     pub spectators: u32,
     /// Matches that they are spread over.
@@ -385,6 +387,8 @@ impl LoadReport {
             ),
         ];
         lines.extend(self.part_lines());
+        let canaries = self.figures.canaries.iter();
+        lines.extend(canaries.map(|found| format!("  {}", found.line())));
         lines.extend(self.churn_line());
         let left = self.left_behind();
         lines.extend(left.map(|left| format!("  everybody gone, against before: {left}")));

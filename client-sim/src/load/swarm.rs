@@ -1,19 +1,19 @@
-//! Threads that play thousands of thin bots. Their inputs are spread over the tick, as those of
+//! Threads that play thousands of bots. Their inputs are spread over the tick, as those of
 //! players who know nothing of each other are.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use gameserver_shared::bot::ThinPolicy;
+use gameserver_shared::bot::ThinBots;
 use gameserver_transport::close::{CloseCode, CloseReason};
 use gameserver_transport::connection::Connection;
-use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::books::Page;
+use super::player::Player;
 use super::rates::{Rates, Stay};
-use super::thin_bot::{Lesson, ThinBot};
+use super::thin_bot::Lesson;
 
 /// Parts of a tick: bots look at what came in each, and each bot acts in one of them.
 const SLICES: u8 = 3;
@@ -25,8 +25,8 @@ const PAGES_MAX: usize = 64;
 const BEHIND_MAX: Duration = Duration::from_millis(100);
 
 /// Bots in a crowd of threads.
-pub(super) struct Swarm<P: ThinPolicy> {
-    threads: Vec<Thread<P>>,
+pub(super) struct Swarm<G: ThinBots> {
+    threads: Vec<Thread<G>>,
     /// Bots that entered.
     entered: usize,
     /// Bots that were asked to leave.
@@ -34,12 +34,12 @@ pub(super) struct Swarm<P: ThinPolicy> {
 }
 
 /// Where orders enter a thread, and what it leaves behind.
-type Thread<P> = (SyncSender<Order<P>>, JoinHandle<Vec<Connection>>);
+type Thread<G> = (SyncSender<Order<G>>, JoinHandle<Vec<Connection>>);
 
 /// What a thread is told.
-enum Order<P: ThinPolicy> {
+enum Order<G: ThinBots> {
     /// Play this one too. It comes ready made: nothing here may take long.
-    Enter(Box<ThinBot<P>>),
+    Enter(Box<Player<G>>),
     /// The player who was here longest leaves.
     Leave,
     /// From now on it counts.
@@ -47,8 +47,8 @@ enum Order<P: ThinPolicy> {
 }
 
 /// Everybody who plays on one thread.
-struct Band<P: ThinPolicy> {
-    bots: Vec<Member<P>>,
+struct Band<G: ThinBots> {
+    bots: Vec<Member<G>>,
     /// Where the next one acts.
     next_slice: u8,
     page: Page,
@@ -73,13 +73,35 @@ struct Gone {
 }
 
 /// Where a thread hands its pages in.
-struct Desk {
+#[derive(Debug)]
+pub(super) struct Desk {
     thread: usize,
     pages: mpsc::Sender<(usize, Page)>,
 }
 
-struct Member<P: ThinPolicy> {
-    bot: Box<ThinBot<P>>,
+impl Desk {
+    /// A desk for thread 0, and where its pages are read.
+    pub(super) fn new() -> (Self, mpsc::Receiver<(usize, Page)>) {
+        let (pages, read) = mpsc::channel(PAGES_MAX);
+        (Self { thread: 0, pages }, read)
+    }
+
+    /// The desk of another thread.
+    pub(super) fn of_thread(&self, thread: usize) -> Self {
+        let pages = self.pages.clone();
+        Self { thread, pages }
+    }
+
+    /// Hands a page in.
+    pub(super) fn hand_in(&self, page: Page) {
+        if self.pages.try_send((self.thread, page)).is_err() {
+            tracing::warn!("nobody reads the swarm's pages");
+        }
+    }
+}
+
+struct Member<G: ThinBots> {
+    bot: Box<Player<G>>,
     /// The part of a tick in which it acts.
     slice: u8,
     /// Its counters when the page was opened.
@@ -105,27 +127,16 @@ struct Counters {
     bytes_out: u64,
 }
 
-impl<P> Swarm<P>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
-    /// Starts so many threads. Each sends a page every second, with its number.
+impl<G: ThinBots> Swarm<G> {
+    /// Starts so many threads. Each hands in a page every second, with its number.
     ///
     /// # Errors
     ///
     /// The operating system gave no thread.
-    pub(super) fn start(
-        threads: usize,
-        tick: Duration,
-    ) -> std::io::Result<(Self, mpsc::Receiver<(usize, Page)>)> {
-        let (pages, read) = mpsc::channel(PAGES_MAX);
+    pub(super) fn start(threads: usize, tick: Duration, desk: &Desk) -> std::io::Result<Self> {
         let start_thread = |index: usize| {
             let (tell, orders) = sync_channel(ORDERS_MAX);
-            let desk = Desk {
-                thread: index,
-                pages: pages.clone(),
-            };
+            let desk = desk.of_thread(index);
             let thread = std::thread::Builder::new()
                 .name(format!("swarm-{index}"))
                 .spawn(move || run(&orders, tick, desk))?;
@@ -134,16 +145,15 @@ where
         let threads = (0..threads.max(1))
             .map(start_thread)
             .collect::<std::io::Result<_>>()?;
-        let swarm = Self {
+        Ok(Self {
             threads,
             entered: 0,
             asked: 0,
-        };
-        Ok((swarm, read))
+        })
     }
 
     /// Lets a bot play.
-    pub(super) fn enter(&mut self, bot: ThinBot<P>) {
+    pub(super) fn enter(&mut self, bot: Player<G>) {
         self.tell(self.entered, Order::Enter(Box::new(bot)));
         self.entered += 1;
     }
@@ -162,7 +172,7 @@ where
     }
 
     /// Bots are spread over the threads in turn.
-    fn tell(&self, turn: usize, order: Order<P>) {
+    fn tell(&self, turn: usize, order: Order<G>) {
         let (thread, _) = &self.threads[turn % self.threads.len()];
         if thread.send(order).is_err() {
             tracing::error!("a swarm thread has ended");
@@ -184,11 +194,7 @@ where
     }
 }
 
-fn run<P>(orders: &Receiver<Order<P>>, tick: Duration, desk: Desk) -> Vec<Connection>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
+fn run<G: ThinBots>(orders: &Receiver<Order<G>>, tick: Duration, desk: Desk) -> Vec<Connection> {
     let mut band = Band {
         bots: Vec::new(),
         next_slice: 0,
@@ -225,11 +231,8 @@ where
     }
 }
 
-impl<P: ThinPolicy> Member<P>
-where
-    P::Input: Serialize,
-{
-    fn new(bot: Box<ThinBot<P>>, slice: u8) -> Self {
+impl<G: ThinBots> Member<G> {
+    fn new(bot: Box<Player<G>>, slice: u8) -> Self {
         let mut member = Self {
             bot,
             slice,
@@ -277,10 +280,7 @@ where
 }
 
 impl Gone {
-    fn note<P: ThinPolicy>(&mut self, member: &Member<P>, now: Instant)
-    where
-        P::Input: Serialize,
-    {
+    fn note<G: ThinBots>(&mut self, member: &Member<G>, now: Instant) {
         if let Some(stay) = member.stay(now).filter(|_| member.bot.plays()) {
             self.rates.note(&stay);
         }
@@ -288,12 +288,8 @@ impl Gone {
     }
 }
 
-impl<P> Band<P>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
-    fn obey(&mut self, order: Order<P>) {
+impl<G: ThinBots> Band<G> {
+    fn obey(&mut self, order: Order<G>) {
         match order {
             Order::Enter(bot) => {
                 self.bots.push(Member::new(bot, self.next_slice));
@@ -339,10 +335,7 @@ where
         let here = self.bots.iter().filter(|member| member.is_here());
         page.watching = here.clone().filter(|member| !member.bot.plays()).count();
         page.playing = here.count() - page.watching;
-        let page = (self.desk.thread, std::mem::take(page));
-        if self.desk.pages.try_send(page).is_err() {
-            tracing::warn!("nobody reads the swarm's pages");
-        }
+        self.desk.hand_in(std::mem::take(page));
     }
 
     fn note_members(&mut self, now: Instant) {
@@ -390,7 +383,7 @@ where
 
     fn leave(mut self) -> Vec<Connection> {
         self.turn_page();
-        let leave = |member: &Member<P>| {
+        let leave = |member: &Member<G>| {
             if member.is_here() {
                 member.bot.leave();
             }

@@ -7,6 +7,7 @@ mod view;
 use std::time::Duration;
 
 use chrono::SecondsFormat;
+use gameserver_client_sim::load::places::Protocol;
 use gameserver_client_sim::load::report::{LoadReport, State};
 use gameserver_client_sim::load::{self, LoadConfig};
 use gameserver_contract::clock::{Clock as _, SystemClock};
@@ -18,6 +19,9 @@ use crate::error::CliError;
 use crate::games::with_game;
 use crate::shutdown::Shutdown;
 use display::Display;
+
+/// Whole clients among native players when nobody says how many: they check each other.
+const CANARIES: u32 = 2;
 
 /// Plays, then reports.
 pub(super) async fn run(arguments: LoadArguments) -> Result<(), CliError> {
@@ -32,11 +36,17 @@ pub(super) async fn run(arguments: LoadArguments) -> Result<(), CliError> {
 
 async fn play<G: ThinBots>(arguments: LoadArguments, mut display: Display) -> Result<(), CliError> {
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    let protocol = arguments.protocol.into();
     let config = LoadConfig {
         api: arguments.api,
         metrics: Some(arguments.metrics),
         mode: arguments.mode,
         players: arguments.players,
+        protocol,
+        canaries: arguments.canaries.unwrap_or(match protocol {
+            Protocol::Thin => 0,
+            Protocol::Native | Protocol::Mixed => CANARIES.min(arguments.players),
+        }),
         spectators: arguments.spectators,
         matches: arguments.matches,
         transport: arguments.transport.into(),
