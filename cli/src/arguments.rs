@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gameserver_client_sim::load::gates::Gate;
+use gameserver_client_sim::load::places::Protocol;
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::TransportKind;
 use gameserver_transport::conditions::NetworkConditions;
@@ -131,6 +132,13 @@ pub(crate) struct LoadArguments {
     /// Players in all.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) players: u32,
+    /// What they speak: the snapshot stream, lightyear's packets, or half this and half that.
+    #[arg(long, default_value = "thin")]
+    pub(crate) protocol: ProtocolArgument,
+    /// How many of the players are whole clients, which predict and check what they are sent.
+    /// Default 2, but 0 among thin players.
+    #[arg(long)]
+    pub(crate) canaries: Option<u32>,
     /// Spectators besides them.
     #[arg(long, default_value_t = 0)]
     pub(crate) spectators: u32,
@@ -150,6 +158,13 @@ pub(crate) struct LoadArguments {
     /// Seconds that count, after the ramp.
     #[arg(long, default_value_t = 60)]
     pub(crate) seconds: u64,
+    /// Players a second who leave after the ramp, and as many who join.
+    #[arg(long, default_value_t = 0, value_name = "PLAYERS",
+        value_parser = clap::value_parser!(u32).range(..=1_000))]
+    pub(crate) churn: u32,
+    /// Seconds to watch the server when everybody has left: does it become as it was before?
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) settle: u64,
     /// Seed of the bots' behaviour and of the network's.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -163,6 +178,27 @@ pub(crate) struct LoadArguments {
     /// Write the report: JSON, or a page when the name ends in .html. Can be repeated.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Vec<PathBuf>,
+    /// A line a second instead of a view, on a terminal too.
+    #[arg(long)]
+    pub(crate) plain: bool,
+}
+
+/// What a crowd speaks.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ProtocolArgument {
+    Thin,
+    Native,
+    Mixed,
+}
+
+impl From<ProtocolArgument> for Protocol {
+    fn from(argument: ProtocolArgument) -> Self {
+        match argument {
+            ProtocolArgument::Thin => Self::Thin,
+            ProtocolArgument::Native => Self::Native,
+            ProtocolArgument::Mixed => Self::Mixed,
+        }
+    }
 }
 
 /// A transport that bots speak.

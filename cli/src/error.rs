@@ -34,6 +34,10 @@ pub(crate) enum CliError {
     Gates,
     #[error("this run says nothing: the bots were the bottleneck")]
     Void,
+    #[error("stopped before the end; there is no report")]
+    Interrupted,
+    #[error("failed to use the terminal; --plain prints lines instead")]
+    Terminal(#[source] std::io::Error),
     #[error("failed to offer a game")]
     Game(#[from] gameserver_contract::game::DescriptorError),
     #[error("failed to write {path}")]
@@ -89,6 +93,8 @@ impl CliError {
             | Self::Bots(_)
             | Self::Load(_)
             | Self::Gates
+            | Self::Interrupted
+            | Self::Terminal(_)
             | Self::Game(_)
             | Self::Report { .. }
             | Self::ReplayFile { .. }

@@ -38,7 +38,7 @@ pub(crate) fn without_bots(game: &str) -> CliError {
 /// What a command does with a game, whichever it is.
 pub(crate) type Playing<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// Runs a generic async function with the game of that name; `None` for a name that is no sample.
+/// Runs a generic async function with the game of that name, or says that there is none.
 macro_rules! with_game {
     ($name:expr, $function:ident($($argument:expr),*)) => {
         match $name {
@@ -50,11 +50,11 @@ macro_rules! with_game {
             "reference-20" => {
                 with_game!(@ game_reference::Reference<20>, $function($($argument),*))
             }
-            _ => None,
+            other => Err($crate::games::without_bots(other)),
         }
     };
     (@ $game:ty, $function:ident($($argument:expr),*)) => {
-        Some(Box::pin($function::<$game>($($argument),*)) as $crate::games::Playing<_>)
+        Ok(Box::pin($function::<$game>($($argument),*)) as $crate::games::Playing<_>)
     };
 }
 pub(crate) use with_game;

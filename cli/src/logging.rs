@@ -1,6 +1,8 @@
 //! Logs on stdout: JSON lines for machines, text for people.
 
-use std::io::IsTerminal as _;
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -17,17 +19,72 @@ const DEFAULT_FILTER: &str = "info,lightyear_debug=off,lightyear_connection=off,
     lightyear_transport=off,lightyear_prediction=off,lightyear_interpolation=off,\
     bevy_replicon=off,web_transport_quinn=error";
 
+/// Lines that are kept while something else has the terminal; the oldest go.
+const KEPT_LINES_MAX: usize = 200;
+
+/// Lines that were logged and not shown yet.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct LogLines(Arc<Mutex<VecDeque<String>>>);
+
+impl LogLines {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that are kept, the oldest first.
+    pub(crate) fn newest(&self) -> Vec<String> {
+        self.lock().iter().cloned().collect()
+    }
+
+    /// The same, and keeps them no longer.
+    pub(crate) fn take(&self) -> Vec<String> {
+        self.lock().drain(..).collect()
+    }
+}
+
+/// An event is written at once, with its line's end.
+impl io::Write for LogLines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut lines = self.lock();
+        let text = String::from_utf8_lossy(bytes);
+        lines.extend(text.lines().map(ToOwned::to_owned));
+        let too_many = lines.len().saturating_sub(KEPT_LINES_MAX);
+        lines.drain(..too_many);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Begins to log into lines that somebody else shows, as text. Call it once.
+pub(crate) fn start_kept() -> Result<LogLines, CliError> {
+    let lines = LogLines::default();
+    let writer = lines.clone();
+    let layer = tracing_subscriber::fmt::layer()
+        .with_target(false)
+        .with_ansi(false)
+        .with_writer(move || writer.clone());
+    let registry = tracing_subscriber::registry().with(filter()?);
+    let started = registry.with(layer).try_init();
+    started.map_err(|error| CliError::Logging(Box::new(error)))?;
+    Ok(lines)
+}
+
+fn filter() -> Result<EnvFilter, CliError> {
+    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
+    EnvFilter::try_new(filter_text(&wanted)).map_err(|error| CliError::Logging(Box::new(error)))
+}
+
 /// Begins to log. Call it once.
 pub(crate) fn start(format: LogFormat) -> Result<(), CliError> {
-    let wanted = std::env::var("RUST_LOG").unwrap_or_default();
-    let filter = EnvFilter::try_new(filter_text(&wanted))
-        .map_err(|error| CliError::Logging(Box::new(error)))?;
     let as_text = match format {
         LogFormat::Text => true,
         LogFormat::Json => false,
-        LogFormat::Auto => std::io::stdout().is_terminal(),
+        LogFormat::Auto => io::stdout().is_terminal(),
     };
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry().with(filter()?);
     let started = if as_text {
         registry
             .with(tracing_subscriber::fmt::layer().with_target(false))
@@ -51,7 +108,23 @@ fn filter_text(wanted: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
+
+    #[test]
+    fn only_the_newest_lines_are_kept() {
+        let mut lines = LogLines::default();
+        for number in 0..KEPT_LINES_MAX + 2 {
+            lines
+                .write_all(format!("line {number}\n").as_bytes())
+                .unwrap();
+        }
+        let kept = lines.take();
+        assert_eq!(kept.len(), KEPT_LINES_MAX);
+        assert_eq!(kept[0], "line 2");
+        assert!(lines.newest().is_empty());
+    }
 
     #[test]
     fn every_filter_that_people_write_is_understood() {

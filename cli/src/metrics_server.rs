@@ -10,8 +10,10 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use gameserver_server::telemetry;
 use gameserver_web_api::{Limits, server};
+use metrics::{describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::CliError;
@@ -27,7 +29,7 @@ pub(crate) fn record() -> Result<PrometheusHandle, CliError> {
     let tick = Matcher::Full("gs_tick_seconds".to_owned());
     let tick_part = Matcher::Full("gs_tick_part_seconds".to_owned());
     let http = Matcher::Full("gs_http_request_seconds".to_owned());
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(tick, &telemetry::tick_buckets_s())
         .and_then(|builder| {
             builder.set_buckets_for_metric(tick_part, &telemetry::tick_part_buckets_s())
@@ -37,7 +39,9 @@ pub(crate) fn record() -> Result<PrometheusHandle, CliError> {
                 .set_buckets_for_metric(http, &gameserver_web_api::telemetry::HTTP_REQUEST_BUCKETS)
         })
         .and_then(PrometheusBuilder::install_recorder)
-        .map_err(|error| CliError::Metrics(Box::new(error)))
+        .map_err(|error| CliError::Metrics(Box::new(error)))?;
+    describe_gauge!("gs_tasks", "tasks of the process that are alive");
+    Ok(handle)
 }
 
 /// Serves until the token is cancelled. Returns the address that was taken.
@@ -75,9 +79,11 @@ async fn answer(State((handle, _)): State<Shared>) -> String {
     render(&handle)
 }
 
-/// All metrics, those of the process among them.
+/// All metrics, those of the process among them. Call it within the runtime.
 pub(crate) fn render(handle: &PrometheusHandle) -> String {
     metrics_process::Collector::default().collect();
+    let tasks = Handle::current().metrics().num_alive_tasks();
+    gauge!("gs_tasks").set(tasks as f64);
     handle.render()
 }
 

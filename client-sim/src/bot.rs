@@ -122,6 +122,11 @@ impl<G: BotPolicy> Bot<G> {
         }
     }
 
+    /// The client itself, for those who look into it.
+    pub(crate) fn app_mut(&mut self) -> &mut App {
+        &mut self.app
+    }
+
     /// Runs one frame. False when the bot has ended.
     pub(crate) fn frame(&mut self) -> bool {
         if self.snapshot.end.is_some() {

@@ -179,6 +179,15 @@ impl LoggedIn {
         self.post(&format!("/sessions/{id}/join"), wish).await
     }
 
+    /// Ends a session that this player opened.
+    ///
+    /// # Errors
+    ///
+    /// See [`LobbyError`].
+    pub async fn end_session(&self, id: SessionId) -> Result<Session, LobbyError> {
+        self.post(&format!("/sessions/{id}/end"), &()).await
+    }
+
     /// A player's totals by game.
     ///
     /// # Errors

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bevy_ecs::error::{BevyError, ErrorContext};
 use gameserver_contract::ids::GameId;
-use gameserver_contract::session::{Role, TransportKind};
+use gameserver_contract::session::Role;
+use gameserver_transport::connection::Connection;
 use metrics::{
     Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
@@ -49,6 +50,7 @@ pub fn describe() {
     );
     describe_gauge!("gs_matches", "matches by state");
     describe_gauge!("gs_connections", "welcomed connections");
+    describe_gauge!("gs_entities", "entities of all matches");
     describe_counter!("gs_net_bytes_total", "payload bytes by direction");
     describe_counter!("gs_net_dropped_total", "packets dropped by reason");
     describe_counter!("gs_inputs_rejected_total", "input messages refused by rule");
@@ -86,6 +88,7 @@ pub fn describe() {
     counter!("gs_tick_overruns_total").absolute(0);
     counter!("gs_system_errors_total").absolute(0);
     counter!("gs_match_panics_total").absolute(0);
+    gauge!("gs_entities").set(0.0);
 }
 
 /// Counts and logs what a system returned, instead of Bevy's default of panicking. A system that
@@ -131,18 +134,23 @@ pub(crate) fn matches_in(state: &'static str, count: usize) {
     gauge!("gs_matches", "state" => state).set(count as f64);
 }
 
-pub(crate) fn connection_opened(role: Role, transport: TransportKind) {
-    connections(role, transport).increment(1.0);
+pub(crate) fn entities(count: u64) {
+    gauge!("gs_entities").set(count as f64);
 }
 
-pub(crate) fn connection_closed(role: Role, transport: TransportKind) {
-    connections(role, transport).decrement(1.0);
+pub(crate) fn connection_opened(connection: &Connection, role: Role) {
+    connections(connection, role).increment(1.0);
 }
 
-fn connections(role: Role, transport: TransportKind) -> metrics::Gauge {
+pub(crate) fn connection_closed(connection: &Connection, role: Role) {
+    connections(connection, role).decrement(1.0);
+}
+
+fn connections(connection: &Connection, role: Role) -> metrics::Gauge {
+    let (protocol, transport) = (connection.mode().as_str(), connection.kind().as_str());
     gauge!(
         "gs_connections",
-        "protocol" => "native", "role" => role.as_str(), "transport" => transport.as_str()
+        "protocol" => protocol, "role" => role.as_str(), "transport" => transport
     )
 }
 

@@ -17,10 +17,23 @@ pub trait BotPolicy: Game {
     fn tally(world: &mut World, own: Entity) -> BotTally;
 }
 
-/// A game that bots also play which know nothing but the snapshot stream.
+/// A game that crowds of bots can play, which know nothing but what they are sent.
 pub trait ThinBots: BotPolicy {
-    /// The same policy for them.
+    /// The same policy for those that know the snapshot stream only.
     type Thin: ThinPolicy<Input = Self::Input>;
+
+    /// A policy for those that do not even read what they are sent.
+    type Blind: BlindPolicy<Input = Self::Input>;
+}
+
+/// A policy that sees nothing: it moves about and uses what the game has, at random. Light native
+/// bots play so, because reading replicated state costs as much as a whole client.
+pub trait BlindPolicy: Default + Send + 'static {
+    /// What a player sends for one tick.
+    type Input;
+
+    /// The input for the next tick.
+    fn decide(&mut self, rng: &mut MatchRng) -> Self::Input;
 }
 
 /// A policy that plays from the snapshot stream alone. What it has learnt of the match is shared by

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use gameserver_client_sim::Report;
 use gameserver_client_sim::bots::{self, BotsConfig, Target};
 use gameserver_contract::session::CreateSession;
 use gameserver_shared::bot::BotPolicy;
 
-use super::say;
+use super::{say, write_report};
 use crate::arguments::BotsArguments;
 use crate::error::CliError;
-use crate::games::{self, with_game};
+use crate::games::with_game;
 use crate::logging;
 use crate::settings::LogFormat;
 use crate::shutdown::Shutdown;
@@ -19,9 +18,7 @@ use crate::shutdown::Shutdown;
 pub(super) async fn run(arguments: BotsArguments) -> Result<(), CliError> {
     logging::start(LogFormat::Text)?;
     let game = arguments.game.clone();
-    let played = with_game!(game.as_str(), play(arguments));
-    let played = played.ok_or_else(|| games::without_bots(&game))?;
-    played.await
+    with_game!(game.as_str(), play(arguments))?.await
 }
 
 async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
@@ -56,17 +53,7 @@ async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
     .await?;
     say(&report.table());
     if let Some(path) = arguments.report {
-        write(&report, &path.display().to_string())?;
+        write_report(&path, serde_json::to_string_pretty(&report))?;
     }
     Ok(())
-}
-
-fn write(report: &Report, path: &str) -> Result<(), CliError> {
-    let written = serde_json::to_vec_pretty(report)
-        .map_err(std::io::Error::other)
-        .and_then(|json| std::fs::write(path, json));
-    written.map_err(|source| CliError::Report {
-        path: path.to_owned(),
-        source,
-    })
 }

@@ -221,7 +221,9 @@ fn open_samples(
         threads: 1,
     };
     (0..SAMPLE_SESSIONS.len())
-        .filter_map(|index| with_game!(games::DEFAULT, keep_playing(config(index), stop.clone())))
+        .filter_map(|index| {
+            with_game!(games::DEFAULT, keep_playing(config(index), stop.clone())).ok()
+        })
         .map(tokio::spawn)
         .collect()
 }

@@ -9,6 +9,8 @@ mod load;
 mod migrate;
 mod replay;
 
+use std::path::Path;
+
 use crate::arguments::{Arguments, Command, ConfigCommand, DevArguments};
 use crate::error::CliError;
 use crate::logging;
@@ -53,6 +55,17 @@ fn config(loaded: &Loaded, action: ConfigCommand) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+/// Writes what bots found.
+fn write_report(path: &Path, text: serde_json::Result<String>) -> Result<(), CliError> {
+    let written = text
+        .map_err(std::io::Error::other)
+        .and_then(|text| std::fs::write(path, text));
+    written.map_err(|source| CliError::Report {
+        path: path.display().to_string(),
+        source,
+    })
 }
 
 /// Speaks to the person at the terminal.

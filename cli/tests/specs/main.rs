@@ -3,6 +3,7 @@
 mod clients;
 mod first_run;
 mod load;
+mod load_native;
 mod matches;
 mod operations;
 mod overload;

@@ -69,6 +69,8 @@ async fn the_metrics_of_the_contract_are_scraped() {
         "gs_tick_overruns_total",
         "gs_matches{state=\"running\"} 2",
         "gs_connections{protocol=\"native\",role=\"player\",transport=\"quic\"} 8",
+        "gs_entities ",
+        "gs_tasks ",
         "gs_net_bytes_total{direction=\"in\"}",
         "gs_net_bytes_total{direction=\"out\"}",
         "gs_http_request_seconds_bucket{",

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
+use super::native::CanaryCounts;
+use super::rates::Rates;
 use super::thin_bot::Witness;
 
 /// Longest time that is told apart, in microseconds: a minute.
@@ -86,38 +88,56 @@ pub(super) struct Page {
     pub(super) bytes_out: u64,
     /// Snapshots of each bot that played all the time.
     pub(super) snapshots_by_bot: Vec<u32>,
-    /// Opponents defeated by those who play.
+    /// What each bot has had of the time that counts so far.
+    pub(super) rates: Rates,
+    /// Opponents defeated so far.
     pub(super) kills: u64,
+    /// Bots that left because they were asked to.
+    pub(super) leaves: u64,
+    /// What canaries found.
+    pub(super) canaries: CanaryCounts,
     /// How bots ended, and how many so.
     pub(super) ends: BTreeMap<String, u64>,
 }
 
 impl Page {
+    /// What all threads tell of one second.
+    pub(super) fn sum<'a>(parts: impl Iterator<Item = &'a Self>) -> Self {
+        let mut page = Self::default();
+        parts.for_each(|part| page.add_beside(part));
+        page
+    }
+
     /// Adds another thread's page of the same second.
     pub(super) fn add_beside(&mut self, other: &Self) {
         self.playing += other.playing;
         self.watching += other.watching;
         self.kills += other.kills;
+        self.rates.add(&other.rates);
         self.snapshots_by_bot
             .extend_from_slice(&other.snapshots_by_bot);
         self.add_counts(other);
     }
 
-    /// Adds the next second. What belongs to single bots stays with the pages.
+    /// Adds the next second. What belongs to single bots stays with the pages, and what is told
+    /// as it stands so far replaces what stood.
     pub(super) fn add_after(&mut self, next: &Self) {
         (self.playing, self.watching) = (next.playing, next.watching);
         self.kills = next.kills;
+        self.rates.clone_from(&next.rates);
         self.add_counts(next);
     }
 
     fn add_counts(&mut self, other: &Self) {
         self.snapshots += other.snapshots;
         self.inputs += other.inputs;
+        self.leaves += other.leaves;
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.answered.add(&other.answered);
         self.lag.add(&other.lag);
         self.rtt.add(&other.rtt);
+        self.canaries += other.canaries;
         for (why, count) in &other.ends {
             *self.ends.entry(why.clone()).or_default() += count;
         }

@@ -29,36 +29,59 @@ enum Bound {
 }
 
 /// Every figure that a gate can name.
-const FIGURES: [Figure; 15] = [
-    at_most("tick_p50_ms", |report| report.tick.p50_ms),
-    at_most("tick_p99_ms", |report| report.tick.p99_ms),
-    at_least("ticks_per_s", |report| report.tick.ticks_per_s),
+const FIGURES: &[Figure] = &[
+    at_most("tick_p50_ms", |report| report.figures.tick_p50_ms),
+    at_most("tick_p99_ms", |report| report.figures.tick_p99_ms),
+    at_least("ticks_per_s", |report| report.figures.ticks_per_s),
     at_most("input_to_state_p50_ms", |report| {
-        Some(report.latency.input_to_state_ms.as_ref()?.p50)
+        report.figures.input_to_state_p50_ms
     }),
     at_most("input_to_state_p95_ms", |report| {
-        Some(report.latency.input_to_state_ms.as_ref()?.p95)
+        report.figures.input_to_state_p95_ms
     }),
     at_most("input_to_state_p99_ms", |report| {
-        Some(report.latency.input_to_state_ms.as_ref()?.p99)
+        report.figures.input_to_state_p99_ms
     }),
+    at_least("snapshots_per_s", |report| report.figures.snapshots_per_s),
+    at_least("state_rate_median", |report| {
+        report.figures.state_rate_median
+    }),
+    at_least("state_rate_min", |report| report.figures.state_rate_min),
     at_most("disconnects", |report| {
-        Some(report.totals.disconnects as f64)
+        Some(report.figures.disconnects as f64)
     }),
-    at_most("refused", |report| Some(report.totals.refused as f64)),
-    at_most("refused_ms_p99", |report| {
-        Some(report.latency.refusal_ms.as_ref()?.p99)
-    }),
+    at_most("refused", |report| Some(report.figures.refused as f64)),
+    at_most("refused_ms_p99", |report| report.figures.refused_ms_p99),
     at_most("refused_without_retry", |report| {
-        let totals = &report.totals;
-        Some(totals.refused.saturating_sub(totals.refused_saying_when) as f64)
+        Some(report.figures.refused_without_retry as f64)
     }),
-    at_least("connected", |report| Some(report.totals.connected as f64)),
-    at_least("state_rate_median", |report| state_rate(report, Middle)),
-    at_least("state_rate_min", |report| state_rate(report, Fewest)),
+    at_least("connected", |report| Some(report.figures.connected as f64)),
+    at_most("bytes_down_per_s_p95", |report| {
+        report.figures.bytes_down_per_s_p95
+    }),
+    at_most("bytes_up_per_s_p95", |report| {
+        report.figures.bytes_up_per_s_p95
+    }),
+    at_most("server_cpu_cores", |report| report.figures.server_cpu_cores),
+    at_most("server_rss_mib_max", |report| {
+        report.figures.server_rss_mib_max
+    }),
     at_most("rss_mb", |report| {
         let memory = report.series.iter().filter_map(|row| row.server_rss_bytes);
         memory.reduce(f64::max).map(|bytes| bytes / 1e6)
+    }),
+    at_most("rss_growth_last_30s_mib", |report| {
+        report.figures.rss_growth_last_30s_mib
+    }),
+    at_most("rss_growth_mib", |report| report.figures.rss_growth_mib),
+    at_most("files_left", |report| report.figures.files_left),
+    at_most("tasks_left", |report| report.figures.tasks_left),
+    at_most("entities_left", |report| report.figures.entities_left),
+    at_most("wrong_states", |report| {
+        report.figures.canaries.as_ref()?.wrong_states()
+    }),
+    at_most("mispredicted_share", |report| {
+        report.figures.canaries.as_ref()?.mispredicted_share()
     }),
     at_most("kernel_drops", |report| {
         report.totals.kernel_drops.map(|drops| drops as f64)
@@ -75,29 +98,6 @@ const fn at_least(name: &'static str, of: fn(&LoadReport) -> Option<f64>) -> Fig
     Figure { name, bound, of }
 }
 
-use Rate::{Fewest, Middle};
-
-enum Rate {
-    Middle,
-    Fewest,
-}
-
-/// Share of the wanted snapshots that a bot had, the mean over the seconds that count.
-fn state_rate(report: &LoadReport, rate: Rate) -> Option<f64> {
-    let counting = report
-        .series
-        .iter()
-        .filter(|row| row.at_s > report.plan.ramp_s);
-    let rates: Vec<f64> = counting
-        .filter_map(|row| match rate {
-            Middle => row.snapshots_per_s,
-            Fewest => row.snapshots_per_s_min,
-        })
-        .collect();
-    let wanted = f64::from(report.plan.snapshot_rate_hz) * rates.len() as f64;
-    (!rates.is_empty()).then(|| rates.iter().sum::<f64>() / wanted)
-}
-
 /// A gate that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no gate; write NAME=NUMBER with one of {}", names())]
@@ -106,7 +106,8 @@ pub struct GateError {
 }
 
 fn names() -> String {
-    FIGURES.map(|figure| figure.name).join(", ")
+    let names: Vec<_> = FIGURES.iter().map(|figure| figure.name).collect();
+    names.join(", ")
 }
 
 impl FromStr for Gate {
@@ -115,7 +116,7 @@ impl FromStr for Gate {
     fn from_str(text: &str) -> Result<Self, GateError> {
         let parse = || {
             let (name, limit) = text.split_once('=')?;
-            let figure = FIGURES.into_iter().find(|figure| figure.name == name)?;
+            let figure = *FIGURES.iter().find(|figure| figure.name == name)?;
             let limit = limit.parse().ok()?;
             Some(Self { figure, limit })
         };

@@ -1,16 +1,26 @@
 //! `gameserver load`: as many players as wanted, real sockets, and a report that says whether the
 //! server kept its limits.
 //!
-//! Reading order: `arrivals`, `thin_bot`, `pace`, `swarm`, `books`, `server`, [`report`],
+//! Reading order: [`places`], `arrivals`, `thin_bot`, `pace`, `sendings`, [`native`], `player`,
+//! `swarm`, `books`, `rates`, `server`, `settle`, `ledger`, [`report`], `plan`, [`figures`],
 //! [`gates`], [`machine`].
 
 mod arrivals;
 mod books;
+pub mod figures;
 pub mod gates;
+mod ledger;
 pub mod machine;
+pub mod native;
 mod pace;
+pub mod places;
+mod plan;
+mod player;
+mod rates;
 pub mod report;
+mod sendings;
 mod server;
+mod settle;
 mod swarm;
 mod thin_bot;
 
@@ -20,31 +30,38 @@ use std::time::{Duration, Instant};
 use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::{CreateSession, TransportKind};
-use gameserver_shared::bot::{ThinBots, ThinPolicy};
+use gameserver_shared::bot::ThinBots;
 use gameserver_shared::protocol::tick_duration;
 use gameserver_transport::conditions::NetworkConditions;
 use gameserver_transport::connect::{ClientEndpoint, ConnectOptions};
 use gameserver_transport::connection::Connection;
-use serde::Serialize;
+use gameserver_transport::frame::Mode;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::lobby::{Lobby, LobbyError};
-use arrivals::{Arrival, Crowd};
-use books::{Page, Times};
+use crate::bot::BotSpec;
+use crate::lobby::{Lobby, LobbyError, LoggedIn};
+use arrivals::{Arrival, Churn, Crowd, Turn};
+use books::Page;
 use gates::Gate;
-use machine::Machine;
-use report::{Latency, LoadReport, Plan, Second, State, Verdict};
-use server::{PartTimes, ServerProbe, ServerSecond};
-use swarm::Swarm;
+use ledger::{RunBooks, second};
+use native::{Canaries, LightBot};
+use places::Protocol;
+use player::Player;
+use report::LoadReport;
+use server::ServerProbe;
+use swarm::{Desk, Swarm};
 use thin_bot::{Lesson, ThinBot};
 
-/// Own work that began later than this says that the bots were the bottleneck, if one in a hundred
-/// parts of their work did.
-const LAG_MAX: Duration = Duration::from_millis(16);
 /// Time for the last words when a run ends.
 const FAREWELL: Duration = Duration::from_secs(1);
-const SECOND: Duration = Duration::from_secs(1);
+/// Seconds are told a little early or late.
+const EDGE: Duration = Duration::from_millis(100);
+/// A run whose threads tell nothing any more ends so long after its time.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// For so long a seat may be known as taken when its player has left.
+const SEAT_LAG_S: u32 = 3;
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -57,6 +74,10 @@ pub struct LoadConfig {
     pub mode: Option<String>,
     /// Players in all.
     pub players: u32,
+    /// What they speak.
+    pub protocol: Protocol,
+    /// How many of the players are whole clients, which check what they are sent.
+    pub canaries: u32,
     /// Those who watch besides.
     pub spectators: u32,
     /// Matches to spread them over.
@@ -69,6 +90,12 @@ pub struct LoadConfig {
     pub ramp: Duration,
     /// Time that counts, after the ramp.
     pub duration: Duration,
+    /// Players a second who leave after the ramp, and as many who come.
+    pub churn_per_s: u32,
+    /// How long the server is watched when everybody has left.
+    pub settle: Duration,
+    /// The words of the command that repeats the run.
+    pub command: Vec<String>,
     /// Seed of their behaviour and of the network's.
     pub seed: u64,
     /// Threads that play them.
@@ -96,9 +123,43 @@ pub enum LoadError {
         /// Players in one.
         each: u16,
     },
+    /// More whole clients than players.
+    #[error("{canaries} canaries are more than {players} players")]
+    TooManyCanaries {
+        /// Players in all.
+        players: u32,
+        /// Of these, whole clients.
+        canaries: u32,
+    },
     /// The game has no such mode.
     #[error("the game has no mode {0:?}")]
     UnknownMode(String),
+}
+
+/// How a run stands.
+#[derive(Debug)]
+pub struct Standing<'a> {
+    /// What is known so far; the newest second is the last of its series.
+    pub report: &'a LoadReport,
+    /// What goes on.
+    pub part: Part,
+    /// Time since the run began.
+    pub elapsed: Duration,
+    /// Time that the run takes in all.
+    pub whole: Duration,
+}
+
+/// What a run is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The crowd comes; nothing counts.
+    Ramp,
+    /// What happens counts.
+    Counts,
+    /// Everybody says goodbye.
+    Leaves,
+    /// Everybody has left, and the server is watched.
+    Settles,
 }
 
 /// Plays and reports. `progress` is called every second.
@@ -110,20 +171,49 @@ pub async fn run<G: ThinBots>(
     config: &LoadConfig,
     stop: &CancellationToken,
     began_at: String,
-    mut progress: impl FnMut(&Second),
-) -> Result<LoadReport, LoadError>
-where
-    G::Input: Serialize,
-{
-    let game = G::descriptor();
+    mut progress: impl FnMut(&Standing<'_>),
+) -> Result<LoadReport, LoadError> {
+    let probe = config.metrics.clone().map(ServerProbe::new);
+    let mut books = RunBooks::new(config, plan::blank(config, &G::descriptor(), began_at));
+    books.tell(Part::Ramp, Duration::ZERO, &mut progress);
+    if let Some(probe) = &probe {
+        books.baseline = probe.footprint().await;
+    }
+    let (mut books, probe) = play::<G>(config, stop, (books, probe), &mut progress).await?;
+    if let Some(probe) = probe.filter(|_| !config.settle.is_zero()) {
+        let began = books.began.elapsed();
+        let settled = settle::watch(&probe, config.settle, stop, |elapsed, now| {
+            books.settled = Some(now.clone());
+            books.tell(Part::Settles, began + elapsed, &mut progress);
+        });
+        // Only a whole watch says what stays.
+        let settled = settled.await;
+        books.settled = settled.filter(|_| !stop.is_cancelled());
+    }
+    Ok(books.report())
+}
+
+/// From the first bot to the last one's goodbye.
+async fn play<G: ThinBots>(
+    config: &LoadConfig,
+    stop: &CancellationToken,
+    (mut books, probe): (RunBooks, Option<ServerProbe>),
+    progress: &mut impl FnMut(&Standing<'_>),
+) -> Result<(RunBooks, Option<ServerProbe>), LoadError> {
     let lobby = Lobby::new(&config.api)?;
-    let sessions = open_sessions(config, &game, &lobby).await?;
+    let (host, sessions) = open_sessions(config, &G::descriptor(), &lobby).await?;
+    let protocol = native::Protocol::of::<G>(Handle::current());
     let crowd = Crowd {
         lobby,
+        players: players(config, sessions.len()).into(),
         sessions,
-        players: config.players,
         spectators: config.spectators,
         ramp: config.ramp,
+        churn: Churn {
+            per_s: config.churn_per_s,
+            lasts: config.duration,
+        },
+        fingerprint: protocol.fingerprint,
         options: ConnectOptions {
             only: Some(config.transport),
             endpoint: Some(ClientEndpoint::bind_under(config.conditions, config.seed)?),
@@ -131,41 +221,52 @@ where
         },
     };
     let tick = tick_duration::<G>();
-    let (swarm, pages) = Swarm::<G::Thin>::start(config.threads, tick)?;
+    books.began = Instant::now();
+    let (desk, pages) = Desk::new();
     let mut run = Run {
-        swarm,
+        swarm: Swarm::<G>::start(config.threads, tick, &desk)?,
+        canaries: start_canaries::<G>(config, &desk)?,
         pages,
+        protocol,
+        options: crowd.options.clone(),
         arrivals: arrivals::begin(crowd.clone(), stop.clone()),
         parts: BTreeMap::new(),
         lessons: swarm::lessons(crowd.sessions.len()),
         tick,
         config: config.clone(),
-        probe: config.metrics.clone().map(ServerProbe::new),
-        books: RunBooks::default(),
-        began: Instant::now(),
+        probe,
+        books,
     };
-    run.play(stop, &mut progress).await;
-    let Run {
-        swarm,
-        mut pages,
-        mut books,
-        config,
-        ..
-    } = run;
-    match tokio::task::spawn_blocking(move || swarm.finish()).await {
-        Ok(leaving) => say_goodbye(leaving).await,
-        Err(error) => tracing::error!(%error, "the swarm did not end in order"),
-    }
-    while let Ok((_, page)) = pages.try_recv() {
-        books.note(&page);
-    }
-    if let Some(endpoint) = crowd.options.endpoint {
+    // Only threads hand pages in: when the last one ends, so do the pages.
+    drop(desk);
+    run.play(stop, progress).await;
+    let elapsed = run.books.began.elapsed();
+    run.books.tell(Part::Leaves, elapsed, progress);
+    let (books, probe) = run.end().await;
+    if let Some(endpoint) = &crowd.options.endpoint {
         endpoint.wait_idle().await;
         if let Some(tally) = endpoint.tally() {
             tracing::info!(?tally, "what the conditions did");
         }
     }
-    Ok(books.report(&config, &game, began_at))
+    settle::end_sessions(&host, &crowd.sessions).await;
+    Ok((books, probe))
+}
+
+/// Who plays where.
+fn players(config: &LoadConfig, matches: usize) -> Vec<places::Place> {
+    let [players, canaries] = [config.players, config.canaries].map(|count| count as usize);
+    places::places(players, canaries, matches, config.protocol)
+}
+
+/// The thread of the canaries, if there are any.
+fn start_canaries<G: ThinBots>(
+    config: &LoadConfig,
+    desk: &Desk,
+) -> std::io::Result<Option<Canaries>> {
+    let desk = desk.of_thread(config.threads.max(1));
+    let start = || Canaries::start::<G>(desk, Handle::current());
+    (config.canaries > 0).then(start).transpose()
 }
 
 /// Waits until the server has heard that everybody leaves, but only so long.
@@ -184,17 +285,24 @@ async fn open_sessions(
     config: &LoadConfig,
     game: &GameDescriptor,
     lobby: &Lobby,
-) -> Result<Vec<SessionId>, LoadError> {
+) -> Result<(LoggedIn, Vec<SessionId>), LoadError> {
     let wanted = config.mode.as_deref();
     let mode = match wanted {
         Some(wanted) => game.modes.iter().find(|mode| mode.id == wanted),
         None => game.modes.first(),
     };
     let mode = mode.ok_or_else(|| LoadError::UnknownMode(wanted.unwrap_or_default().to_owned()))?;
-    let each = config.players.div_ceil(config.matches.max(1));
-    let seats = u16::try_from(each)
-        .unwrap_or(u16::MAX)
-        .max(mode.players_min);
+    if config.canaries > config.players {
+        return Err(LoadError::TooManyCanaries {
+            players: config.players,
+            canaries: config.canaries,
+        });
+    }
+    let matches = config.matches.max(1);
+    let each = config.players.div_ceil(matches);
+    let spare = (config.churn_per_s * SEAT_LAG_S).div_ceil(matches);
+    let seats = u16::try_from(each + spare).unwrap_or(u16::MAX);
+    let seats = seats.min(mode.players_max).max(mode.players_min);
     if u32::from(mode.players_max) < each {
         return Err(LoadError::TooMany {
             players: config.players,
@@ -204,7 +312,7 @@ async fn open_sessions(
     }
     let host = lobby.log_in_as_guest().await?;
     let mut sessions = Vec::new();
-    for number in 1..=config.matches.max(1) {
+    for number in 1..=matches {
         let wish = CreateSession {
             game: game.id.to_string(),
             mode: Some(mode.id.clone()),
@@ -214,35 +322,37 @@ async fn open_sessions(
         };
         sessions.push(host.create_session(&wish).await?.id);
     }
-    Ok(sessions)
+    Ok((host, sessions))
 }
 
 /// A run under way.
-struct Run<P: ThinPolicy> {
-    swarm: Swarm<P>,
+struct Run<G: ThinBots> {
+    swarm: Swarm<G>,
+    canaries: Option<Canaries>,
+    protocol: native::Protocol,
+    /// How canaries connect.
+    options: ConnectOptions,
     pages: mpsc::Receiver<(usize, Page)>,
     /// Pages of the present second, by thread.
     parts: BTreeMap<usize, Page>,
     arrivals: mpsc::Receiver<Arrival>,
-    lessons: Vec<Lesson<P>>,
+    lessons: Vec<Lesson<G::Thin>>,
     tick: Duration,
     config: LoadConfig,
     probe: Option<ServerProbe>,
     books: RunBooks,
-    began: Instant,
 }
 
-impl<P> Run<P>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
-    async fn play(&mut self, stop: &CancellationToken, progress: &mut impl FnMut(&Second)) {
+impl<G: ThinBots> Run<G> {
+    async fn play(&mut self, stop: &CancellationToken, progress: &mut impl FnMut(&Standing<'_>)) {
         let end = self.config.ramp + self.config.duration;
+        let at_last = self.books.began + end + SILENCE_MAX;
         let mut everybody_came = false;
-        while self.began.elapsed() < end {
+        self.begin_to_count_when_due();
+        while self.books.told_until + EDGE < end {
             tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return self.books.stopped_early(),
+                () = tokio::time::sleep_until(at_last.into()) => return,
                 arrival = self.arrivals.recv(), if !everybody_came => match arrival {
                     Some(arrival) => self.receive(arrival),
                     None => everybody_came = true,
@@ -250,10 +360,39 @@ where
                 page = self.pages.recv() => match page {
                     Some((thread, page)) => self.take_in(thread, page, progress).await,
                     // No thread is left.
-                    None => break,
+                    None => return,
                 },
             }
         }
+    }
+
+    /// Those who are on their way come in, then all say goodbye.
+    async fn end(mut self) -> (RunBooks, Option<ServerProbe>) {
+        let late = async {
+            while let Some(arrival) = self.arrivals.recv().await {
+                self.receive(arrival);
+            }
+        };
+        if tokio::time::timeout(FAREWELL, late).await.is_err() {
+            tracing::debug!("some bots were still on their way in");
+        }
+        let finished = tokio::task::spawn_blocking(move || {
+            if let Some(canaries) = self.canaries {
+                canaries.finish();
+            }
+            self.swarm.finish()
+        });
+        match finished.await {
+            Ok(leaving) => say_goodbye(leaving).await,
+            Err(error) => tracing::error!(%error, "the swarm did not end in order"),
+        }
+        while let Ok((thread, page)) = self.pages.try_recv() {
+            self.parts.entry(thread).or_default().add_after(&page);
+        }
+        if !self.parts.is_empty() {
+            self.books.note(&Page::sum(self.parts.values()));
+        }
+        (self.books, self.probe)
     }
 
     fn receive(&mut self, arrival: Arrival) {
@@ -263,14 +402,38 @@ where
                 seat,
                 session,
                 index,
+                turn,
                 after,
             } => {
                 self.books.connected += 1;
+                self.books.churn_joins += u64::from(turn == Turn::Later);
                 self.books.joins.note(after);
                 let seed = self.config.seed.wrapping_add(index.into());
-                let lesson = self.lessons[session].clone();
-                let bot = ThinBot::new(connection, seat, self.tick, lesson, seed);
-                self.swarm.enter(bot);
+                self.swarm.enter(match connection.mode() {
+                    Mode::Native => {
+                        let bot = LightBot::new(connection, self.protocol, self.tick, seed);
+                        Player::Native(bot)
+                    }
+                    Mode::Thin => {
+                        let lesson = self.lessons[session].clone();
+                        Player::Thin(ThinBot::new(connection, seat, self.tick, lesson, seed))
+                    }
+                });
+            }
+            Arrival::Canary {
+                join,
+                session,
+                index,
+            } => {
+                let bot = BotSpec {
+                    name: format!("Canary {index}"),
+                    join,
+                    options: self.options.clone(),
+                    seed: self.config.seed.wrapping_add(index.into()),
+                };
+                if let Some(canaries) = &self.canaries {
+                    canaries.enter(bot, session);
+                }
             }
             Arrival::Refused(refusal) => {
                 self.books.refused += 1;
@@ -281,256 +444,53 @@ where
                 let why = format!("not let in: {}", refusal.why);
                 *self.books.all.ends.entry(why).or_default() += 1;
             }
+            Arrival::Leave => self.swarm.leave_one(),
         }
     }
 
     /// A second is over when every thread has told of it, or one tells of the next already.
-    async fn take_in(&mut self, thread: usize, page: Page, progress: &mut impl FnMut(&Second)) {
+    async fn take_in(
+        &mut self,
+        thread: usize,
+        page: Page,
+        progress: &mut impl FnMut(&Standing<'_>),
+    ) {
         if self.parts.contains_key(&thread) {
             self.close_second(progress).await;
         }
         self.parts.insert(thread, page);
-        if self.parts.len() >= self.config.threads.max(1) {
+        let threads = self.config.threads.max(1) + usize::from(self.canaries.is_some());
+        if self.parts.len() >= threads {
             self.close_second(progress).await;
         }
     }
 
     /// Adds up what the threads and the server tell of the last second.
-    async fn close_second(&mut self, progress: &mut impl FnMut(&Second)) {
-        let mut page = Page::default();
-        for part in std::mem::take(&mut self.parts).values() {
-            page.add_beside(part);
-        }
+    async fn close_second(&mut self, progress: &mut impl FnMut(&Standing<'_>)) {
+        let page = Page::sum(std::mem::take(&mut self.parts).values());
         let server = match &mut self.probe {
             Some(probe) => probe.look().await,
             None => None,
         };
-        let at = self.began.elapsed();
+        let at = self.books.began.elapsed();
         self.books.note(&page);
-        if at > self.config.ramp + SECOND {
+        if self.books.counts_from.is_some() {
             self.books.count(&page, server.as_ref());
-        } else {
-            self.books.drops_before = machine::kernel_drops();
         }
         let matches = self.config.matches.max(1);
         let server = server.unwrap_or_default();
         let second = second(at, page, server, matches, self.books.own_cpu());
-        progress(&second);
         self.books.series.push(second);
-    }
-}
-
-fn second(
-    at: Duration,
-    mut page: Page,
-    server: ServerSecond,
-    matches: u32,
-    bots_cpu: Option<f64>,
-) -> Second {
-    let rates = &mut page.snapshots_by_bot;
-    rates.sort_unstable();
-    let players = page.playing.max(1) as f64;
-    Second {
-        at_s: at.as_secs_f64(),
-        players: page.playing,
-        spectators: page.watching,
-        snapshots_per_s: rates.get(rates.len() / 2).map(|rate| f64::from(*rate)),
-        snapshots_per_s_min: rates.first().map(|rate| f64::from(*rate)),
-        input_to_state_p50_ms: page.answered.ms_at(0.5),
-        input_to_state_p95_ms: page.answered.ms_at(0.95),
-        rtt_p50_ms: page.rtt.ms_at(0.5),
-        tick_p50_ms: server.tick_p50_ms,
-        tick_p99_ms: server.tick_p99_ms,
-        ticks_per_s: server.ticks_per_s.map(|rate| rate / f64::from(matches)),
-        server_cpu: server.cpu,
-        server_rss_bytes: server.memory_bytes,
-        server_files: server.files,
-        server_threads: server.threads,
-        bots_cpu,
-        bots_lag_max_ms: page.lag.ms_at(1.0),
-        kb_in_per_player: page.bytes_in as f64 / 1e3 / players,
-        kb_out_per_player: page.bytes_out as f64 / 1e3 / players,
-        disconnects: page.ends.values().sum(),
-    }
-}
-
-/// What a run adds up.
-#[derive(Debug, Default)]
-struct RunBooks {
-    connected: u64,
-    refused: u64,
-    refused_saying_when: u64,
-    joins: Times,
-    /// From asking for a seat to being refused.
-    refusals: Times,
-    /// Seconds that count.
-    counted: Page,
-    /// Everything, for how bots ended.
-    all: Page,
-    server: ServerSum,
-    series: Vec<Second>,
-    own_cpu_before: Option<(Instant, Duration)>,
-    drops_before: Option<u64>,
-}
-
-/// The server's seconds that count.
-#[derive(Debug, Default)]
-struct ServerSum {
-    ticks: BTreeMap<u64, f64>,
-    parts: BTreeMap<String, PartTimes>,
-    ticks_per_s: Vec<f64>,
-    inputs_late: f64,
-}
-
-impl RunBooks {
-    fn note(&mut self, page: &Page) {
-        self.all.add_after(page);
+        self.books.told_until = at;
+        self.begin_to_count_when_due();
+        self.books.tell(self.books.part(), at, progress);
     }
 
-    /// A second after the ramp.
-    fn count(&mut self, page: &Page, server: Option<&ServerSecond>) {
-        self.counted.add_after(page);
-        if let Some(server) = server {
-            for (upper, count) in &server.ticks {
-                *self.server.ticks.entry(*upper).or_default() += count;
-            }
-            for (name, times) in &server.parts {
-                self.server
-                    .parts
-                    .entry(name.clone())
-                    .or_default()
-                    .add(times);
-            }
-            self.server.ticks_per_s.extend(server.ticks_per_s);
-            self.server.inputs_late += server.inputs_late;
+    fn begin_to_count_when_due(&mut self) {
+        let due = self.books.told_until + EDGE >= self.config.ramp;
+        if due && self.books.counts_from.is_none() {
+            self.swarm.count();
+            self.books.begin_to_count();
         }
-    }
-
-    /// Share of a core that this process used since the last call.
-    fn own_cpu(&mut self) -> Option<f64> {
-        let now = (Instant::now(), machine::own_cpu()?);
-        let (then, before) = self.own_cpu_before.replace(now)?;
-        let used = now.1.saturating_sub(before).as_secs_f64();
-        Some(used / now.0.duration_since(then).as_secs_f64().max(1e-3))
-    }
-
-    fn report(self, config: &LoadConfig, game: &GameDescriptor, began_at: String) -> LoadReport {
-        let drops = machine::kernel_drops().zip(self.drops_before);
-        let rates = &self.server.ticks_per_s;
-        let mean = rates.iter().sum::<f64>() / rates.len().max(1) as f64;
-        let disconnects: u64 = self
-            .all
-            .ends
-            .iter()
-            .filter(|end| is_disconnect(end.0))
-            .map(|end| end.1)
-            .sum();
-        let mut report = LoadReport {
-            version: 1,
-            title: title(config, game),
-            began_at,
-            machine: Machine::here(),
-            plan: plan(config, game),
-            verdict: Verdict {
-                state: State::Passed,
-                reasons: Vec::new(),
-            },
-            gates: Vec::new(),
-            totals: report::Totals {
-                connected: self.connected,
-                refused: self.refused,
-                refused_saying_when: self.refused_saying_when,
-                disconnects,
-                inputs_sent: self.counted.inputs,
-                inputs_late: self.server.inputs_late,
-                snapshots: self.counted.snapshots,
-                bytes_in: self.counted.bytes_in,
-                bytes_out: self.counted.bytes_out,
-                kills: self.counted.kills,
-                kernel_drops: drops.map(|(now, before)| now.saturating_sub(before)),
-            },
-            latency: report::Latencies {
-                input_to_state_ms: Latency::of(&self.counted.answered),
-                rtt_ms: Latency::of(&self.counted.rtt),
-                join_ms: Latency::of(&self.joins),
-                refusal_ms: Latency::of(&self.refusals),
-            },
-            tick: report::Ticks {
-                p50_ms: server::ms_at(&self.server.ticks, 0.5),
-                p99_ms: server::ms_at(&self.server.ticks, 0.99),
-                ticks_per_s: (!rates.is_empty()).then_some(mean / f64::from(config.matches.max(1))),
-                parts: report::parts(&self.server.parts),
-            },
-            series: self.series,
-            ends: report::ends(&self.all.ends),
-        };
-        report.gates = config
-            .gates
-            .iter()
-            .map(|gate| gate.check(&report))
-            .collect();
-        report.verdict = verdict(&report, &self.counted.lag);
-        report
-    }
-}
-
-/// Those that were refused never were connected.
-fn is_disconnect(why: &str) -> bool {
-    !why.starts_with("not let in")
-}
-
-fn verdict(report: &LoadReport, lag: &Times) -> Verdict {
-    let lag_ms = lag.ms_at(0.99).unwrap_or(0.0);
-    if lag_ms > LAG_MAX.as_secs_f64() * 1e3 {
-        let why = format!(
-            "The bots were the bottleneck: their own work began {lag_ms:.1} ms late or more in one \
-             of a hundred cases. Give them another core or use fewer."
-        );
-        return Verdict {
-            state: State::Void,
-            reasons: vec![why],
-        };
-    }
-    let failed = report.gates.iter().filter(|gate| !gate.passed);
-    let reasons: Vec<_> = failed.map(ToString::to_string).collect();
-    let state = if reasons.is_empty() {
-        State::Passed
-    } else {
-        State::Failed
-    };
-    Verdict { state, reasons }
-}
-
-fn title(config: &LoadConfig, game: &GameDescriptor) -> String {
-    let matches = match config.matches {
-        0 | 1 => "1 match".to_owned(),
-        many => format!("{many} matches"),
-    };
-    let watched = match config.spectators {
-        0 => String::new(),
-        many => format!(", watched by {many}"),
-    };
-    format!(
-        "{} thin players over {} in {matches} of {}{watched}",
-        config.players, config.transport, game.name
-    )
-}
-
-fn plan(config: &LoadConfig, game: &GameDescriptor) -> Plan {
-    let first = game.modes.first().map(|mode| mode.id.clone());
-    Plan {
-        game: game.id.to_string(),
-        mode: config.mode.clone().or(first).unwrap_or_default(),
-        protocol: "thin".to_owned(),
-        transport: config.transport.to_string(),
-        conditions: config.conditions.to_string(),
-        players: config.players,
-        spectators: config.spectators,
-        matches: config.matches.max(1),
-        ramp_s: config.ramp.as_secs_f64(),
-        seconds: config.duration.as_secs_f64(),
-        seed: config.seed,
-        tick_rate_hz: game.tick_rate_hz,
-        snapshot_rate_hz: game.snapshot_rate_hz,
     }
 }

@@ -1,5 +1,5 @@
-//! When a thin player sends which tick's input: it follows the server's clock by the snapshots,
-//! and what the server says of how early its inputs come.
+//! When a player sends which tick's input: it follows the server's clock by the snapshots, and what
+//! the server says of how early its inputs come, or the round trip where it does not say that.
 
 use std::time::{Duration, Instant};
 
@@ -62,6 +62,11 @@ impl Pace {
         if let Some(early) = early {
             self.correct(early);
         }
+    }
+
+    /// For those whose server does not say how early inputs come: they lead by so many ticks.
+    pub(super) fn lead_by(&mut self, ticks: f64) {
+        self.lead = ticks.clamp(0.0, LEAD_MAX);
     }
 
     /// What comes late makes the lead longer at once; what comes early for a second, shorter.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::books::Times;
+use super::figures::Figures;
 use super::gates::Checked;
 use super::machine::Machine;
 use super::server::{self, PartTimes};
@@ -17,7 +18,7 @@ const PLACE: &str = "__REPORT__";
 const ROWS_MAX: u64 = 60;
 
 /// Everything that a run found. The names are part of the contract with scripts.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct LoadReport {
     /// Of this form.
     pub version: u32,
@@ -25,12 +26,17 @@ pub struct LoadReport {
     pub title: String,
     /// When, as RFC 3339 has it.
     pub began_at: String,
-    /// On what.
+    /// The words of the command that repeats it.
+    pub command: Vec<String>,
+    /// The bots' machine.
     pub machine: Machine,
     /// What was asked for.
     pub plan: Plan,
     /// Whether it holds.
     pub verdict: Verdict,
+    /// The numbers that scripts read, at the top level.
+    #[serde(flatten)]
+    pub figures: Figures,
     /// The limits that it had to keep.
     pub gates: Vec<Checked>,
     /// Sums.
@@ -43,6 +49,10 @@ pub struct LoadReport {
     pub series: Vec<Second>,
     /// How bots ended.
     pub ends: Vec<End>,
+    /// What the server occupied before anybody came.
+    pub baseline: Option<Footprint>,
+    /// What it occupied when it had been left alone for a while.
+    pub settled: Option<Footprint>,
 }
 
 /// What was asked for.
@@ -60,6 +70,8 @@ pub struct Plan {
     pub conditions: String,
     /// Players in all.
     pub players: u32,
+    /// Of these, whole clients.
+    pub canaries: u32,
     /// Those who watch.
     pub spectators: u32,
     /// Matches that they are spread over.
@@ -68,6 +80,8 @@ pub struct Plan {
     pub ramp_s: f64,
     /// Seconds that count, after the ramp.
     pub seconds: f64,
+    /// Players a second who left after the ramp, and as many who came.
+    pub churn_per_s: u32,
     /// Seed of their behaviour.
     pub seed: u64,
     /// The game's ticks a second.
@@ -77,7 +91,7 @@ pub struct Plan {
 }
 
 /// Whether a run holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// The short form.
     pub state: State,
@@ -86,10 +100,11 @@ pub struct Verdict {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Every gate held.
+    #[default]
     Passed,
     /// A gate did not hold.
     Failed,
@@ -106,8 +121,12 @@ pub struct Totals {
     pub refused: u64,
     /// Those of them that were told when to try again.
     pub refused_saying_when: u64,
-    /// Connections that ended before the run did.
+    /// Connections that ended before the run did, without being asked to.
     pub disconnects: u64,
+    /// Bots that were let in after the ramp, in the place of others.
+    pub churn_joins: u64,
+    /// Bots that left after the ramp because they were asked to.
+    pub churn_leaves: u64,
     /// Inputs sent.
     pub inputs_sent: u64,
     /// Ticks that the server simulated without the player's input.
@@ -118,7 +137,7 @@ pub struct Totals {
     pub bytes_in: u64,
     /// Payload bytes sent.
     pub bytes_out: u64,
-    /// Opponents defeated by those who were there at the end.
+    /// Opponents defeated, by all players.
     pub kills: u64,
     /// Datagrams that the kernel dropped for want of room, on this machine.
     pub kernel_drops: Option<u64>,
@@ -288,6 +307,33 @@ pub struct End {
     pub count: u64,
 }
 
+/// What a server occupies at one moment; absent is what it does not tell.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Footprint {
+    /// Resident memory, MiB.
+    pub rss_mib: Option<f64>,
+    /// Open files, sockets among them.
+    pub files: Option<f64>,
+    /// Tasks that are alive.
+    pub tasks: Option<f64>,
+    /// Entities of all matches.
+    pub entities: Option<f64>,
+}
+
+impl Footprint {
+    /// What there is more of than before.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let more = |now: Option<f64>, then: Option<f64>| Some(now? - then?);
+        Self {
+            rss_mib: more(self.rss_mib, before.rss_mib),
+            files: more(self.files, before.files),
+            tasks: more(self.tasks, before.tasks),
+            entities: more(self.entities, before.entities),
+        }
+    }
+}
+
 pub(super) fn ends(by_reason: &BTreeMap<String, u64>) -> Vec<End> {
     let rows = by_reason.iter().map(|(why, count)| End {
         why: why.clone(),
@@ -330,7 +376,8 @@ impl LoadReport {
                 ms(latency.map(|times| times.p99)),
             ),
             format!(
-                "  {} let in, {} refused ({} told when to try again), {} disconnects, {} inputs late, {} kills",
+                "  {} let in, {} refused ({} told when to try again), {} disconnects, \
+                 {} inputs late, {} kills",
                 self.totals.connected,
                 self.totals.refused,
                 self.totals.refused_saying_when,
@@ -339,10 +386,23 @@ impl LoadReport {
                 self.totals.kills,
             ),
         ];
-        if !self.tick.parts.is_empty() {
-            lines.push("  parts of a tick: mean, p99 µs".to_owned());
-        }
-        lines.extend(self.tick.parts.iter().map(|part| {
+        lines.extend(self.part_lines());
+        let canaries = self.figures.canaries.iter();
+        lines.extend(canaries.map(|found| format!("  {}", found.line())));
+        lines.extend(self.churn_line());
+        let left = self.left_behind();
+        lines.extend(left.map(|left| format!("  everybody gone, against before: {left}")));
+        lines.extend(self.gates.iter().map(|gate| format!("  {gate}")));
+        lines.extend(self.verdict.reasons.iter().map(|why| format!("  {why}")));
+        lines.join("\n")
+    }
+}
+
+impl LoadReport {
+    fn part_lines(&self) -> Vec<String> {
+        let parts = &self.tick.parts;
+        let title = (!parts.is_empty()).then(|| "  parts of a tick: mean, p99 µs".to_owned());
+        let lines = parts.iter().map(|part| {
             let Part {
                 name,
                 mean_us,
@@ -351,15 +411,36 @@ impl LoadReport {
             } = part;
             let share = share * 100.0;
             format!("    {name:<15}{mean_us:8.0}{p99_us:9.0}{share:6.1} %")
-        }));
-        lines.extend(self.gates.iter().map(|gate| format!("  {gate}")));
-        lines.extend(self.verdict.reasons.iter().map(|why| format!("  {why}")));
-        lines.join("\n")
+        });
+        title.into_iter().chain(lines).collect()
+    }
+
+    fn churn_line(&self) -> Option<String> {
+        let (joins, leaves) = (self.totals.churn_joins, self.totals.churn_leaves);
+        let any = self.plan.churn_per_s > 0;
+        any.then(|| format!("  while it went on {joins} joined and {leaves} left"))
+    }
+
+    /// What the server has more than before it began; none before everybody has left.
+    #[must_use]
+    pub fn left_behind(&self) -> Option<String> {
+        self.settled.as_ref()?;
+        let more =
+            |value: Option<f64>| value.map_or("–".to_owned(), |more| format!("{more:+.0}"));
+        Some(format!(
+            "{} MiB, {} files, {} tasks, {} entities",
+            more(self.figures.rss_growth_mib),
+            more(self.figures.files_left),
+            more(self.figures.tasks_left),
+            more(self.figures.entities_left),
+        ))
     }
 }
 
 impl Verdict {
-    fn headline(&self) -> &'static str {
+    /// The state in a word.
+    #[must_use]
+    pub fn headline(&self) -> &'static str {
         match self.state {
             State::Passed => "passed",
             State::Failed => "failed",
@@ -418,5 +499,24 @@ mod tests {
         assert_eq!(names, ["receive", "look", "zeal"]);
         assert!((parts[0].mean_us - 2_000.0).abs() < 1e-6, "{parts:?}");
         assert!((parts[0].share - 0.5).abs() < 1e-9 && (parts[0].p99_us - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_stays_is_what_there_is_more_of_than_before() {
+        let before = Footprint {
+            rss_mib: Some(30.0),
+            files: Some(20.0),
+            tasks: None,
+            entities: Some(0.0),
+        };
+        let after = Footprint {
+            rss_mib: Some(42.5),
+            files: Some(19.0),
+            tasks: Some(4.0),
+            entities: Some(0.0),
+        };
+        let left = after.since(&before);
+        assert_eq!((left.rss_mib, left.files), (Some(12.5), Some(-1.0)));
+        assert_eq!((left.tasks, left.entities), (None, Some(0.0)));
     }
 }

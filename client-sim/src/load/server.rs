@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::report::Footprint;
+
+const MIB: f64 = 1_048_576.0;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Reads the metrics of one server.
@@ -26,6 +29,8 @@ struct Reading {
     inputs_late: f64,
     files: Option<f64>,
     threads: Option<f64>,
+    tasks: Option<f64>,
+    entities: Option<f64>,
 }
 
 /// Times of one part of the ticks.
@@ -94,11 +99,20 @@ impl ServerProbe {
         }
     }
 
+    /// What the server occupies; none when it did not answer.
+    pub(super) async fn footprint(&self) -> Option<Footprint> {
+        Some(self.read().await?.footprint())
+    }
+
+    async fn read(&self) -> Option<Reading> {
+        let answer = self.http.get(&self.url).timeout(PATIENCE).send().await;
+        Some(Reading::parse(&answer.ok()?.text().await.ok()?))
+    }
+
     /// What happened since the last call; none the first time, or when the server did not answer.
     pub(super) async fn look(&mut self) -> Option<ServerSecond> {
-        let answer = self.http.get(&self.url).timeout(PATIENCE).send().await;
-        let text = answer.ok()?.text().await.ok()?;
-        let (now, reading) = (Instant::now(), Reading::parse(&text));
+        let reading = self.read().await?;
+        let now = Instant::now();
         let before = self.before.replace((now, reading.clone()))?;
         Some(ServerSecond::between(&before, &(now, reading)))
     }
@@ -138,6 +152,19 @@ impl Reading {
             self.files = Some(value);
         } else if name == "process_threads" {
             self.threads = Some(value);
+        } else if name == "gs_tasks" {
+            self.tasks = Some(value);
+        } else if name == "gs_entities" {
+            self.entities = Some(value);
+        }
+    }
+
+    fn footprint(&self) -> Footprint {
+        Footprint {
+            rss_mib: self.memory_bytes.map(|bytes| bytes / MIB),
+            files: self.files,
+            tasks: self.tasks,
+            entities: self.entities,
         }
     }
 
@@ -239,7 +266,10 @@ gs_tick_part_seconds_bucket{part=\"look\",le=\"+Inf\"} 100
 gs_tick_part_seconds_sum{part=\"look\"} 0.05
 gs_tick_part_seconds_count{part=\"look\"} 100
 process_cpu_seconds_total 1.5
-process_resident_memory_bytes 1000
+process_resident_memory_bytes 1048576
+process_open_fds 40
+gs_tasks 12
+gs_entities 300
 ";
 
     #[test]
@@ -249,8 +279,15 @@ process_resident_memory_bytes 1000
         assert_eq!(bounds, [1_000_000, 2_000_000, u64::MAX]);
         assert_eq!(
             (reading.cpu_s, reading.memory_bytes),
-            (Some(1.5), Some(1000.0))
+            (Some(1.5), Some(MIB))
         );
+        let footprint = Footprint {
+            rss_mib: Some(1.0),
+            files: Some(40.0),
+            tasks: Some(12.0),
+            entities: Some(300.0),
+        };
+        assert_eq!(reading.footprint(), footprint);
     }
 
     #[test]

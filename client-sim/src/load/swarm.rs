@@ -1,54 +1,123 @@
-//! Threads that play thousands of thin bots. Their inputs are spread over the tick, as those of
+//! Threads that play thousands of bots. Their inputs are spread over the tick, as those of
 //! players who know nothing of each other are.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use gameserver_shared::bot::ThinPolicy;
+use gameserver_shared::bot::ThinBots;
 use gameserver_transport::close::{CloseCode, CloseReason};
 use gameserver_transport::connection::Connection;
-use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::books::Page;
-use super::thin_bot::{Lesson, ThinBot};
+use super::player::Player;
+use super::rates::{Rates, Stay};
+use super::thin_bot::Lesson;
 
 /// Parts of a tick: bots look at what came in each, and each bot acts in one of them.
 const SLICES: u8 = 3;
-/// Bots on their way into one thread; arrivals wait while there are so many.
-const NEWCOMERS_MAX: usize = 1_024;
+/// Orders on their way into one thread; arrivals wait while there are so many.
+const ORDERS_MAX: usize = 1_024;
 /// Pages that wait to be read; the run reads them every second.
 const PAGES_MAX: usize = 64;
 /// A swarm that is so late has lost the time: it goes on from now.
 const BEHIND_MAX: Duration = Duration::from_millis(100);
 
 /// Bots in a crowd of threads.
-pub(super) struct Swarm<P: ThinPolicy> {
-    threads: Vec<Thread<P>>,
-    next: usize,
+pub(super) struct Swarm<G: ThinBots> {
+    threads: Vec<Thread<G>>,
+    /// Bots that entered.
+    entered: usize,
+    /// Bots that were asked to leave.
+    asked: usize,
 }
 
-/// Where bots enter a thread, and what it leaves behind.
-type Thread<P> = (SyncSender<ThinBot<P>>, JoinHandle<Vec<Connection>>);
+/// Where orders enter a thread, and what it leaves behind.
+type Thread<G> = (SyncSender<Order<G>>, JoinHandle<Vec<Connection>>);
+
+/// What a thread is told.
+enum Order<G: ThinBots> {
+    /// Play this one too. It comes ready made: nothing here may take long.
+    Enter(Box<Player<G>>),
+    /// The player who was here longest leaves.
+    Leave,
+    /// From now on it counts.
+    Count,
+}
 
 /// Everybody who plays on one thread.
-struct Band<P: ThinPolicy> {
-    bots: Vec<Member<P>>,
+struct Band<G: ThinBots> {
+    bots: Vec<Member<G>>,
+    /// Where the next one acts.
+    next_slice: u8,
     page: Page,
     desk: Desk,
+    counting: Counting,
+    /// What those have had who are gone.
+    gone: Gone,
+}
+
+/// Whether what bots have counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counting {
+    NotYet,
+    Begun,
+}
+
+/// What those leave behind who are gone.
+#[derive(Debug, Default)]
+struct Gone {
+    rates: Rates,
+    kills: u64,
 }
 
 /// Where a thread hands its pages in.
-struct Desk {
+#[derive(Debug)]
+pub(super) struct Desk {
     thread: usize,
     pages: mpsc::Sender<(usize, Page)>,
 }
 
-struct Member<P: ThinPolicy> {
-    bot: ThinBot<P>,
+impl Desk {
+    /// A desk for thread 0, and where its pages are read.
+    pub(super) fn new() -> (Self, mpsc::Receiver<(usize, Page)>) {
+        let (pages, read) = mpsc::channel(PAGES_MAX);
+        (Self { thread: 0, pages }, read)
+    }
+
+    /// The desk of another thread.
+    pub(super) fn of_thread(&self, thread: usize) -> Self {
+        let pages = self.pages.clone();
+        Self { thread, pages }
+    }
+
+    /// Hands a page in.
+    pub(super) fn hand_in(&self, page: Page) {
+        if self.pages.try_send((self.thread, page)).is_err() {
+            tracing::warn!("nobody reads the swarm's pages");
+        }
+    }
+}
+
+struct Member<G: ThinBots> {
+    bot: Box<Player<G>>,
+    /// The part of a tick in which it acts.
+    slice: u8,
     /// Its counters when the page was opened.
     at_opening: Counters,
+    /// When its part of the time that counts began, and its counters then.
+    counts_from: Option<(Instant, Counters)>,
+    presence: Presence,
+    /// Whether it came while the page was open.
+    is_new: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Here,
+    /// It has said goodbye and waits for the answer.
+    Leaving,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,43 +127,54 @@ struct Counters {
     bytes_out: u64,
 }
 
-impl<P> Swarm<P>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
-    /// Starts so many threads. Each sends a page every second, with its number.
+impl<G: ThinBots> Swarm<G> {
+    /// Starts so many threads. Each hands in a page every second, with its number.
     ///
     /// # Errors
     ///
     /// The operating system gave no thread.
-    pub(super) fn start(
-        threads: usize,
-        tick: Duration,
-    ) -> std::io::Result<(Self, mpsc::Receiver<(usize, Page)>)> {
-        let (pages, read) = mpsc::channel(PAGES_MAX);
+    pub(super) fn start(threads: usize, tick: Duration, desk: &Desk) -> std::io::Result<Self> {
         let start_thread = |index: usize| {
-            let (enter, newcomers) = sync_channel(NEWCOMERS_MAX);
-            let desk = Desk {
-                thread: index,
-                pages: pages.clone(),
-            };
+            let (tell, orders) = sync_channel(ORDERS_MAX);
+            let desk = desk.of_thread(index);
             let thread = std::thread::Builder::new()
                 .name(format!("swarm-{index}"))
-                .spawn(move || run(&newcomers, tick, desk))?;
-            Ok((enter, thread))
+                .spawn(move || run(&orders, tick, desk))?;
+            Ok((tell, thread))
         };
         let threads = (0..threads.max(1))
             .map(start_thread)
             .collect::<std::io::Result<_>>()?;
-        Ok((Self { threads, next: 0 }, read))
+        Ok(Self {
+            threads,
+            entered: 0,
+            asked: 0,
+        })
     }
 
     /// Lets a bot play.
-    pub(super) fn enter(&mut self, bot: ThinBot<P>) {
-        let thread = self.next % self.threads.len();
-        self.next += 1;
-        if self.threads[thread].0.send(bot).is_err() {
+    pub(super) fn enter(&mut self, bot: Player<G>) {
+        self.tell(self.entered, Order::Enter(Box::new(bot)));
+        self.entered += 1;
+    }
+
+    /// Lets the player leave who was there longest.
+    pub(super) fn leave_one(&mut self) {
+        self.tell(self.asked, Order::Leave);
+        self.asked += 1;
+    }
+
+    /// From now on it counts what bots have.
+    pub(super) fn count(&self) {
+        for thread in 0..self.threads.len() {
+            self.tell(thread, Order::Count);
+        }
+    }
+
+    /// Bots are spread over the threads in turn.
+    fn tell(&self, turn: usize, order: Order<G>) {
+        let (thread, _) = &self.threads[turn % self.threads.len()];
+        if thread.send(order).is_err() {
             tracing::error!("a swarm thread has ended");
         }
     }
@@ -102,8 +182,8 @@ where
     /// Says goodbye for everybody. The connections that are about to end are returned.
     pub(super) fn finish(self) -> Vec<Connection> {
         let mut leaving = Vec::new();
-        for (enter, thread) in self.threads {
-            drop(enter);
+        for (tell, thread) in self.threads {
+            drop(tell);
             if let Ok(connections) = thread.join() {
                 leaving.extend(connections);
             } else {
@@ -114,15 +194,14 @@ where
     }
 }
 
-fn run<P>(newcomers: &Receiver<ThinBot<P>>, tick: Duration, desk: Desk) -> Vec<Connection>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
+fn run<G: ThinBots>(orders: &Receiver<Order<G>>, tick: Duration, desk: Desk) -> Vec<Connection> {
     let mut band = Band {
         bots: Vec::new(),
+        next_slice: 0,
         page: Page::default(),
         desk,
+        counting: Counting::NotYet,
+        gone: Gone::default(),
     };
     let slice = tick / u32::from(SLICES);
     let mut due = Instant::now();
@@ -137,8 +216,8 @@ where
         }
         loop {
             let wait = due.saturating_duration_since(Instant::now());
-            match newcomers.recv_timeout(wait) {
-                Ok(bot) => band.bots.push(Member::new(bot)),
+            match orders.recv_timeout(wait) {
+                Ok(order) => band.obey(order),
                 Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) => return band.leave(),
             }
@@ -152,14 +231,15 @@ where
     }
 }
 
-impl<P: ThinPolicy> Member<P>
-where
-    P::Input: Serialize,
-{
-    fn new(bot: ThinBot<P>) -> Self {
+impl<G: ThinBots> Member<G> {
+    fn new(bot: Box<Player<G>>, slice: u8) -> Self {
         let mut member = Self {
             bot,
+            slice,
             at_opening: Counters::default(),
+            counts_from: None,
+            presence: Presence::Here,
+            is_new: true,
         };
         member.at_opening = member.counters();
         member
@@ -173,60 +253,140 @@ where
             bytes_out: stats.bytes_out,
         }
     }
+
+    fn is_here(&self) -> bool {
+        self.presence == Presence::Here
+    }
+
+    /// Its part of the time that counts begins, once it is sent snapshots.
+    fn begin(&mut self, now: Instant) {
+        let counters = self.counters();
+        if counters.snapshots > 0 {
+            self.counts_from = Some((now, counters));
+        }
+    }
+
+    /// Its part of the time that counts.
+    fn stay(&self, now: Instant) -> Option<Stay> {
+        let (since, before) = self.counts_from?;
+        let counters = self.counters();
+        Some(Stay {
+            seconds: now.saturating_duration_since(since).as_secs_f64(),
+            snapshots: counters.snapshots - before.snapshots,
+            bytes_in: counters.bytes_in - before.bytes_in,
+            bytes_out: counters.bytes_out - before.bytes_out,
+        })
+    }
 }
 
-impl<P> Band<P>
-where
-    P: ThinPolicy,
-    P::Input: Serialize,
-{
+impl Gone {
+    fn note<G: ThinBots>(&mut self, member: &Member<G>, now: Instant) {
+        if let Some(stay) = member.stay(now).filter(|_| member.bot.plays()) {
+            self.rates.note(&stay);
+        }
+        self.kills += u64::from(member.bot.tally().kills);
+    }
+}
+
+impl<G: ThinBots> Band<G> {
+    fn obey(&mut self, order: Order<G>) {
+        match order {
+            Order::Enter(bot) => {
+                self.bots.push(Member::new(bot, self.next_slice));
+                self.next_slice = (self.next_slice + 1) % SLICES;
+            }
+            Order::Leave => self.let_one_leave(),
+            Order::Count => {
+                self.counting = Counting::Begun;
+                let now = Instant::now();
+                self.bots.iter_mut().for_each(|member| member.begin(now));
+            }
+        }
+    }
+
+    fn let_one_leave(&mut self) {
+        let mut bots = self.bots.iter_mut();
+        let Some(member) = bots.find(|member| member.bot.plays() && member.is_here()) else {
+            return;
+        };
+        member.bot.leave();
+        member.presence = Presence::Leaving;
+        self.gone.note(member, Instant::now());
+        self.page.leaves += 1;
+    }
+
     fn play(&mut self, slice: u8) {
-        for (index, member) in self.bots.iter_mut().enumerate() {
+        for member in &mut self.bots {
             let now = Instant::now();
             member.bot.look(now, &mut self.page);
-            if index % usize::from(SLICES) == usize::from(slice) {
+            if member.slice == slice && member.is_here() {
                 member.bot.act(now, &mut self.page);
             }
         }
     }
 
     fn turn_page(&mut self) {
+        let now = Instant::now();
+        self.page.rates.add(&self.gone.rates);
+        self.page.kills += self.gone.kills;
+        self.note_members(now);
+        self.forget_those_who_ended(now);
+        let page = &mut self.page;
+        let here = self.bots.iter().filter(|member| member.is_here());
+        page.watching = here.clone().filter(|member| !member.bot.plays()).count();
+        page.playing = here.count() - page.watching;
+        self.desk.hand_in(std::mem::take(page));
+    }
+
+    fn note_members(&mut self, now: Instant) {
+        let page = &mut self.page;
         for member in &mut self.bots {
-            let (now, before) = (member.counters(), member.at_opening);
-            let snapshots = now.snapshots - before.snapshots;
-            let page = &mut self.page;
-            page.bytes_in += now.bytes_in - before.bytes_in;
-            page.bytes_out += now.bytes_out - before.bytes_out;
-            page.kills += u64::from(member.bot.tally().kills);
-            if member.bot.plays() {
-                let snapshots = u32::try_from(snapshots).unwrap_or(u32::MAX);
-                page.snapshots_by_bot.push(snapshots);
-            }
+            let (counters, before) = (member.counters(), member.at_opening);
+            member.at_opening = counters;
+            page.bytes_in += counters.bytes_in - before.bytes_in;
+            page.bytes_out += counters.bytes_out - before.bytes_out;
             if let Some(rtt) = member.bot.connection().rtt() {
                 page.rtt.note(rtt);
             }
-            member.at_opening = now;
-        }
-        let page = &mut self.page;
-        self.bots.retain(|member| {
-            let end = member.bot.end();
-            if let Some(end) = &end {
-                *page.ends.entry(why(end)).or_default() += 1;
+            if !member.bot.plays() || !member.is_here() {
+                continue;
             }
-            end.is_none()
-        });
-        page.playing = self.bots.iter().filter(|member| member.bot.plays()).count();
-        page.watching = self.bots.len() - page.playing;
-        let page = (self.desk.thread, std::mem::take(page));
-        if self.desk.pages.try_send(page).is_err() {
-            tracing::warn!("nobody reads the swarm's pages");
+            page.kills += u64::from(member.bot.tally().kills);
+            if !std::mem::take(&mut member.is_new) {
+                let snapshots = counters.snapshots - before.snapshots;
+                page.snapshots_by_bot
+                    .push(u32::try_from(snapshots).unwrap_or(u32::MAX));
+            }
+            if let Some(stay) = member.stay(now) {
+                page.rates.note(&stay);
+            } else if self.counting == Counting::Begun {
+                member.begin(now);
+            }
         }
+    }
+
+    /// What they have had is in the open page already; in the next ones it is with those who are
+    /// gone.
+    fn forget_those_who_ended(&mut self, now: Instant) {
+        let (page, gone) = (&mut self.page, &mut self.gone);
+        self.bots.retain(|member| {
+            let Some(end) = member.bot.end() else {
+                return true;
+            };
+            if member.is_here() {
+                *page.ends.entry(why(&end)).or_default() += 1;
+                gone.note(member, now);
+            }
+            false
+        });
     }
 
     fn leave(mut self) -> Vec<Connection> {
         self.turn_page();
-        let leave = |member: &Member<P>| {
-            member.bot.leave();
+        let leave = |member: &Member<G>| {
+            if member.is_here() {
+                member.bot.leave();
+            }
             member.bot.connection().clone()
         };
         self.bots.iter().map(leave).collect()

@@ -10,18 +10,16 @@ use gameserver_shared::bot::{BotTally, ThinPolicy};
 use gameserver_shared::determinism::MatchRng;
 use gameserver_shared::stream::frame;
 use gameserver_shared::stream::reader::{SnapshotReader, Start, Taken};
-use gameserver_transport::close::CloseReason;
 use gameserver_transport::connection::Connection;
 use serde::Serialize;
 
 use super::pace::Pace;
+use super::sendings::Sendings;
 
 /// Inputs in one frame: the newest and those before it, in case their frames were lost.
 const INPUTS_PER_FRAME: u8 = 3;
 /// Room for a frame of inputs; most are smaller.
 const INPUT_FRAME_BYTES: usize = 64;
-/// Ticks whose sending times are kept: longer than any answer takes that is worth measuring.
-const KEPT_TICKS: usize = 256;
 /// Frames taken from one connection at a time.
 const FRAMES_PER_LOOK: usize = 64;
 /// Second byte of a frame whose first one is the array's header: its number.
@@ -54,12 +52,7 @@ pub(super) struct ThinBot<P: ThinPolicy> {
     decision: Vec<u8>,
     /// The encoded inputs of the newest ticks, the newest first.
     inputs: [Vec<u8>; INPUTS_PER_FRAME as usize],
-    /// Tick of the newest input; 0 before the first.
-    newest: u32,
-    /// When the input of a tick was sent, by tick modulo the length.
-    sent: Vec<Option<(u32, Instant)>>,
-    /// The newest tick whose answer was measured.
-    answered: u32,
+    sendings: Sendings,
     snapshots: u64,
 }
 
@@ -84,16 +77,9 @@ where
             pace: Pace::new(tick),
             decision: Vec::new(),
             inputs: Default::default(),
-            newest: 0,
-            sent: vec![None; KEPT_TICKS],
-            answered: 0,
+            sendings: Sendings::default(),
             snapshots: 0,
         }
-    }
-
-    /// How the connection ended, once it has.
-    pub(super) fn end(&self) -> Option<CloseReason> {
-        self.connection.closed()
     }
 
     /// Whether it plays.
@@ -177,20 +163,8 @@ where
         self.snapshots += 1;
         witness.snapshot();
         self.pace.heard(tick, lead, now);
-        self.measure(tick, now, witness);
+        self.sendings.answered_up_to(tick, now, witness);
         self.decide();
-    }
-
-    /// The inputs up to this tick are answered by this state.
-    fn measure(&mut self, tick: u32, now: Instant, witness: &mut impl Witness) {
-        let first = (self.answered + 1).max(tick.saturating_sub(16));
-        for tick in first..=tick {
-            let sent = self.sent[tick as usize % KEPT_TICKS];
-            if let Some((_, at)) = sent.filter(|sent| sent.0 == tick) {
-                witness.answered(now.saturating_duration_since(at));
-            }
-        }
-        self.answered = tick;
     }
 
     fn decide(&mut self) {
@@ -213,16 +187,14 @@ where
         let Some(due) = self.pace.input_due(now) else {
             return;
         };
-        if due <= self.newest {
+        let new = self.sendings.note(due, INPUTS_PER_FRAME.into(), now);
+        if new.is_empty() {
             return;
         }
-        let new = (due - self.newest).min(INPUTS_PER_FRAME.into());
-        for tick in due + 1 - new..=due {
+        for _ in new {
             self.inputs.rotate_right(1);
             self.inputs[0].clone_from(&self.decision);
-            self.sent[tick as usize % KEPT_TICKS] = Some((tick, now));
         }
-        self.newest = due;
         let known = self.inputs.iter().take_while(|input| !input.is_empty());
         let mut inputs: [&[u8]; INPUTS_PER_FRAME as usize] = Default::default();
         let mut count = 0;

@@ -11,7 +11,7 @@ mod tickets;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gameserver_contract::session::{Role, TransportKind};
+use gameserver_contract::session::Role;
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connection::Connection;
 use gameserver_transport::listener::{Arrival, Listener};
@@ -61,7 +61,7 @@ async fn answer(arrival: Arrival, admission: Arc<Admission>, host: Arc<MatchHost
             Ok(connection) => {
                 let role = admitted.role;
                 enter(&host, admitted, &connection);
-                watch(connection, role, kind).await;
+                watch(connection, role).await;
             }
             Err(error) => tracing::error!(%error, "welcome not sent"),
         },
@@ -105,11 +105,11 @@ fn enter(host: &MatchHost, admitted: Admitted, connection: &Connection) {
 }
 
 /// Counts a connection while it lives, and its bytes.
-async fn watch(connection: Connection, role: Role, kind: TransportKind) {
-    telemetry::connection_opened(role, kind);
+async fn watch(connection: Connection, role: Role) {
+    telemetry::connection_opened(&connection, role);
     let reason = watch_until_closed(&connection).await;
-    telemetry::connection_closed(role, kind);
-    tracing::debug!(%reason, transport = kind.as_str(), "connection ended");
+    telemetry::connection_closed(&connection, role);
+    tracing::debug!(%reason, transport = connection.kind().as_str(), "connection ended");
 }
 
 async fn watch_until_closed(connection: &Connection) -> gameserver_transport::close::CloseReason {

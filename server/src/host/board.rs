@@ -25,13 +25,22 @@ const SILENT_MEASUREMENTS_MAX: u8 = 4;
 #[derive(Debug)]
 pub struct Board {
     matches: Mutex<BTreeMap<MatchId, MatchFacts>>,
-    /// Share of its time that each worker works.
-    loads: Mutex<BTreeMap<usize, f32>>,
+    /// What each worker tells of itself.
+    workers: Mutex<BTreeMap<usize, WorkerNews>>,
     /// What all matches share.
     process: Mutex<Lasting>,
     budget_max: BudgetMax,
     draining: AtomicBool,
     changed: Notify,
+}
+
+/// What a worker tells of itself before each measurement.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct WorkerNews {
+    /// Share of its time that it works.
+    pub(super) load: f32,
+    /// Entities in the Worlds of its matches.
+    pub(super) entities: u64,
 }
 
 /// What is known of one match outside its worker.
@@ -96,7 +105,7 @@ impl Board {
     pub fn new(budget_max: BudgetMax) -> Self {
         Self {
             matches: Mutex::default(),
-            loads: Mutex::default(),
+            workers: Mutex::default(),
             process: Mutex::default(),
             budget_max,
             draining: AtomicBool::default(),
@@ -128,13 +137,15 @@ impl Board {
     /// Share of its time that the busiest worker works: 1.0 is all of it.
     #[must_use]
     pub fn busiest_worker(&self) -> f32 {
-        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
-        loads.values().copied().fold(0.0, f32::max)
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let loads = workers.values().map(|news| news.load);
+        loads.fold(0.0, f32::max)
     }
 
-    pub(super) fn set_load(&self, worker: usize, share: f32) {
-        let mut loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
-        loads.insert(worker, share);
+    pub(super) fn hear(&self, worker: usize, news: WorkerNews) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.insert(worker, news);
+        telemetry::entities(workers.values().map(|news| news.entities).sum());
     }
 
     fn process(&self) -> MutexGuard<'_, Lasting> {
@@ -181,8 +192,8 @@ impl Board {
     }
 
     fn worker_load(&self, worker: usize) -> f32 {
-        let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
-        loads.get(&worker).copied().unwrap_or_default()
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.get(&worker).copied().unwrap_or_default().load
     }
 
     /// Who may come into a match now, as far as time for them is concerned.

@@ -128,6 +128,11 @@ impl RunningMatch {
         self.context.board.set_work(self.spec.id, work);
     }
 
+    /// Entities of its World, by looking at all of them.
+    pub(super) fn entities(&self) -> u64 {
+        self.app.world().entities().count_spawned().into()
+    }
+
     pub(super) fn obey(&mut self, told: Told) {
         match told {
             Told::Enter(entrant) => {

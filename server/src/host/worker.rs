@@ -11,6 +11,7 @@ use gameserver_transport::close::CloseCode;
 use tokio::sync::mpsc;
 
 use super::audience::Shown;
+use super::board::WorkerNews;
 use super::headroom::MEASURE_INTERVAL;
 use super::running_match::{RunningMatch, Step};
 use super::{Board, FinishedMatch, MatchSpec};
@@ -71,8 +72,11 @@ impl Load {
         self.worked += worked;
         let elapsed = self.since.elapsed();
         if elapsed >= MEASURE_INTERVAL {
-            let share = self.worked.as_secs_f32() / elapsed.as_secs_f32();
-            context.board.set_load(context.worker, share);
+            let news = WorkerNews {
+                load: self.worked.as_secs_f32() / elapsed.as_secs_f32(),
+                entities: matches.iter().map(RunningMatch::entities).sum(),
+            };
+            context.board.hear(context.worker, news);
             for running in matches {
                 running.tell_work(elapsed);
             }

@@ -4,7 +4,6 @@
 //! It knows no queues and no link.
 
 use std::io::{self, Read, Write};
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::net::TcpStream;
@@ -56,10 +55,6 @@ impl Socket {
             stream,
             protocol: Mutex::new(WebSocket::from_raw_socket(wire, role, Some(config))),
         }
-    }
-
-    pub(crate) fn peer_address(&self) -> io::Result<SocketAddr> {
-        self.stream.peer_addr()
     }
 
     fn protocol(&self) -> MutexGuard<'_, WebSocket<Wire>> {

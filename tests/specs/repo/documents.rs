@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use super::{assert_kept, files, read, root};
 
-const README_LINES_MAX: usize = 90;
+const README_LINES_MAX: usize = 110;
 /// What a newcomer, an operator and a reporter of a weakness look for.
 const REQUIRED: [&str; 8] = [
     "ARCHITECTURE.md",
@@ -36,7 +36,7 @@ fn the_readme_is_short() {
         .map(|file| format!("README.md:{}", file.line_count()))
         .collect();
     assert_kept(
-        "keep the README within 90 lines; details belong into docs/",
+        "keep the README within 110 lines; details belong into docs/",
         &broken,
     );
 }

@@ -70,7 +70,8 @@ impl Lookout {
         let visible = self.fighters.iter().map(|(_, visible)| *visible);
         let can_see = |from: Vec2, to: Vec2| map::can_see(&self.config, from, to);
         let radius = self.config.sight.radius_m;
-        self.sight.look(radius, eyes, visible, |glance| {
+        let turns = Turns::every(1);
+        self.sight.look(&turns, radius, eyes, visible, |glance| {
             can_see(glance.from, glance.to)
         });
     }

@@ -2,7 +2,7 @@
 
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
-use gameserver_shared::bot::{BotTally, ThinBots, ThinPolicy};
+use gameserver_shared::bot::{BlindPolicy, BotTally, ThinBots, ThinPolicy};
 use gameserver_shared::prelude::*;
 use gameserver_shared::stream::reader::{SnapshotReader, Start};
 
@@ -58,6 +58,14 @@ impl ThinPolicy for Walker {
     }
 }
 
+impl BlindPolicy for Way {
+    type Input = Step;
+
+    fn decide(&mut self, rng: &mut MatchRng) -> Step {
+        self.next(rng)
+    }
+}
+
 impl<const HZ: u16> BotPolicy for Reference<HZ> {
     fn decide(world: &mut World, own: Entity, rng: &mut MatchRng) -> Step {
         let mut way = world.get::<Way>(own).copied().unwrap_or_default();
@@ -73,6 +81,7 @@ impl<const HZ: u16> BotPolicy for Reference<HZ> {
 
 impl<const HZ: u16> ThinBots for Reference<HZ> {
     type Thin = Walker;
+    type Blind = Way;
 }
 
 #[expect(

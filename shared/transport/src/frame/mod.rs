@@ -52,6 +52,17 @@ pub enum Mode {
     Thin,
 }
 
+impl Mode {
+    /// The name, as in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Thin => "thin",
+        }
+    }
+}
+
 /// The right to a seat.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Credential {

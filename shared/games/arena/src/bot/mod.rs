@@ -1,7 +1,9 @@
 //! A policy that plays arena: walk about, aim at the nearest opponent in sight, shoot.
 //!
-//! What a bot sees comes from a client's World, or from the snapshot stream ([`thin`]).
+//! What a bot sees comes from a client's World, or from the snapshot stream ([`thin`]); or it sees
+//! nothing ([`blind`]).
 
+pub mod blind;
 pub mod thin;
 
 use bevy_ecs::prelude::*;

@@ -7,6 +7,7 @@ use gameserver_shared::bot::{BotTally, ThinBots, ThinPolicy};
 use gameserver_shared::prelude::*;
 use gameserver_shared::stream::reader::{Entity, ShownKind, SnapshotReader, Start};
 
+use super::blind::BlindFighter;
 use super::{Errand, Own, decide, tally};
 use crate::Shooter;
 use crate::config::{ArenaConfig, Ground};
@@ -48,6 +49,7 @@ impl Fields {
 
 impl<P: Ground> ThinBots for Shooter<P> {
     type Thin = ThinFighter<P>;
+    type Blind = BlindFighter;
 }
 
 impl<P: Ground> ThinPolicy for ThinFighter<P> {

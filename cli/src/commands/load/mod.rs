@@ -1,0 +1,101 @@
+//! `gameserver load`: a crowd of players, and a report of how the server bore it.
+
+mod display;
+mod screen;
+mod view;
+
+use std::time::Duration;
+
+use chrono::SecondsFormat;
+use gameserver_client_sim::load::places::Protocol;
+use gameserver_client_sim::load::report::{LoadReport, State};
+use gameserver_client_sim::load::{self, LoadConfig};
+use gameserver_contract::clock::{Clock as _, SystemClock};
+use gameserver_shared::bot::ThinBots;
+
+use super::{say, write_report};
+use crate::arguments::LoadArguments;
+use crate::error::CliError;
+use crate::games::with_game;
+use crate::shutdown::Shutdown;
+use display::Display;
+
+/// Whole clients among native players when nobody says how many: they check each other.
+const CANARIES: u32 = 2;
+
+/// Plays, then reports.
+pub(super) async fn run(arguments: LoadArguments) -> Result<(), CliError> {
+    let display = if arguments.plain {
+        Display::plain()?
+    } else {
+        Display::suited()?
+    };
+    let game = arguments.game.clone();
+    with_game!(game.as_str(), play(arguments, display))?.await
+}
+
+async fn play<G: ThinBots>(arguments: LoadArguments, mut display: Display) -> Result<(), CliError> {
+    let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    let protocol = arguments.protocol.into();
+    let config = LoadConfig {
+        api: arguments.api,
+        metrics: Some(arguments.metrics),
+        mode: arguments.mode,
+        players: arguments.players,
+        protocol,
+        canaries: arguments.canaries.unwrap_or(match protocol {
+            Protocol::Thin => 0,
+            Protocol::Native | Protocol::Mixed => CANARIES.min(arguments.players),
+        }),
+        spectators: arguments.spectators,
+        matches: arguments.matches,
+        transport: arguments.transport.into(),
+        conditions: arguments.conditions,
+        ramp: Duration::from_secs(arguments.ramp),
+        duration: Duration::from_secs(arguments.seconds),
+        churn_per_s: arguments.churn,
+        settle: Duration::from_secs(arguments.settle),
+        command: own_command(),
+        seed: arguments.seed,
+        threads: arguments.threads,
+        gates: arguments.gate,
+    };
+    let began_at = SystemClock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    display.open()?;
+    let played = tokio::select! {
+        played = load::run::<G>(&config, &shutdown.drain, began_at, |now| display.show(now)) => {
+            played.map_err(CliError::Load)
+        }
+        () = shutdown.hurry.cancelled() => Err(CliError::Interrupted),
+    };
+    display.close();
+    let report = played?;
+    say(&report.summary());
+    for path in &arguments.report {
+        let is_page = path.extension().is_some_and(|end| end == "html");
+        let text = if is_page {
+            report.page()
+        } else {
+            serde_json::to_string_pretty(&report)
+        };
+        write_report(path, text)?;
+    }
+    judge(&report)
+}
+
+fn judge(report: &LoadReport) -> Result<(), CliError> {
+    match report.verdict.state {
+        State::Passed => Ok(()),
+        State::Failed => Err(CliError::Gates),
+        State::Void => Err(CliError::Void),
+    }
+}
+
+/// The command as it was given, under the name that the program has everywhere.
+fn own_command() -> Vec<String> {
+    let given = std::env::args_os().skip(1);
+    let words = given.map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("gameserver".to_owned())
+        .chain(words)
+        .collect()
+}

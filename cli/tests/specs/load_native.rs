@@ -1,0 +1,188 @@
+//! `gameserver load` with native players against the real binary: light ones play as clients do,
+//! and canaries among them find nothing wrong.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{Process, run};
+
+/// Changes of a seat's input that only somebody who plays all the time makes in a few seconds.
+const CHANGES_OF_A_PLAYER: usize = 60;
+
+/// A server that records its matches into this folder.
+fn server(replays: &Path) -> (Process, String, String) {
+    let replays = replays.to_str().expect("a plain path");
+    let arguments = ["dev", "--ephemeral", "--no-bots"];
+    let ports = ["--port-http", "0", "--port-game", "0"];
+    let mut dev = Process::start(
+        &[&arguments[..], &ports].concat(),
+        &[("GAMESERVER__INSTANCE__REPLAYS_FOLDER", replays)],
+    );
+    let mut address = |line: &str| {
+        let line = dev.wait_for_line(line);
+        let mut words = line.split_whitespace();
+        words
+            .find(|word| word.starts_with("http://"))
+            .map(str::to_owned)
+    };
+    let api = address("REST API").expect("an address");
+    let metrics = address("metrics ").expect("an address");
+    let api = api.strip_suffix("/api/v1").expect("the API").to_owned();
+    (dev, api, metrics)
+}
+
+/// Lets 14 players of arena play in two matches: the report.
+fn load(protocol: &str, transport: &str, (api, metrics): (&str, &str)) -> Value {
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.json");
+    let report = report.to_str().expect("a plain path");
+    let crowd = [
+        "load",
+        "--game",
+        "arena",
+        "--players",
+        "14",
+        "--matches",
+        "2",
+    ];
+    let who = [
+        "--protocol",
+        protocol,
+        "--transport",
+        transport,
+        "--canaries",
+        "2",
+    ];
+    let how_long = ["--ramp", "2", "--seconds", "6"];
+    let gates = ["--gate", "disconnects=0", "--gate", "wrong_states=0"];
+    let more = ["--gate", "connected=14", "--gate", "refused=0"];
+    let there = ["--api", api, "--metrics", metrics, "--report", report];
+    let all = [&crowd[..], &who, &how_long, &gates, &more, &there].concat();
+    let (code, _, err) = run(&all, &[]);
+    assert_eq!(code, 0, "{protocol} over {transport}: {err}");
+    let report = std::fs::read(report).expect("a report");
+    serde_json::from_slice(&report).expect("JSON")
+}
+
+fn number(report: &Value, path: &str) -> f64 {
+    let number = report.pointer(path).and_then(Value::as_f64);
+    assert!(number.is_some(), "{path} was not measured: {report}");
+    number.unwrap_or_default()
+}
+
+fn assert_plays_well(report: &Value) {
+    assert_eq!(
+        report["verdict"]["state"], "passed",
+        "{}",
+        report["verdict"]
+    );
+    let answered = number(report, "/latency/input_to_state_ms/count");
+    assert!(answered > 12.0 * 60.0 * 3.0, "{answered} inputs answered");
+    let p95 = number(report, "/latency/input_to_state_ms/p95");
+    assert!((1.0..400.0).contains(&p95), "{p95} ms");
+    assert!(number(report, "/wrong_states").abs() < f64::EPSILON);
+    let compared = number(report, "/compared_states");
+    assert!(compared > 100.0, "{compared} states compared");
+    let predicted = number(report, "/predicted_ticks");
+    assert!(predicted > 60.0, "{predicted} ticks predicted");
+    let rates = report["series"].as_array().expect("seconds").iter();
+    let steady = rates.filter(|second| second["at_s"].as_f64() > Some(4.0));
+    for second in steady {
+        let least = number(second, "/snapshots_per_s_min");
+        assert!(least > 10.0, "{least} snapshots in a second");
+    }
+}
+
+/// By match and seat: the inputs that the simulation really used, each as its numbers.
+fn inputs_used(replays: &Path) -> BTreeMap<(String, u64), Vec<Vec<i64>>> {
+    let mut used = BTreeMap::<_, Vec<_>>::new();
+    for file in std::fs::read_dir(replays).expect("a folder") {
+        let path = file.expect("an entry").path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.expect("a plain name").to_owned();
+        if !name.contains(".gslog") {
+            continue;
+        }
+        let file = path.to_str().expect("a plain path");
+        let (code, out, err) = run(&["replay", "export", file, "--json", "-"], &[]);
+        assert_eq!(code, 0, "{err}");
+        for line in out.lines() {
+            let line: Value = serde_json::from_str(line).expect("JSON");
+            let inputs = line["inputs"].as_array().into_iter().flatten();
+            for input in inputs {
+                let seat = input[0].as_u64().expect("a seat");
+                let numbers = input[1].as_array().expect("an input").iter();
+                let numbers = numbers.map(|number| number.as_i64().expect("a number"));
+                used.entry((name.clone(), seat))
+                    .or_default()
+                    .push(numbers.collect());
+            }
+        }
+    }
+    used
+}
+
+/// Everybody moved, and the twelve light ones turned all the time and shot: stick, aim and buttons
+/// of arena's input. A canary turns and shoots when it sees somebody.
+fn assert_everybody_played(replays: &Path) {
+    let used = inputs_used(replays);
+    assert_eq!(used.len(), 14, "seats with inputs: {:?}", used.keys());
+    let moved = |input: &Vec<i64>| input[0] != 0 || input[1] != 0;
+    assert!(used.values().all(|inputs| inputs.iter().any(moved)));
+    let is_light = |inputs: &&Vec<Vec<i64>>| {
+        inputs
+            .windows(2)
+            .filter(|two| two[0][2] != two[1][2])
+            .count()
+            > CHANGES_OF_A_PLAYER
+            && inputs.iter().any(|input| input[3] != 0)
+    };
+    let light = used.values().filter(is_light).count();
+    assert!(light >= 12, "{light} turned and shot");
+}
+
+/// The server took everything that they sent.
+async fn assert_nothing_refused(metrics: &str) {
+    let scraped = reqwest::get(metrics).await.expect("an answer");
+    let text = scraped.text().await.expect("text");
+    for refusal in ["gs_inputs_rejected_total{", "reason=\"guard_"] {
+        let refused = text.lines().find(|line| line.contains(refusal));
+        assert_eq!(refused, None);
+    }
+}
+
+#[tokio::test]
+async fn light_native_players_play_as_clients_do() {
+    for transport in ["quic", "websocket"] {
+        let replays = tempfile::tempdir().expect("a folder");
+        let (mut dev, api, metrics) = server(replays.path());
+        let report = load("native", transport, (&api, &metrics));
+        assert_eq!(report["plan"]["protocol"], "native");
+        assert_plays_well(&report);
+        assert_nothing_refused(&metrics).await;
+        dev.signal("TERM");
+        assert!(dev.wait_for_exit().success());
+        assert_everybody_played(replays.path());
+    }
+}
+
+#[tokio::test]
+async fn thin_and_native_players_play_together() {
+    let replays = tempfile::tempdir().expect("a folder");
+    let (_dev, api, metrics) = server(replays.path());
+    let report = load("mixed", "quic", (&api, &metrics));
+    assert_eq!(report["plan"]["protocol"], "mixed");
+    assert_plays_well(&report);
+    assert_nothing_refused(&metrics).await;
+}
+
+#[test]
+fn more_canaries_than_players_are_refused() {
+    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let few = ["--players", "3", "--canaries", "4"];
+    let (code, _, err) = run(&[&["load", "--api", &api][..], &few].concat(), &[]);
+    assert_eq!(code, 1, "{err}");
+    assert!(err.contains("4 canaries are more than 3 players"), "{err}");
+}

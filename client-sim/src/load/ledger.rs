@@ -1,0 +1,276 @@
+//! What a run adds up, and the report that comes of it, at any time and at the end.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::books::{Page, Times};
+use super::figures::Figures;
+use super::gates::Gate;
+use super::machine;
+use super::report::{self, Footprint, Latency, LoadReport, Second, State, Verdict};
+use super::server::{self, PartTimes, ServerSecond};
+use super::{LoadConfig, Part, Standing};
+
+/// Own work that began later than this says that the bots were the bottleneck, if one in a hundred
+/// parts of their work did.
+const LAG_MAX: Duration = Duration::from_millis(16);
+
+/// What a run adds up.
+#[derive(Debug)]
+pub(super) struct RunBooks {
+    /// What is known before.
+    blank: LoadReport,
+    gates: Vec<Gate>,
+    whole: Duration,
+    pub(super) began: Instant,
+    /// Until when the threads have told, after the beginning.
+    pub(super) told_until: Duration,
+    /// Since when it counts, after the beginning.
+    pub(super) counts_from: Option<Duration>,
+    ended: Ended,
+    pub(super) connected: u64,
+    pub(super) refused: u64,
+    pub(super) refused_saying_when: u64,
+    pub(super) churn_joins: u64,
+    pub(super) joins: Times,
+    /// From asking for a seat to being refused.
+    pub(super) refusals: Times,
+    /// Seconds that count.
+    counted: Page,
+    /// Everything, for how bots ended.
+    pub(super) all: Page,
+    server: ServerSum,
+    pub(super) series: Vec<Second>,
+    own_cpu_before: Option<(Instant, Duration)>,
+    drops_before: Option<u64>,
+    pub(super) baseline: Option<Footprint>,
+    pub(super) settled: Option<Footprint>,
+}
+
+/// How a run came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    InTime,
+    Early,
+}
+
+/// The server's seconds that count.
+#[derive(Debug, Default)]
+struct ServerSum {
+    ticks: BTreeMap<u64, f64>,
+    parts: BTreeMap<String, PartTimes>,
+    ticks_per_s: Vec<f64>,
+    inputs_late: f64,
+}
+
+impl RunBooks {
+    /// Of a run of which this is known before.
+    pub(super) fn new(config: &LoadConfig, blank: LoadReport) -> Self {
+        Self {
+            blank,
+            gates: config.gates.clone(),
+            whole: config.ramp + config.duration + config.settle,
+            began: Instant::now(),
+            told_until: Duration::ZERO,
+            counts_from: None,
+            ended: Ended::InTime,
+            connected: 0,
+            refused: 0,
+            refused_saying_when: 0,
+            churn_joins: 0,
+            joins: Times::default(),
+            refusals: Times::default(),
+            counted: Page::default(),
+            all: Page::default(),
+            server: ServerSum::default(),
+            series: Vec::new(),
+            own_cpu_before: None,
+            drops_before: None,
+            baseline: None,
+            settled: None,
+        }
+    }
+
+    pub(super) fn part(&self) -> Part {
+        if self.counts_from.is_some() {
+            Part::Counts
+        } else {
+            Part::Ramp
+        }
+    }
+
+    pub(super) fn begin_to_count(&mut self) {
+        self.counts_from = Some(self.told_until);
+        self.drops_before = machine::kernel_drops();
+    }
+
+    pub(super) fn stopped_early(&mut self) {
+        self.ended = Ended::Early;
+    }
+
+    pub(super) fn note(&mut self, page: &Page) {
+        self.all.add_after(page);
+    }
+
+    pub(super) fn tell(
+        &self,
+        part: Part,
+        elapsed: Duration,
+        progress: &mut impl FnMut(&Standing<'_>),
+    ) {
+        progress(&Standing {
+            report: &self.report(),
+            part,
+            elapsed,
+            whole: self.whole,
+        });
+    }
+
+    /// A second after the ramp.
+    pub(super) fn count(&mut self, page: &Page, server: Option<&ServerSecond>) {
+        self.counted.add_after(page);
+        if let Some(server) = server {
+            for (upper, count) in &server.ticks {
+                *self.server.ticks.entry(*upper).or_default() += count;
+            }
+            for (name, times) in &server.parts {
+                let sum = self.server.parts.entry(name.clone()).or_default();
+                sum.add(times);
+            }
+            self.server.ticks_per_s.extend(server.ticks_per_s);
+            self.server.inputs_late += server.inputs_late;
+        }
+    }
+
+    /// Share of a core that this process used since the last call.
+    pub(super) fn own_cpu(&mut self) -> Option<f64> {
+        let now = (Instant::now(), machine::own_cpu()?);
+        let (then, before) = self.own_cpu_before.replace(now)?;
+        let used = now.1.saturating_sub(before).as_secs_f64();
+        Some(used / now.0.duration_since(then).as_secs_f64().max(1e-3))
+    }
+
+    pub(super) fn report(&self) -> LoadReport {
+        let drops = machine::kernel_drops().zip(self.drops_before);
+        let rates = &self.server.ticks_per_s;
+        let mean = rates.iter().sum::<f64>() / rates.len().max(1) as f64;
+        let canaries = &self.all.canaries;
+        let mut report = LoadReport {
+            totals: report::Totals {
+                connected: self.connected + canaries.connected,
+                refused: self.refused + canaries.refused,
+                refused_saying_when: self.refused_saying_when + canaries.refused_saying_when,
+                disconnects: disconnects(&self.all.ends),
+                churn_joins: self.churn_joins,
+                churn_leaves: self.all.leaves,
+                inputs_sent: self.counted.inputs,
+                inputs_late: self.server.inputs_late,
+                snapshots: self.counted.snapshots,
+                bytes_in: self.counted.bytes_in,
+                bytes_out: self.counted.bytes_out,
+                kills: self.all.kills,
+                kernel_drops: drops.map(|(now, before)| now.saturating_sub(before)),
+            },
+            latency: report::Latencies {
+                input_to_state_ms: Latency::of(&self.counted.answered),
+                rtt_ms: Latency::of(&self.counted.rtt),
+                join_ms: Latency::of(&self.joins),
+                refusal_ms: Latency::of(&self.refusals),
+            },
+            tick: report::Ticks {
+                p50_ms: server::ms_at(&self.server.ticks, 0.5),
+                p99_ms: server::ms_at(&self.server.ticks, 0.99),
+                ticks_per_s: (!rates.is_empty())
+                    .then_some(mean / f64::from(self.blank.plan.matches)),
+                parts: report::parts(&self.server.parts),
+            },
+            series: self.series.clone(),
+            ends: report::ends(&self.all.ends),
+            baseline: self.baseline.clone(),
+            settled: self.settled.clone(),
+            ..self.blank.clone()
+        };
+        self.judge(&mut report);
+        report
+    }
+
+    fn judge(&self, report: &mut LoadReport) {
+        let counted = self.counts_from.map(|from| self.told_until - from);
+        let counted_s = counted.unwrap_or_default().as_secs_f64();
+        let lag = &self.counted.lag;
+        report.figures = Figures::of(report, &self.counted, &self.all, counted_s);
+        report.gates = self.gates.iter().map(|gate| gate.check(report)).collect();
+        report.verdict = verdict(report, lag);
+        let (state, reasons) = (report.verdict.state, &mut report.verdict.reasons);
+        report.figures.take_verdict(state, reasons);
+        if self.ended == Ended::Early {
+            let wanted_s = report.plan.seconds;
+            reasons.push(format!(
+                "The run was stopped after {counted_s:.0} of {wanted_s:.0} seconds that count."
+            ));
+        }
+    }
+}
+
+/// The row of one second.
+pub(super) fn second(
+    at: Duration,
+    mut page: Page,
+    server: ServerSecond,
+    matches: u32,
+    bots_cpu: Option<f64>,
+) -> Second {
+    let rates = &mut page.snapshots_by_bot;
+    rates.sort_unstable();
+    let players = page.playing.max(1) as f64;
+    Second {
+        at_s: at.as_secs_f64(),
+        players: page.playing,
+        spectators: page.watching,
+        snapshots_per_s: rates.get(rates.len() / 2).map(|rate| f64::from(*rate)),
+        snapshots_per_s_min: rates.first().map(|rate| f64::from(*rate)),
+        input_to_state_p50_ms: page.answered.ms_at(0.5),
+        input_to_state_p95_ms: page.answered.ms_at(0.95),
+        rtt_p50_ms: page.rtt.ms_at(0.5),
+        tick_p50_ms: server.tick_p50_ms,
+        tick_p99_ms: server.tick_p99_ms,
+        ticks_per_s: server.ticks_per_s.map(|rate| rate / f64::from(matches)),
+        server_cpu: server.cpu,
+        server_rss_bytes: server.memory_bytes,
+        server_files: server.files,
+        server_threads: server.threads,
+        bots_cpu,
+        bots_lag_max_ms: page.lag.ms_at(1.0),
+        kb_in_per_player: page.bytes_in as f64 / 1e3 / players,
+        kb_out_per_player: page.bytes_out as f64 / 1e3 / players,
+        disconnects: disconnects(&page.ends),
+    }
+}
+
+/// Those that were refused never were connected.
+fn disconnects(ends: &BTreeMap<String, u64>) -> u64 {
+    let ends = ends.iter().filter(|end| !end.0.starts_with("not let in"));
+    ends.map(|end| end.1).sum()
+}
+
+fn verdict(report: &LoadReport, lag: &Times) -> Verdict {
+    let lag_ms = lag.ms_at(0.99).unwrap_or(0.0);
+    if lag_ms > LAG_MAX.as_secs_f64() * 1e3 {
+        let why = format!(
+            "The bots were the bottleneck: their own work began {lag_ms:.1} ms late or more in one \
+             of a hundred cases. Give them another core or use fewer."
+        );
+        return Verdict {
+            state: State::Void,
+            reasons: vec![why],
+        };
+    }
+    let failed = report.gates.iter().filter(|gate| !gate.passed);
+    let reasons: Vec<_> = failed.map(ToString::to_string).collect();
+    let state = if reasons.is_empty() {
+        State::Passed
+    } else {
+        State::Failed
+    };
+    Verdict { state, reasons }
+}

@@ -1,0 +1,353 @@
+//! A native player without a world: lightyear's protocol by hand, and a policy that does not look.
+
+use std::time::{Duration, Instant};
+
+use gameserver_shared::bot::BlindPolicy;
+use gameserver_shared::determinism::MatchRng;
+use gameserver_shared::input::PlayerInput;
+use gameserver_transport::close::CloseCode;
+use gameserver_transport::connection::Connection;
+
+use super::acks::{Received, Reliable};
+use super::fragments::Fragments;
+use super::inputs::{Inputs, TICKS_PER_MESSAGE};
+use super::pings::Pings;
+use super::protocol::Protocol;
+use super::replication::{Mutations, OwnAvatar};
+use super::wire::{
+    Header, Message, NoPacket, PacketType, Reader, put_batch, put_message, put_varint,
+};
+use crate::load::pace::Pace;
+use crate::load::sendings::Sendings;
+use crate::load::thin_bot::Witness;
+
+/// Packets taken from the connection at a time.
+const PACKETS_PER_LOOK: usize = 64;
+/// Room for a packet; most are smaller.
+const PACKET_BYTES: usize = 128;
+/// Acknowledgements in one packet: a server's snapshot is a few messages.
+const ACKNOWLEDGEMENTS_PER_PACKET: usize = 16;
+/// Pings that wait to be answered; the server sends ten a second.
+const PONGS_MAX: usize = 8;
+/// An acknowledgement is sent again after so many round trips: lightyear's default.
+const RESEND_ROUND_TRIPS: f32 = 1.5;
+/// The same before the first round trip.
+const RESEND_FIRST: Duration = Duration::from_millis(100);
+
+/// One light native player.
+#[derive(Debug)]
+pub(crate) struct LightBot<P: BlindPolicy> {
+    connection: Connection,
+    protocol: Protocol,
+    tick: Duration,
+    policy: P,
+    rng: MatchRng,
+    pace: Pace,
+    sendings: Sendings,
+    state: Box<State>,
+    inputs: Inputs<P::Input>,
+    /// The number of the next packet.
+    next_packet: u16,
+}
+
+/// What the server's packets have changed.
+#[derive(Debug, Default)]
+struct State {
+    received: Received,
+    acknowledgements: Reliable,
+    fragments: Fragments,
+    pings: Pings,
+    own: OwnAvatar,
+    /// Mutations to acknowledge with the next packet.
+    mutations: Vec<u8>,
+    /// Pings to answer with the next packet, and when they came.
+    pongs: Vec<(u16, Instant)>,
+    /// The newest tick whose state came; 0 before the first.
+    newest: u32,
+    snapshots: u64,
+}
+
+impl<P: BlindPolicy> LightBot<P>
+where
+    P::Input: PlayerInput,
+{
+    pub(crate) fn new(
+        connection: Connection,
+        protocol: Protocol,
+        tick: Duration,
+        seed: u64,
+    ) -> Self {
+        Self {
+            connection,
+            protocol,
+            tick,
+            policy: P::default(),
+            rng: MatchRng::seeded(seed),
+            pace: Pace::new(tick),
+            sendings: Sendings::default(),
+            state: Box::default(),
+            inputs: Inputs::new(),
+            next_packet: 0,
+        }
+    }
+
+    /// The connection, for its counters.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// States taken in so far.
+    pub(crate) fn snapshots(&self) -> u64 {
+        self.state.snapshots
+    }
+
+    /// Says goodbye.
+    pub(crate) fn leave(&self) {
+        self.connection.close(CloseCode::Consented, "");
+    }
+
+    /// Takes in what came.
+    pub(crate) fn look(&mut self, now: Instant, witness: &mut impl Witness) {
+        let before = self.state.snapshots;
+        for _ in 0..PACKETS_PER_LOOK {
+            let Some(packet) = self.connection.try_recv() else {
+                break;
+            };
+            match self.state.take_in(&packet, &self.protocol, self.tick, now) {
+                Ok(tick) => self.pace.heard(tick, None, now),
+                Err(error) => tracing::warn!(%error, "packet not understood"),
+            }
+        }
+        for _ in before..self.state.snapshots {
+            witness.snapshot();
+        }
+        if self.state.snapshots > before {
+            self.sendings
+                .answered_up_to(self.state.newest, now, witness);
+        }
+    }
+
+    /// Sends what is due in this tick: the input, and what the server waits for.
+    pub(crate) fn act(&mut self, now: Instant, witness: &mut impl Witness) {
+        if let Some(lead) = self.state.pings.lead(self.tick) {
+            self.pace.lead_by(lead);
+        }
+        // The server has to speak first: its packets tell the time.
+        let Some(due) = self.pace.input_due(now) else {
+            return;
+        };
+        let mut body = Vec::with_capacity(PACKET_BYTES);
+        let header = self.header(due);
+        header.write(&mut body);
+        let empty = body.len();
+        self.state.put_acknowledgements(
+            self.protocol.acknowledgements,
+            header.packet,
+            now,
+            &mut body,
+        );
+        self.state
+            .put_pings(&self.protocol, self.tick, now, &mut body);
+        let plays = self.put_input(due, now, &mut body);
+        if body.len() == empty {
+            if !self.state.received.untold {
+                return;
+            }
+            body.clear();
+            let packet_type = PacketType::AcksOnly;
+            Header {
+                packet_type,
+                ..header
+            }
+            .write(&mut body);
+        }
+        self.next_packet = self.next_packet.wrapping_add(1);
+        self.state.received.untold = false;
+        if self.connection.send(body.into()).is_ok() && plays {
+            witness.input();
+        }
+    }
+
+    fn header(&self, tick: u32) -> Header {
+        Header {
+            packet_type: PacketType::Data,
+            packet: self.next_packet,
+            acks: self.state.received.acks(),
+            tick,
+        }
+    }
+
+    /// True when there is an input for a new tick.
+    fn put_input(&mut self, due: u32, now: Instant, packet: &mut Vec<u8>) -> bool {
+        let Some(avatar) = self.state.own.entity() else {
+            return false;
+        };
+        let new = self.sendings.note(due, TICKS_PER_MESSAGE.into(), now);
+        if new.is_empty() {
+            return false;
+        }
+        for _ in new {
+            self.inputs.push(self.policy.decide(&mut self.rng));
+        }
+        let mut message = Vec::with_capacity(PACKET_BYTES);
+        let target = (self.protocol.input_message, avatar);
+        if let Err(error) = self.inputs.write(target, due, &mut message) {
+            tracing::error!(%error, "a game's input has no encoding");
+            return false;
+        }
+        put_batch(packet, self.protocol.inputs, 1);
+        put_message(packet, None, &message);
+        true
+    }
+}
+
+impl State {
+    /// Takes a packet in and returns its tick.
+    fn take_in(
+        &mut self,
+        packet: &[u8],
+        protocol: &Protocol,
+        tick: Duration,
+        now: Instant,
+    ) -> Result<u32, NoPacket> {
+        let mut rest = Reader(packet);
+        let header = Header::read(&mut rest)?;
+        self.received.note(header.packet);
+        self.received.untold |= header.packet_type != PacketType::AcksOnly;
+        self.acknowledgements.acknowledge(header.acks);
+        if header.packet_type == PacketType::Fragment {
+            let part = rest.fragment()?;
+            if let Some(bytes) = self.fragments.take(&part) {
+                let message = Message {
+                    channel: part.channel,
+                    number: Some(part.message),
+                    bytes: &bytes,
+                };
+                self.take_message(&message, protocol, tick, now);
+            }
+        }
+        rest.messages(|message| self.take_message(&message, protocol, tick, now))?;
+        Ok(header.tick)
+    }
+
+    fn take_message(
+        &mut self,
+        message: &Message<'_>,
+        protocol: &Protocol,
+        tick: Duration,
+        now: Instant,
+    ) {
+        let channel = message.channel;
+        if channel == protocol.mutations {
+            match Mutations::read(message.bytes) {
+                Ok(mutations) => self.take_mutations(mutations),
+                Err(error) => tracing::warn!(%error, "mutations not understood"),
+            }
+        } else if channel == protocol.updates {
+            let number = message.number.unwrap_or_default();
+            let followed = self.own.follow(number, message.bytes, protocol.predicted);
+            if let Err(error) = followed {
+                tracing::warn!(%error, "update not understood");
+            }
+        } else if channel == protocol.pings {
+            // What cannot be read is as good as lost.
+            let _ = self.take_ping(Reader(message.bytes), protocol, tick, now);
+        }
+    }
+
+    /// A state can take several messages, and an older one come late.
+    fn take_mutations(&mut self, mutations: Mutations) {
+        self.mutations.extend(mutations.index);
+        if mutations.tick > self.newest {
+            self.newest = mutations.tick;
+            self.snapshots += 1;
+        }
+    }
+
+    fn take_ping(
+        &mut self,
+        mut body: Reader<'_>,
+        protocol: &Protocol,
+        tick: Duration,
+        now: Instant,
+    ) -> Result<(), NoPacket> {
+        let kind = body.number()?;
+        let number = body.u16()?;
+        if kind == protocol.ping_message && self.pongs.len() < PONGS_MAX {
+            self.pongs.push((number, now));
+        } else if kind == protocol.pong_message {
+            let ticks = f64::from(body.u32()?) + f64::from(body.byte()?) / 256.0;
+            self.pings.answered(number, tick.mul_f64(ticks), now);
+        }
+        Ok(())
+    }
+
+    /// Acknowledges mutations that came, and again those whose acknowledgement may be lost.
+    fn put_acknowledgements(
+        &mut self,
+        channel: u16,
+        packet_number: u16,
+        now: Instant,
+        packet: &mut Vec<u8>,
+    ) {
+        if !self.mutations.is_empty() {
+            // When too many are under way these are left out: the server sends the states again.
+            self.acknowledgements
+                .queue(std::mem::take(&mut self.mutations));
+        }
+        let round_trip = self.pings.round_trip();
+        let resend_after = round_trip.map_or(RESEND_FIRST, |time| time.mul_f32(RESEND_ROUND_TRIPS));
+        let due = self.acknowledgements.due(now, resend_after);
+        let due: Vec<_> = due.take(ACKNOWLEDGEMENTS_PER_PACKET).collect();
+        if due.is_empty() {
+            return;
+        }
+        put_batch(packet, channel, due.len());
+        for message in due {
+            put_message(packet, Some(message.number), &message.bytes);
+            message.sent(packet_number, now);
+        }
+    }
+
+    fn put_pings(
+        &mut self,
+        protocol: &Protocol,
+        tick: Duration,
+        now: Instant,
+        packet: &mut Vec<u8>,
+    ) {
+        let ping = self.pings.next(now);
+        let count = self.pongs.len() + usize::from(ping.is_some());
+        if count == 0 {
+            return;
+        }
+        put_batch(packet, protocol.pings, count);
+        let mut message = Vec::with_capacity(8);
+        for (number, came) in self.pongs.drain(..) {
+            message.clear();
+            put_varint(&mut message, protocol.pong_message.into());
+            message.extend(number.to_be_bytes());
+            let [ticks, part] = kept(now.saturating_duration_since(came), tick);
+            message.extend(ticks.to_be_bytes());
+            message.extend_from_slice(&part.to_be_bytes()[3..]);
+            put_message(packet, None, &message);
+        }
+        if let Some(number) = ping {
+            message.clear();
+            put_varint(&mut message, protocol.ping_message.into());
+            message.extend(number.to_be_bytes());
+            put_message(packet, None, &message);
+        }
+    }
+}
+
+/// A time as whole ticks and 256ths of one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not negative, and a few ticks"
+)]
+fn kept(time: Duration, tick: Duration) -> [u32; 2] {
+    let parts = (time.as_secs_f64() / tick.as_secs_f64() * 256.0) as u32;
+    [parts / 256, parts % 256]
+}

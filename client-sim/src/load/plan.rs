@@ -1,0 +1,56 @@
+//! What is known of a run before it: its title and its plan. It knows nothing of what comes of it.
+
+use gameserver_contract::game::GameDescriptor;
+
+use super::LoadConfig;
+use super::machine::Machine;
+use super::report::{LoadReport, Plan};
+
+/// A report in which nothing has happened yet.
+pub(super) fn blank(config: &LoadConfig, game: &GameDescriptor, began_at: String) -> LoadReport {
+    LoadReport {
+        version: 1,
+        title: title(config, game),
+        began_at,
+        command: config.command.clone(),
+        machine: Machine::here(),
+        plan: plan(config, game),
+        ..LoadReport::default()
+    }
+}
+
+fn title(config: &LoadConfig, game: &GameDescriptor) -> String {
+    let matches = match config.matches {
+        0 | 1 => "1 match".to_owned(),
+        many => format!("{many} matches"),
+    };
+    let watched = match config.spectators {
+        0 => String::new(),
+        many => format!(", watched by {many}"),
+    };
+    format!(
+        "{} {} players over {} in {matches} of {}{watched}",
+        config.players, config.protocol, config.transport, game.name
+    )
+}
+
+fn plan(config: &LoadConfig, game: &GameDescriptor) -> Plan {
+    let first = game.modes.first().map(|mode| mode.id.clone());
+    Plan {
+        game: game.id.to_string(),
+        mode: config.mode.clone().or(first).unwrap_or_default(),
+        protocol: config.protocol.to_string(),
+        transport: config.transport.to_string(),
+        conditions: config.conditions.to_string(),
+        players: config.players,
+        canaries: config.canaries,
+        spectators: config.spectators,
+        matches: config.matches.max(1),
+        ramp_s: config.ramp.as_secs_f64(),
+        seconds: config.duration.as_secs_f64(),
+        churn_per_s: config.churn_per_s,
+        seed: config.seed,
+        tick_rate_hz: game.tick_rate_hz,
+        snapshot_rate_hz: game.snapshot_rate_hz,
+    }
+}

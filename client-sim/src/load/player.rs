@@ -1,0 +1,81 @@
+//! Whoever plays in a swarm, thin or native.
+
+use std::time::Instant;
+
+use gameserver_shared::bot::{BotTally, ThinBots};
+use gameserver_transport::close::CloseReason;
+use gameserver_transport::connection::Connection;
+
+use super::native::LightBot;
+use super::thin_bot::{ThinBot, Witness};
+
+/// One of the crowd.
+pub(super) enum Player<G: ThinBots> {
+    /// Knows the snapshot stream.
+    Thin(ThinBot<G::Thin>),
+    /// Speaks lightyear's protocol.
+    Native(LightBot<G::Blind>),
+}
+
+impl<G: ThinBots> Player<G> {
+    /// How the connection ended, once it has.
+    pub(super) fn end(&self) -> Option<CloseReason> {
+        self.connection().closed()
+    }
+
+    /// Whether it plays.
+    pub(super) fn plays(&self) -> bool {
+        match self {
+            Self::Thin(bot) => bot.plays(),
+            Self::Native(_) => true,
+        }
+    }
+
+    /// Snapshots taken in so far.
+    pub(super) fn snapshots(&self) -> u64 {
+        match self {
+            Self::Thin(bot) => bot.snapshots(),
+            Self::Native(bot) => bot.snapshots(),
+        }
+    }
+
+    /// The connection, for its counters.
+    pub(super) fn connection(&self) -> &Connection {
+        match self {
+            Self::Thin(bot) => bot.connection(),
+            Self::Native(bot) => bot.connection(),
+        }
+    }
+
+    /// What it has achieved, as far as it knows.
+    pub(super) fn tally(&self) -> BotTally {
+        match self {
+            Self::Thin(bot) => bot.tally(),
+            Self::Native(_) => BotTally::default(),
+        }
+    }
+
+    /// Says goodbye.
+    pub(super) fn leave(&self) {
+        match self {
+            Self::Thin(bot) => bot.leave(),
+            Self::Native(bot) => bot.leave(),
+        }
+    }
+
+    /// Takes in what came.
+    pub(super) fn look(&mut self, now: Instant, witness: &mut impl Witness) {
+        match self {
+            Self::Thin(bot) => bot.look(now, witness),
+            Self::Native(bot) => bot.look(now, witness),
+        }
+    }
+
+    /// Sends what is due, once a tick.
+    pub(super) fn act(&mut self, now: Instant, witness: &mut impl Witness) {
+        match self {
+            Self::Thin(bot) => bot.act(now, witness),
+            Self::Native(bot) => bot.act(now, witness),
+        }
+    }
+}
