@@ -195,7 +195,9 @@ impl RunBooks {
     }
 
     fn judge(&self, report: &mut LoadReport) {
-        let counted = self.counts_from.map(|from| self.told_until - from);
+        let counted = self
+            .counts_from
+            .map(|from| self.told_until.saturating_sub(from));
         let counted_s = counted.unwrap_or_default().as_secs_f64();
         let lag = &self.counted.lag;
         report.figures = Figures::of(report, &self.counted, &self.all, counted_s);

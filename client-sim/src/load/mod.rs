@@ -179,7 +179,8 @@ pub async fn run<G: ThinBots>(
     if let Some(probe) = &probe {
         books.baseline = probe.footprint().await;
     }
-    let (mut books, probe) = play::<G>(config, stop, (books, probe), &mut progress).await?;
+    let (mut books, probe) =
+        Box::pin(play::<G>(config, stop, (books, probe), &mut progress)).await?;
     if let Some(probe) = probe.filter(|_| !config.settle.is_zero()) {
         let began = books.began.elapsed();
         let settled = settle::watch(&probe, config.settle, stop, |elapsed, now| {

@@ -210,8 +210,9 @@ impl Board {
         let Some(facts) = matches.get(&id) else {
             return false;
         };
-        let seated = || facts.seats.values().any(|holder| holder.player == player);
-        !self.admits(facts).allows(role) && !(role == Role::Player && seated())
+        let is_seated = || facts.seats.values().any(|holder| holder.player == player);
+        let may_enter = self.admits(facts).allows(role);
+        !(may_enter || role == Role::Player && is_seated())
     }
 
     /// Matches hosted now.

@@ -88,7 +88,7 @@ mod tests {
         // Whatever else the machine does, this thread gets its tenth of a second at last.
         while processor_time() < before + Duration::from_millis(100) {
             assert!(
-                began.elapsed() < Duration::from_secs(60),
+                began.elapsed() < Duration::from_mins(1),
                 "no time was counted"
             );
             std::hint::spin_loop();

@@ -39,7 +39,7 @@ pub(crate) struct Hall {
     pub(crate) slow_consumer_after: Duration,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
-    /// What WebSockets are written by.
+    /// What writes to each WebSocket.
     pub(crate) office: Arc<PostOffice>,
     /// Arrivals may be answered from a thread without a runtime.
     pub(crate) runtime: Handle,

@@ -65,7 +65,7 @@ impl Default for ConnectOptions {
 }
 
 /// What many connections share, because a thousand bots need it once: the UDP socket of QUIC, what
-/// WebSockets are written by, and the network conditions of all.
+/// writes to each WebSocket, and the network conditions of all.
 #[derive(Debug, Clone)]
 pub struct ClientEndpoint {
     pub(crate) endpoint: Endpoint,

@@ -81,7 +81,7 @@ impl PostOffice {
             counter.filled.notified().await;
             std::mem::swap(&mut *counter.waiting(), &mut batch);
             for part in batch.chunks(MAILBOXES_AT_ONCE) {
-                part.iter().for_each(|mailbox| mailbox.empty());
+                empty_all(part);
                 tokio::task::yield_now().await;
             }
             batch.clear();
@@ -95,6 +95,12 @@ impl PostOffice {
         let counter = &self.counters[mailbox.counter];
         counter.waiting().push(Arc::clone(mailbox));
         counter.filled.notify_one();
+    }
+}
+
+fn empty_all(mailboxes: &[Arc<Mailbox>]) {
+    for mailbox in mailboxes {
+        mailbox.empty();
     }
 }
 

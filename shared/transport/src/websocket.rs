@@ -201,7 +201,7 @@ impl ClientEnd {
                 let socket = Socket::new(stream, Role::Client, config);
                 return Ok(Self::Direct(Arc::new(socket)));
             }
-            stream => stream,
+            stream @ (Either::Left(_) | Either::Right(_)) => stream,
         };
         let connector = if is_plain {
             Connector::Plain

@@ -222,12 +222,10 @@ impl<G: BotPolicy> Canary<G> {
 
 /// Whether it was refused and told when to try again.
 fn says_when(state: &ConnectionState) -> bool {
-    match state {
-        ConnectionState::Refused(ConnectError::Refused(refused)) => {
-            refused.retry_after_ms.is_some()
-        }
-        _ => false,
-    }
+    matches!(
+        state,
+        ConnectionState::Refused(ConnectError::Refused(refused)) if refused.retry_after_ms.is_some()
+    )
 }
 
 /// How it ended, as the others of the crowd tell it; none for the end of the run.

@@ -69,7 +69,11 @@ fn drawn(report: &LoadReport, log: &[String], (width, height): (u16, u16)) -> Te
 
 fn lines(backend: &TestBackend) -> Vec<String> {
     let buffer = backend.buffer();
-    let symbols: Vec<&str> = buffer.content().iter().map(|cell| cell.symbol()).collect();
+    let symbols: Vec<&str> = buffer
+        .content()
+        .iter()
+        .map(ratatui::buffer::Cell::symbol)
+        .collect();
     let rows = symbols.chunks(usize::from(buffer.area.width));
     rows.map(|row| row.concat().trim_end().to_owned()).collect()
 }
