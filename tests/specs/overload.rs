@@ -16,7 +16,7 @@ use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
 use gameserver_transport::close::{CloseCode, RefusalCode};
 use gameserver_transport::connect::ConnectError;
-use gameserver_transport::frame::{Credential, Hello, Mode, Refused};
+use gameserver_transport::frame::{Credential, Hello, Mode};
 
 /// Two players cost 0.64 of a tick: spectators are refused from 0.6375 on, players from 0.75.
 const BUDGET_MAX: f32 = 0.75;
