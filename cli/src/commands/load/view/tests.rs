@@ -103,7 +103,7 @@ fn every_figure_and_gate_has_its_place_on_a_small_terminal() {
         "0.41 cores",
         "holds tick_p99_ms                  12.2  limit 16.6",
         "FAILS disconnects",
-        "open  entities_left                  –",
+        "open  entities_left                   –",
         "Ctrl-C ends the run",
     ] {
         assert!(text.contains(wanted), "{wanted:?} is missing in\n{text}");
