@@ -13,7 +13,7 @@
 //! TCP nothing can be lost from outside, so there its bytes come late instead, as they would
 //! after a retransmission. Nothing here knows what the packets mean.
 //!
-//! Reading order: `spelling`, [`path`] (what becomes of a packet), `paths` (whose packet it is),
+//! Reading order: `spelling`, `path` (what becomes of a packet), `paths` (whose packet it is),
 //! `line` (where it waits), then the two carriers `udp` and `tcp`; `tally` counts.
 
 mod spelling;
