@@ -69,8 +69,8 @@ async fn a_crowd_is_measured_over_both_transports() {
     for transport in ["quic", "websocket"] {
         let gates = ["--gate", "disconnects=0", "--gate", "connected=28"];
         let run = load(&[&["--transport", transport, "--spectators", "4"][..], &gates].concat());
-        assert_eq!(run.code, 0, "{}", run.err);
-        let verdict = &run.report["verdict"];
+        let (verdict, ends) = (&run.report["verdict"], &run.report["ends"]);
+        assert_eq!(run.code, 0, "{}{verdict}{ends}", run.err);
         assert_eq!(verdict["state"], "passed", "{verdict}");
         assert_eq!(
             run.report["totals"]["connected"], 28,
