@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use crate::replays::{recorded, serve};
-use crate::support::{Process, root};
+use crate::support::{Process, root, turn};
 
 const PYTHON: &str = "GAMESERVER_TEST_PYTHON";
 const NODE: &str = "GAMESERVER_TEST_NODE";
@@ -109,6 +109,7 @@ async fn the_example_of_the_javascript_client_plays() {
 
 #[tokio::test]
 async fn the_console_works_in_a_browser() {
+    let _turn = turn();
     let (_dev, api) = Process::dev(&[]);
     // Node 20 takes a folder and Node 22 a pattern: both take the names.
     let arguments = [
@@ -127,6 +128,7 @@ async fn the_console_works_in_a_browser() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recording_that_is_served_plays_in_a_browser() {
+    let _turn = turn();
     let folder = tempfile::tempdir().expect("a folder");
     let (_, log) = recorded(folder.path()).await;
     let (_serve, page) = serve(&log);

@@ -7,10 +7,11 @@ use std::process::{Command, Stdio};
 use gameserver_server::simulation::TickPart;
 use serde_json::Value;
 
-use crate::support::{Process, run};
+use crate::support::{Process, run, turn};
 
 /// A small crowd for a few seconds, with these arguments besides.
 fn load(arguments: &[&str]) -> Run {
+    let _turn = turn();
     let (mut dev, api) = Process::dev(&["--no-bots"]);
     let line = dev.wait_for_line("metrics ");
     let metrics = line.split_whitespace().last().expect("an address");

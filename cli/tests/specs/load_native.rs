@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Process, run};
+use crate::support::{Process, run, turn};
 
 /// Changes of a seat's input that only somebody who plays all the time makes in a few seconds.
 const CHANGES_OF_A_PLAYER: usize = 60;
@@ -60,6 +60,7 @@ fn load(protocol: &str, transport: &str, (api, metrics): (&str, &str)) -> Value 
     let more = ["--gate", "connected=14", "--gate", "refused=0"];
     let there = ["--api", api, "--metrics", metrics, "--report", report];
     let all = [&crowd[..], &who, &how_long, &gates, &more, &there].concat();
+    let _turn = turn();
     let (code, _, err) = run(&all, &[]);
     assert_eq!(code, 0, "{protocol} over {transport}: {err}");
     let report = std::fs::read(report).expect("a report");

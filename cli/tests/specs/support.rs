@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use gameserver_client_sim::lobby::{Lobby, LoggedIn};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// Longest wait for anything that a process prints or does.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -216,6 +217,15 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
         assert!(Instant::now() < deadline, "never came: {what}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// The turn of the specs that need most of the machine: crowds and browsers do not run side by side,
+/// or each finds the other one's work in its figures.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    // On a thread of its own, because specs with and without a runtime wait here.
+    let taken = std::thread::spawn(|| TURN.blocking_lock()).join();
+    taken.expect("waiting does not panic")
 }
 
 /// The repository's root.
