@@ -219,8 +219,8 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
-/// The turn of the specs that need most of the machine: crowds and browsers do not run side by side,
-/// or each finds the other one's work in its figures.
+/// The turn of the specs that need most of the machine: crowds and browsers do not run side by
+/// side, or each finds the other one's work in its figures.
 pub(crate) fn turn() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::const_new(());
     // On a thread of its own, because specs with and without a runtime wait here.
