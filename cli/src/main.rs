@@ -18,9 +18,6 @@ use clap::Parser as _;
 
 use crate::arguments::Arguments;
 
-/// How far the network's threads give way, on the scale of `nice`.
-const NETWORK_NICENESS: i32 = 10;
-
 /// A thousand connections allocate and free all the time, on several threads: measured, this one
 /// costs a third of the system's.
 #[global_allocator]
@@ -37,7 +34,7 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .on_thread_start(yield_to_ticks)
+        .on_thread_start(gameserver_server::priority::yield_to_ticks)
         .build();
     let outcome = match runtime {
         Ok(runtime) => runtime.block_on(commands::run(arguments)),
@@ -50,14 +47,6 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
-}
-
-/// The network's threads give way to those that step matches and bots: a tick has a deadline, a
-/// datagram can wait a millisecond. Measured on one core with 1,000 players: `docs/performance.md`.
-fn yield_to_ticks() {
-    // Where the system has no such thing, or does not allow it, nothing changes.
-    let own = Some(rustix::thread::gettid());
-    let _ = rustix::process::setpriority_process(own, NETWORK_NICENESS);
 }
 
 #[expect(clippy::print_stderr, reason = "a command tells people why it failed")]

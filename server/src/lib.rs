@@ -5,7 +5,7 @@
 //! `Games::default().with::<MyGame>()?`.
 //!
 //! Reading order: [`instance`], [`config`], [`games`], [`gateway`], [`host`], [`simulation`],
-//! [`match_log`], [`replay`], [`control`], [`telemetry`].
+//! [`match_log`], [`replay`], [`control`], [`priority`], [`telemetry`].
 
 mod certificate;
 pub mod config;
@@ -16,6 +16,7 @@ pub mod host;
 pub mod instance;
 pub mod match_log;
 mod offers;
+pub mod priority;
 pub mod replay;
 pub mod simulation;
 pub mod telemetry;

@@ -1,7 +1,7 @@
 //! `gameserver load` against the real binary: what it measures, and what its exit code says.
 
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use gameserver_server::simulation::TickPart;
@@ -265,18 +265,38 @@ fn long_run(api: &str, report: &Path) -> Vec<String> {
     words.map(ToOwned::to_owned).into()
 }
 
+/// Such a run, on its way.
+struct LongRun {
+    dev: Process,
+    load: Process,
+    report: PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl LongRun {
+    fn start() -> Self {
+        let (dev, api) = Process::dev(&["--no-bots"]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let report = folder.path().join("report.json");
+        let words = long_run(&api, &report);
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let mut load = Process::start(&words, &[]);
+        load.wait_for_line("3 s ");
+        Self {
+            dev,
+            load,
+            report,
+            _folder: folder,
+        }
+    }
+}
+
 #[test]
 fn ctrl_c_ends_a_run_in_order_and_writes_what_was_measured() {
-    let (_dev, api) = Process::dev(&["--no-bots"]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let report = folder.path().join("report.json");
-    let words = long_run(&api, &report);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut load = Process::start(&words, &[]);
-    load.wait_for_line("3 s ");
-    load.signal("INT");
-    assert_eq!(load.wait_for_exit().code(), Some(0));
-    let report = std::fs::read(&report).expect("a report");
+    let mut run = LongRun::start();
+    run.load.signal("INT");
+    assert_eq!(run.load.wait_for_exit().code(), Some(0));
+    let report = std::fs::read(&run.report).expect("a report");
     let report: Value = serde_json::from_slice(&report).expect("JSON");
     assert_eq!(report["players"], 8);
     let reason = report["verdict"]["reasons"][0].as_str().unwrap_or_default();
@@ -285,21 +305,15 @@ fn ctrl_c_ends_a_run_in_order_and_writes_what_was_measured() {
 
 #[test]
 fn a_second_ctrl_c_does_not_wait_for_the_server() {
-    let (dev, api) = Process::dev(&["--no-bots"]);
-    let folder = tempfile::tempdir().expect("a folder");
-    let report = folder.path().join("report.json");
-    let words = long_run(&api, &report);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let mut load = Process::start(&words, &[]);
-    load.wait_for_line("3 s ");
+    let mut run = LongRun::start();
     // It answers no goodbye any more.
-    dev.signal("STOP");
-    load.signal("INT");
-    load.wait_for_line("the bots say goodbye");
-    load.signal("INT");
-    assert_eq!(load.wait_for_exit().code(), Some(1));
-    assert!(!report.exists(), "there was no time for it");
-    dev.signal("CONT");
+    run.dev.signal("STOP");
+    run.load.signal("INT");
+    run.load.wait_for_line("the bots say goodbye");
+    run.load.signal("INT");
+    assert_eq!(run.load.wait_for_exit().code(), Some(1));
+    assert!(!run.report.exists(), "there was no time for it");
+    run.dev.signal("CONT");
 }
 
 /// The program on a terminal of its own, of `script`; what it writes there is returned when Ctrl-C
@@ -311,7 +325,7 @@ fn on_a_terminal(arguments: &[&str], typed: &[&str]) -> String {
     let mut words = long_run(&api, &report);
     words.extend(arguments.iter().map(ToString::to_string));
     let program = env!("CARGO_BIN_EXE_gameserver");
-    let command = format!("stty rows 24 cols 80; {program} {}", words.join(" "));
+    let command = format!("stty rows 24 cols 80; exec {program} {}", words.join(" "));
     let mut terminal = Command::new("script")
         .args(["-qefc", &command, "/dev/null"])
         .env("TERM", "xterm-256color")

@@ -1,9 +1,9 @@
 //! `gameserver load`: as many players as wanted, real sockets, and a report that says whether the
 //! server kept its limits.
 //!
-//! Reading order: [`places`], `arrivals`, `thin_bot`, `pace`, `sendings`, [`native`], `player`,
-//! `swarm`, `books`, `rates`, `server`, `settle`, `ledger`, [`report`], `plan`, [`figures`],
-//! [`gates`], [`machine`].
+//! Reading order: [`places`], `sessions`, `arrivals`, `thin_bot`, `pace`, `sendings`, [`native`],
+//! `player`, `swarm`, `books`, `rates`, `server`, `settle`, `ledger`, [`report`], `plan`,
+//! [`figures`], [`gates`], [`machine`].
 
 mod arrivals;
 mod books;
@@ -20,6 +20,7 @@ mod rates;
 pub mod report;
 mod sendings;
 mod server;
+mod sessions;
 mod settle;
 mod swarm;
 mod thin_bot;
@@ -27,9 +28,7 @@ mod thin_bot;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use gameserver_contract::game::GameDescriptor;
-use gameserver_contract::ids::SessionId;
-use gameserver_contract::session::{CreateSession, TransportKind};
+use gameserver_contract::session::TransportKind;
 use gameserver_shared::bot::ThinBots;
 use gameserver_shared::protocol::tick_duration;
 use gameserver_transport::conditions::NetworkConditions;
@@ -41,7 +40,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::bot::BotSpec;
-use crate::lobby::{Lobby, LobbyError, LoggedIn};
+use crate::lobby::{Lobby, LobbyError};
 use arrivals::{Arrival, Churn, Crowd, Turn};
 use books::Page;
 use gates::Gate;
@@ -51,6 +50,7 @@ use places::Protocol;
 use player::Player;
 use report::LoadReport;
 use server::ServerProbe;
+use sessions::Sessions;
 use swarm::{Desk, Swarm};
 use thin_bot::{Lesson, ThinBot};
 
@@ -60,8 +60,6 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const EDGE: Duration = Duration::from_millis(100);
 /// A run whose threads tell nothing any more ends so long after its time.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
-/// For so long a seat may be known as taken when its player has left.
-const SEAT_LAG_S: u32 = 3;
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -202,12 +200,13 @@ async fn play<G: ThinBots>(
     progress: &mut impl FnMut(&Standing<'_>),
 ) -> Result<(RunBooks, Option<ServerProbe>), LoadError> {
     let lobby = Lobby::new(&config.api)?;
-    let (host, sessions) = open_sessions(config, &G::descriptor(), &lobby).await?;
+    let sessions = Sessions::open(config, &G::descriptor(), &lobby).await?;
+    let ids = sessions.ids();
     let protocol = native::Protocol::of::<G>(Handle::current());
     let crowd = Crowd {
         lobby,
-        players: players(config, sessions.len()).into(),
-        sessions,
+        players: players(config, ids.len()).into(),
+        sessions: ids,
         spectators: config.spectators,
         ramp: config.ramp,
         churn: Churn {
@@ -250,7 +249,7 @@ async fn play<G: ThinBots>(
             tracing::info!(?tally, "what the conditions did");
         }
     }
-    settle::end_sessions(&host, &crowd.sessions).await;
+    sessions.end().await;
     Ok((books, probe))
 }
 
@@ -280,50 +279,6 @@ async fn say_goodbye(leaving: Vec<Connection>) {
     if tokio::time::timeout(FAREWELL, all_gone).await.is_err() {
         tracing::debug!("some goodbyes were not answered");
     }
-}
-
-async fn open_sessions(
-    config: &LoadConfig,
-    game: &GameDescriptor,
-    lobby: &Lobby,
-) -> Result<(LoggedIn, Vec<SessionId>), LoadError> {
-    let wanted = config.mode.as_deref();
-    let mode = match wanted {
-        Some(wanted) => game.modes.iter().find(|mode| mode.id == wanted),
-        None => game.modes.first(),
-    };
-    let mode = mode.ok_or_else(|| LoadError::UnknownMode(wanted.unwrap_or_default().to_owned()))?;
-    if config.canaries > config.players {
-        return Err(LoadError::TooManyCanaries {
-            players: config.players,
-            canaries: config.canaries,
-        });
-    }
-    let matches = config.matches.max(1);
-    let each = config.players.div_ceil(matches);
-    let spare = (config.churn_per_s * SEAT_LAG_S).div_ceil(matches);
-    let seats = u16::try_from(each + spare).unwrap_or(u16::MAX);
-    let seats = seats.min(mode.players_max).max(mode.players_min);
-    if u32::from(mode.players_max) < each {
-        return Err(LoadError::TooMany {
-            players: config.players,
-            matches: config.matches,
-            each: mode.players_max,
-        });
-    }
-    let host = lobby.log_in_as_guest().await?;
-    let mut sessions = Vec::new();
-    for number in 1..=matches {
-        let wish = CreateSession {
-            game: game.id.to_string(),
-            mode: Some(mode.id.clone()),
-            name: Some(format!("Load {number}")),
-            players_max: Some(seats),
-            ..CreateSession::default()
-        };
-        sessions.push(host.create_session(&wish).await?.id);
-    }
-    Ok((host, sessions))
 }
 
 /// A run under way.

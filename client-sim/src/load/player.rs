@@ -71,7 +71,7 @@ impl<G: ThinBots> Player<G> {
         }
     }
 
-    /// Sends what is due, once a tick.
+    /// Sends what is due; it may be asked several times a tick.
     pub(super) fn act(&mut self, now: Instant, witness: &mut impl Witness) {
         match self {
             Self::Thin(bot) => bot.act(now, witness),

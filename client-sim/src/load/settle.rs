@@ -3,25 +3,13 @@
 
 use std::time::Duration;
 
-use gameserver_contract::ids::SessionId;
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::report::Footprint;
 use super::server::ServerProbe;
-use crate::lobby::LoggedIn;
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// Ends the sessions of the run: a match that nobody plays would go on for a while.
-pub(super) async fn end_sessions(host: &LoggedIn, sessions: &[SessionId]) {
-    for session in sessions {
-        if let Err(error) = host.end_session(*session).await {
-            // A match that is over needs no end.
-            tracing::debug!(%session, %error, "session not ended");
-        }
-    }
-}
 
 /// Looks every second for so long, and tells of each look. The last one counts.
 pub(super) async fn watch(

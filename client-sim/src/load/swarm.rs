@@ -1,5 +1,5 @@
-//! Threads that play thousands of bots. Their inputs are spread over the tick, as those of
-//! players who know nothing of each other are.
+//! Threads that play thousands of bots. Each one acts when the input of its next tick is due, as
+//! clients do that keep to the server's clock.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -15,8 +15,9 @@ use super::player::Player;
 use super::rates::{Rates, Stay};
 use super::thin_bot::Lesson;
 
-/// Parts of a tick: bots look at what came in each, and each bot acts in one of them.
-const SLICES: u8 = 3;
+/// Parts of a tick, in each of which bots look at what came and do what is due: at 60 ticks a
+/// second nobody waits longer than 2.8 ms.
+const SLICES: u32 = 6;
 /// Orders on their way into one thread; arrivals wait while there are so many.
 const ORDERS_MAX: usize = 1_024;
 /// Pages that wait to be read; the run reads them every second.
@@ -49,8 +50,6 @@ enum Order<G: ThinBots> {
 /// Everybody who plays on one thread.
 struct Band<G: ThinBots> {
     bots: Vec<Member<G>>,
-    /// Where the next one acts.
-    next_slice: u8,
     page: Page,
     desk: Desk,
     counting: Counting,
@@ -102,8 +101,6 @@ impl Desk {
 
 struct Member<G: ThinBots> {
     bot: Box<Player<G>>,
-    /// The part of a tick in which it acts.
-    slice: u8,
     /// Its counters when the page was opened.
     at_opening: Counters,
     /// When its part of the time that counts began, and its counters then.
@@ -197,16 +194,14 @@ impl<G: ThinBots> Swarm<G> {
 fn run<G: ThinBots>(orders: &Receiver<Order<G>>, tick: Duration, desk: Desk) -> Vec<Connection> {
     let mut band = Band {
         bots: Vec::new(),
-        next_slice: 0,
         page: Page::default(),
         desk,
         counting: Counting::NotYet,
         gone: Gone::default(),
     };
-    let slice = tick / u32::from(SLICES);
+    let slice = tick / SLICES;
     let mut due = Instant::now();
     let mut page_due = due + Duration::from_secs(1);
-    let mut slice_index = 0;
     loop {
         due += slice;
         let late = Instant::now().saturating_duration_since(due);
@@ -222,8 +217,7 @@ fn run<G: ThinBots>(orders: &Receiver<Order<G>>, tick: Duration, desk: Desk) -> 
                 Err(RecvTimeoutError::Disconnected) => return band.leave(),
             }
         }
-        band.play(slice_index);
-        slice_index = (slice_index + 1) % SLICES;
+        band.play();
         if Instant::now() >= page_due {
             page_due += Duration::from_secs(1);
             band.turn_page();
@@ -232,10 +226,9 @@ fn run<G: ThinBots>(orders: &Receiver<Order<G>>, tick: Duration, desk: Desk) -> 
 }
 
 impl<G: ThinBots> Member<G> {
-    fn new(bot: Box<Player<G>>, slice: u8) -> Self {
+    fn new(bot: Box<Player<G>>) -> Self {
         let mut member = Self {
             bot,
-            slice,
             at_opening: Counters::default(),
             counts_from: None,
             presence: Presence::Here,
@@ -291,10 +284,7 @@ impl Gone {
 impl<G: ThinBots> Band<G> {
     fn obey(&mut self, order: Order<G>) {
         match order {
-            Order::Enter(bot) => {
-                self.bots.push(Member::new(bot, self.next_slice));
-                self.next_slice = (self.next_slice + 1) % SLICES;
-            }
+            Order::Enter(bot) => self.bots.push(Member::new(bot)),
             Order::Leave => self.let_one_leave(),
             Order::Count => {
                 self.counting = Counting::Begun;
@@ -315,11 +305,11 @@ impl<G: ThinBots> Band<G> {
         self.page.leaves += 1;
     }
 
-    fn play(&mut self, slice: u8) {
+    fn play(&mut self) {
         for member in &mut self.bots {
             let now = Instant::now();
             member.bot.look(now, &mut self.page);
-            if member.slice == slice && member.is_here() {
+            if member.is_here() {
                 member.bot.act(now, &mut self.page);
             }
         }

@@ -54,6 +54,11 @@ pub(super) struct ThinBot<P: ThinPolicy> {
     inputs: [Vec<u8>; INPUTS_PER_FRAME as usize],
     sendings: Sendings,
     snapshots: u64,
+    tick: Duration,
+    /// Half of the time between two snapshots; nothing before the first frame.
+    lull: Duration,
+    /// Nothing is looked for before: asking costs a thousand bots more than what they find.
+    look_from: Option<Instant>,
 }
 
 impl<P: ThinPolicy> ThinBot<P>
@@ -79,6 +84,9 @@ where
             inputs: Default::default(),
             sendings: Sendings::default(),
             snapshots: 0,
+            tick,
+            lull: Duration::ZERO,
+            look_from: None,
         }
     }
 
@@ -116,6 +124,9 @@ where
 
     /// Takes in what came.
     pub(super) fn look(&mut self, now: Instant, witness: &mut impl Witness) {
+        if self.look_from.is_some_and(|from| now < from) {
+            return;
+        }
         for _ in 0..FRAMES_PER_LOOK {
             let frame = self.connection.try_recv();
             let frame = frame.or_else(|| self.connection.try_recv_reliable());
@@ -138,6 +149,7 @@ where
                     // Another bot of the match may have been faster; all learn the same.
                     let _ = self.lesson.set(policy);
                 }
+                self.lull = self.tick * start.interval / 2;
                 self.reader = Some(SnapshotReader::new(&start));
             }
             Err(error) => tracing::warn!(%error, "start frame not understood"),
@@ -145,6 +157,7 @@ where
     }
 
     fn take_in(&mut self, bytes: &[u8], now: Instant, witness: &mut impl Witness) {
+        self.look_from = Some(now + self.lull);
         if self.seat.is_none() {
             // Those who watch get every frame in order; what is in them is for people.
             self.snapshots += 1;

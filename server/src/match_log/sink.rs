@@ -14,6 +14,7 @@ use gameserver_stream::log::block::HAS_KEY_FRAME;
 use gameserver_stream::log::{BlockEncoder, EncodeError, Footer, RawBlock};
 
 use super::folder::LogFolder;
+use crate::priority::yield_to_ticks;
 use crate::telemetry;
 
 /// Messages that may wait for the thread: a second of 256 matches.
@@ -143,7 +144,10 @@ impl LogWriters {
         };
         let thread = std::thread::Builder::new()
             .name("match-logs".to_owned())
-            .spawn(move || writers.run(&inbox))?;
+            .spawn(move || {
+                yield_to_ticks();
+                writers.run(&inbox);
+            })?;
         Ok(Self {
             sink: Some(sink),
             thread: Some(thread),

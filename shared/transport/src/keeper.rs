@@ -18,7 +18,7 @@ use crate::link::{Link, PostedSocket};
 use crate::mailbox::Mailbox;
 use crate::pulse::Pulse;
 use crate::socket::{Flow, Socket};
-use crate::websocket::{Received, close_reason, judge};
+use crate::websocket::{close_reason, take_in};
 
 /// Serves a link until it ends. What has to be said first goes ahead of everything.
 pub(crate) async fn keep(
@@ -58,15 +58,8 @@ async fn read(
     loop {
         let message = socket.next().await;
         pulse.hear();
-        match judge(Some(message), encoding) {
-            Received::Payload(payload) => link.deliver(payload).await,
-            Received::Pong(stamp) => {
-                if let Some(round_trip) = pulse.round_trip(&stamp) {
-                    link.note_round_trip(round_trip);
-                }
-            }
-            Received::Nothing => {}
-            Received::End(reason) => return reason,
+        if let Err(reason) = take_in(Some(message), encoding, &link, &pulse).await {
+            return reason;
         }
     }
 }

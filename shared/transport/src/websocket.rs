@@ -320,15 +320,8 @@ where
             let text = "nothing was heard for too long";
             return CloseReason::new(CloseCode::Timeout, text, Side::Network);
         };
-        match judge(message, encoding) {
-            Received::Payload(payload) => link.deliver(payload).await,
-            Received::Pong(stamp) => {
-                if let Some(round_trip) = pulse.round_trip(&stamp) {
-                    link.note_round_trip(round_trip);
-                }
-            }
-            Received::Nothing => {}
-            Received::End(reason) => return reason,
+        if let Err(reason) = take_in(message, encoding, link, pulse).await {
+            return reason;
         }
     }
 }
@@ -457,14 +450,34 @@ where
     Ok(())
 }
 
-pub(crate) enum Received {
+/// Takes in what the peer sent, or says how the connection ended.
+pub(crate) async fn take_in(
+    message: Option<Result<Message, WsError>>,
+    encoding: Encoding,
+    link: &Link,
+    pulse: &Pulse,
+) -> Result<(), CloseReason> {
+    match judge(message, encoding) {
+        Received::Payload(payload) => link.deliver(payload).await,
+        Received::Pong(stamp) => {
+            if let Some(round_trip) = pulse.round_trip(&stamp) {
+                link.note_round_trip(round_trip);
+            }
+        }
+        Received::Nothing => {}
+        Received::End(reason) => return Err(reason),
+    }
+    Ok(())
+}
+
+enum Received {
     Payload(Bytes),
     Pong(Bytes),
     Nothing,
     End(CloseReason),
 }
 
-pub(crate) fn judge(message: Option<Result<Message, WsError>>, encoding: Encoding) -> Received {
+fn judge(message: Option<Result<Message, WsError>>, encoding: Encoding) -> Received {
     match message {
         Some(Ok(Message::Pong(stamp))) => Received::Pong(stamp),
         // tungstenite answers pings by itself.

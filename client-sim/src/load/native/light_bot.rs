@@ -48,6 +48,8 @@ pub(crate) struct LightBot<P: BlindPolicy> {
     inputs: Inputs<P::Input>,
     /// The number of the next packet.
     next_packet: u16,
+    /// The newest tick that something was sent in; 0 before the first.
+    acted: u32,
 }
 
 /// What the server's packets have changed.
@@ -88,6 +90,7 @@ where
             state: Box::default(),
             inputs: Inputs::new(),
             next_packet: 0,
+            acted: 0,
         }
     }
 
@@ -127,15 +130,16 @@ where
         }
     }
 
-    /// Sends what is due in this tick: the input, and what the server waits for.
+    /// Once a tick, sends what is due: the input, and what the server waits for.
     pub(crate) fn act(&mut self, now: Instant, witness: &mut impl Witness) {
         if let Some(lead) = self.state.pings.lead(self.tick) {
             self.pace.lead_by(lead);
         }
         // The server has to speak first: its packets tell the time.
-        let Some(due) = self.pace.input_due(now) else {
+        let Some(due) = self.pace.input_due(now).filter(|due| *due > self.acted) else {
             return;
         };
+        self.acted = due;
         let mut body = Vec::with_capacity(PACKET_BYTES);
         let header = self.header(due);
         header.write(&mut body);
