@@ -70,12 +70,18 @@ impl Sessions {
 
     /// Ends them: a match that nobody plays would go on for a while.
     pub(super) async fn end(self) {
-        for Opened { host, sessions } in self.opened {
-            for session in sessions {
-                if let Err(error) = host.end_session(session).await {
-                    // A match that is over needs no end.
-                    tracing::debug!(%session, %error, "session not ended");
-                }
+        for opened in self.opened {
+            opened.end().await;
+        }
+    }
+}
+
+impl Opened {
+    async fn end(self) {
+        for session in self.sessions {
+            if let Err(error) = self.host.end_session(session).await {
+                // A match that is over needs no end.
+                tracing::debug!(%session, %error, "session not ended");
             }
         }
     }
