@@ -46,7 +46,7 @@ mod tests {
 
     /// What the system says of the calling thread.
     fn niceness_and_policy() -> (i64, Option<u32>) {
-        let stat = Stat::from_file("/proc/thread-self/stat").unwrap();
+        let stat = Stat::from_file("/proc/thread-self/stat").expect("a thread has one");
         (stat.nice, stat.policy)
     }
 
@@ -54,10 +54,13 @@ mod tests {
     fn a_thread_gives_way_and_so_do_those_that_it_starts() {
         let own_and_child = thread::spawn(|| {
             yield_to_ticks();
-            let child = thread::spawn(niceness_and_policy).join().unwrap();
+            let child = thread::spawn(niceness_and_policy).join().expect("no panic");
             (niceness_and_policy(), child)
         });
         let gives_way = (10, Some(BATCH));
-        assert_eq!(own_and_child.join().unwrap(), (gives_way, gives_way));
+        assert_eq!(
+            own_and_child.join().expect("no panic"),
+            (gives_way, gives_way)
+        );
     }
 }
