@@ -1,16 +1,12 @@
-//! Where a link's datagrams wait: in QUIC's own queues, in queues that a pump serves, or in a
-//! mailbox.
+//! Where a link's datagrams wait: in queues that a pump serves, or in a mailbox.
 
 use std::sync::Arc;
 
-use gameserver_contract::session::TransportKind;
-
-use crate::direct::Direct;
 use crate::events::Traffic;
 use crate::limits::{
     INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX,
 };
-use crate::link::{LinkConfig, RoundTrip};
+use crate::link::LinkConfig;
 use crate::mailbox::Mailbox;
 use crate::queue::{DatagramQueue, QueueBounds};
 
@@ -26,8 +22,6 @@ pub(crate) const INCOMING: QueueBounds = QueueBounds {
 /// What lies between the handles and the carrier's datagrams.
 #[derive(Debug)]
 pub(crate) enum Datagrams {
-    /// Nothing.
-    Direct(Direct),
     /// Queues, which a pump fills and empties.
     Pumped(Pumped),
     /// A queue that a pump fills, and a mailbox.
@@ -56,23 +50,17 @@ impl Datagrams {
                 mailbox: Mailbox::new(socket.clone(), office, traffic, Arc::clone(&config.events)),
             });
         }
-        match (&config.round_trip, config.kind) {
-            (RoundTrip::Quic(connection), TransportKind::Quic) => {
-                Self::Direct(Direct::new(connection.clone()))
-            }
-            (RoundTrip::Quic(_) | RoundTrip::Measured(_), _) => Self::Pumped(Pumped {
-                incoming: DatagramQueue::new(INCOMING),
-                outgoing: DatagramQueue::new(OUTGOING),
-            }),
-        }
+        Self::Pumped(Pumped {
+            incoming: DatagramQueue::new(INCOMING),
+            outgoing: DatagramQueue::new(OUTGOING),
+        })
     }
 
-    /// Where a pump puts what it received, or QUIC's own queue.
-    pub(crate) fn waiting(&self) -> Result<&DatagramQueue, &Direct> {
+    /// Where a pump puts what it received.
+    pub(crate) fn incoming(&self) -> &DatagramQueue {
         match self {
-            Self::Direct(direct) => Err(direct),
-            Self::Pumped(pumped) => Ok(&pumped.incoming),
-            Self::Posted(posted) => Ok(&posted.incoming),
+            Self::Pumped(pumped) => &pumped.incoming,
+            Self::Posted(posted) => &posted.incoming,
         }
     }
 }

@@ -26,8 +26,6 @@ pub mod connection;
 
 mod datagrams;
 
-mod direct;
-
 mod link;
 
 pub mod certificate;
