@@ -16,8 +16,8 @@ use crate::connection::Connection;
 use crate::events::Events;
 use crate::frame::{Answer, FrameError, Hello, Refused, Welcome};
 use crate::limits::DATAGRAM_SIZE_MAX;
-use crate::link::{End, Link, LinkConfig, PostedSocket, RoundTrip};
-use crate::mailbox::PostOffice;
+use crate::link::{End, Link, LinkConfig, RoundTrip};
+use crate::mailbox::{Exit, PostOffice};
 use crate::{quic, websocket};
 
 /// A client that waits for an answer. Nothing of it but the Hello was read. It counts as pending
@@ -115,10 +115,10 @@ impl Carrier {
         }
     }
 
-    fn posted(&self, office: &Arc<PostOffice>) -> Option<(PostedSocket, Arc<PostOffice>)> {
+    fn exit(&self) -> Exit {
         match self {
-            Self::Quic(_) => None,
-            Self::WebSocket(end) => Some((end.posted(), Arc::clone(office))),
+            Self::Quic(end) => Exit::Quic(Box::new(end.session.clone())),
+            Self::WebSocket(end) => end.exit(),
         }
     }
 
@@ -174,7 +174,7 @@ impl Arrival {
             peer: self.peer,
             datagram_size_max,
             round_trip: self.carrier.round_trip(),
-            socket: self.carrier.posted(&hall.office),
+            posted: Some((self.carrier.exit(), Arc::clone(&hall.office))),
             slow_consumer_after: hall.slow_consumer_after,
             events: Arc::clone(&hall.events),
         });
