@@ -16,8 +16,8 @@ use crate::connection::Connection;
 use crate::events::Events;
 use crate::frame::{Answer, FrameError, Hello, Refused, Welcome};
 use crate::limits::DATAGRAM_SIZE_MAX;
-use crate::link::{End, Link, LinkConfig, RoundTrip};
-use crate::mailbox::{Exit, PostOffice};
+use crate::link::{End, Link, LinkConfig, PostedSocket, RoundTrip};
+use crate::mailbox::PostOffice;
 use crate::{quic, websocket};
 
 /// A client that waits for an answer. Nothing of it but the Hello was read. It counts as pending
@@ -115,10 +115,10 @@ impl Carrier {
         }
     }
 
-    fn exit(&self) -> Exit {
+    fn posted(&self, office: &Arc<PostOffice>) -> Option<(PostedSocket, Arc<PostOffice>)> {
         match self {
-            Self::Quic(end) => Exit::Quic(Box::new(end.session.clone())),
-            Self::WebSocket(end) => end.exit(),
+            Self::Quic(_) => None,
+            Self::WebSocket(end) => Some((end.posted(), Arc::clone(office))),
         }
     }
 
@@ -174,7 +174,7 @@ impl Arrival {
             peer: self.peer,
             datagram_size_max,
             round_trip: self.carrier.round_trip(),
-            posted: Some((self.carrier.exit(), Arc::clone(&hall.office))),
+            socket: self.carrier.posted(&hall.office),
             slow_consumer_after: hall.slow_consumer_after,
             events: Arc::clone(&hall.events),
         });

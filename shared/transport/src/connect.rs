@@ -30,7 +30,7 @@ use crate::limits::{
     ALPN, ALPN_WEB, CONNECT_TIMEOUT, DATAGRAM_SIZE_MAX, IDLE_TIMEOUT, SLOW_CONSUMER_AFTER, STAGGER,
 };
 use crate::link::{End, Link, LinkConfig, RoundTrip};
-use crate::mailbox::{Exit, PostOffice};
+use crate::mailbox::PostOffice;
 use crate::quic::QuicSession;
 use crate::race::race;
 use crate::websocket::ClientEnd;
@@ -285,18 +285,18 @@ async fn connect_untimed(
     let carrier = race(options.stagger, attempts)
         .await
         .map_err(ConnectError::Unreachable)?;
-    let shared = options.endpoint.as_ref();
-    let office = shared.map_or_else(Office::open, |endpoint| Office {
-        office: Arc::clone(&endpoint.office),
-        _counter: None,
-    });
-    carrier.greet(greeting, office).await
+    carrier.greet(greeting).await
 }
 
 /// A transport that came up.
 enum Carrier {
     Quic(Box<QuicSession>),
-    WebSocket { end: ClientEnd, peer: SocketAddr },
+    WebSocket {
+        end: ClientEnd,
+        peer: SocketAddr,
+        /// What many connections share, if they do.
+        office: Option<Arc<PostOffice>>,
+    },
 }
 
 impl Carrier {
@@ -315,26 +315,24 @@ impl Carrier {
             }
             TransportKind::WebSocket => {
                 let (end, peer) = target.dial_websocket(offer, identity, options).await?;
-                Ok(Self::WebSocket { end, peer })
+                let shared = options.endpoint.as_ref();
+                let office = shared.map(|endpoint| Arc::clone(&endpoint.office));
+                Ok(Self::WebSocket { end, peer, office })
             }
         }
     }
 
-    async fn greet(self, greeting: Greeting, office: Office) -> Result<Connected, ConnectError> {
+    async fn greet(self, greeting: Greeting) -> Result<Connected, ConnectError> {
         match self {
-            Self::Quic(session) => greet_quic(*session, office, greeting).await,
-            Self::WebSocket { end, peer } => {
+            Self::Quic(session) => greet_quic(*session, greeting).await,
+            Self::WebSocket { end, peer, office } => {
                 Box::pin(greet_websocket(end, peer, office, greeting)).await
             }
         }
     }
 }
 
-async fn greet_quic(
-    session: QuicSession,
-    office: Office,
-    greeting: Greeting,
-) -> Result<Connected, ConnectError> {
+async fn greet_quic(session: QuicSession, greeting: Greeting) -> Result<Connected, ConnectError> {
     let size_max = session.datagram_size_max();
     let (answer, stream) = quic::greet(&session, greeting.bytes, greeting.mode).await?;
     let welcome = match answer {
@@ -344,7 +342,6 @@ async fn greet_quic(
             return Err(ConnectError::Refused(refused));
         }
     };
-    let exit = Exit::Quic(Box::new(session.clone()));
     let link = Link::new(LinkConfig {
         kind: session.kind(),
         mode: greeting.mode,
@@ -352,21 +349,17 @@ async fn greet_quic(
         peer: sockets::canonical(session.connection().remote_address()),
         datagram_size_max: size_max.min(usize::from(welcome.datagram_size_max)),
         round_trip: RoundTrip::Quic(session.connection().clone()),
-        posted: Some((exit, Arc::clone(&office.office))),
+        socket: None,
         slow_consumer_after: SLOW_CONSUMER_AFTER,
         events: Arc::default(),
     });
-    let pump = quic::pump(
+    tokio::spawn(quic::pump(
         session,
         Some(stream),
         None,
         Arc::clone(&link),
         CancellationToken::new(),
-    );
-    tokio::spawn(async move {
-        pump.await;
-        drop(office);
-    });
+    ));
     Ok(Connected {
         connection: Connection::new(link),
         welcome,
@@ -376,7 +369,7 @@ async fn greet_quic(
 async fn greet_websocket(
     mut end: ClientEnd,
     peer: SocketAddr,
-    office: Office,
+    office: Option<Arc<PostOffice>>,
     greeting: Greeting,
 ) -> Result<Connected, ConnectError> {
     let welcome = match end.greet(greeting.bytes).await? {
@@ -386,12 +379,13 @@ async fn greet_websocket(
             return Err(ConnectError::Refused(refused));
         }
     };
-    let posted = match &end {
+    let (socket, counter) = match &end {
         ClientEnd::Direct(socket) => {
-            let exit = Exit::Socket(Arc::clone(socket), Encoding::MessagePack);
-            Some((exit, Arc::clone(&office.office)))
+            let (office, counter) = office.map_or_else(open_office, |office| (office, None));
+            let posted = (Arc::clone(socket), Encoding::MessagePack);
+            (Some((posted, office)), counter)
         }
-        ClientEnd::Pumped(_) => None,
+        ClientEnd::Pumped(_) => (None, None),
     };
     let link = Link::new(LinkConfig {
         kind: TransportKind::WebSocket,
@@ -400,12 +394,13 @@ async fn greet_websocket(
         peer,
         datagram_size_max: DATAGRAM_SIZE_MAX.min(usize::from(welcome.datagram_size_max)),
         round_trip: RoundTrip::Measured(AtomicU64::new(0)),
-        posted,
+        socket,
         slow_consumer_after: SLOW_CONSUMER_AFTER,
         events: Arc::default(),
     });
     let connection = Connection::new(Arc::clone(&link));
     tokio::spawn(async move {
+        let _until_the_end = counter;
         match end {
             ClientEnd::Direct(socket) => {
                 let posted = (socket, Encoding::MessagePack);
@@ -416,7 +411,6 @@ async fn greet_websocket(
                 websocket::pump(*stream, link, greeting.idle_timeout).await;
             }
         }
-        drop(office);
     });
     Ok(Connected {
         connection,
@@ -424,23 +418,11 @@ async fn greet_websocket(
     })
 }
 
-/// A post office, for as long as a connection lasts.
-struct Office {
-    office: Arc<PostOffice>,
-    /// Serves it, unless its endpoint does.
-    _counter: Option<AbortOnDropHandle<()>>,
-}
-
-impl Office {
-    /// One for a single connection.
-    fn open() -> Self {
-        let office = PostOffice::with_counters(1);
-        let counter = tokio::spawn(Arc::clone(&office).serve(0));
-        Self {
-            office,
-            _counter: Some(AbortOnDropHandle::new(counter)),
-        }
-    }
+/// A post office for one connection.
+fn open_office() -> (Arc<PostOffice>, Option<AbortOnDropHandle<()>>) {
+    let office = PostOffice::with_counters(1);
+    let counter = tokio::spawn(Arc::clone(&office).serve(0));
+    (office, Some(AbortOnDropHandle::new(counter)))
 }
 
 /// An offer's address, taken apart.

@@ -43,11 +43,11 @@ pub(crate) struct Posted {
 impl Datagrams {
     /// What suits the carrier.
     pub(crate) fn of(config: &LinkConfig, traffic: &Arc<Traffic>) -> Self {
-        if let Some((exit, office)) = &config.posted {
+        if let Some((socket, office)) = &config.socket {
             let (office, traffic) = (Arc::clone(office), Arc::clone(traffic));
             return Self::Posted(Posted {
                 incoming: DatagramQueue::new(INCOMING),
-                mailbox: Mailbox::new(exit.clone(), office, traffic, Arc::clone(&config.events)),
+                mailbox: Mailbox::new(socket.clone(), office, traffic, Arc::clone(&config.events)),
             });
         }
         Self::Pumped(Pumped {

@@ -14,7 +14,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::close::{CloseCode, CloseReason, Side, cut};
 use crate::encoding::Encoding;
 use crate::limits::{CLOSE_DEADLINE, CLOSE_TEXT_LENGTH_MAX, KEEP_ALIVE, WEBSOCKET_BUFFER};
-use crate::link::Link;
+use crate::link::{Link, PostedSocket};
 use crate::mailbox::Mailbox;
 use crate::pulse::Pulse;
 use crate::socket::{Flow, Socket};
@@ -22,7 +22,7 @@ use crate::websocket::{close_reason, take_in};
 
 /// Serves a link until it ends. What has to be said first goes ahead of everything.
 pub(crate) async fn keep(
-    (socket, encoding): (Arc<Socket>, Encoding),
+    (socket, encoding): PostedSocket,
     first: Option<Message>,
     link: Arc<Link>,
     idle_timeout: Duration,
@@ -40,7 +40,7 @@ pub(crate) async fn keep(
     let reason = tokio::select! {
         reason = link.wait_closed() => reason,
         reason = reader => link.finish(reason.unwrap_or_else(|_| CloseReason::stopping())),
-        reason = write(first, (&socket, encoding), &link, &pulse) => link.finish(reason),
+        reason = write(first, encoding, &link, &pulse) => link.finish(reason),
         reason = fall_silent(&pulse, idle_timeout) => link.finish(reason),
         reason = link.last_words_overdue() => link.finish(reason),
         () = stop.cancelled() => link.finish(CloseReason::stopping()),
@@ -77,19 +77,22 @@ async fn fall_silent(pulse: &Pulse, idle_timeout: Duration) -> CloseReason {
 /// Writes pings and reliable frames, and waits for the system where it takes no more.
 async fn write(
     first: Option<Message>,
-    (socket, encoding): (&Socket, Encoding),
+    encoding: Encoding,
     link: &Link,
     pulse: &Pulse,
 ) -> CloseReason {
     let Some(mailbox) = link.mailbox() else {
         return CloseReason::new(CloseCode::Internal, "no mailbox", Side::Us);
     };
-    let mut written = write_now(socket, mailbox, first).map(drop);
+    let mut written = mailbox
+        .write(first)
+        .map(drop)
+        .map_err(|error| close_reason(&error));
     let mut pings = tokio::time::interval(KEEP_ALIVE);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let settled = match written {
-            Ok(()) => settle(socket, mailbox).await,
+            Ok(()) => mailbox.settle().await.map_err(|error| close_reason(&error)),
             Err(reason) => Err(reason),
         };
         if let Err(reason) = settled {
@@ -99,44 +102,22 @@ async fn write(
             // In this order, so that a frame which has to come first does.
             biased;
             _ = pings.tick() => {
-                write_now(socket, mailbox, [Message::Ping(pulse.stamp())]).map(drop)
+                let written = mailbox.write([Message::Ping(pulse.stamp())]);
+                written.map(drop).map_err(|error| close_reason(&error))
             }
             frames = link.next_reliable() => match frames {
-                Ok(frames) => write_reliable((socket, encoding), mailbox, link, frames).await,
+                Ok(frames) => write_reliable(mailbox, encoding, link, frames).await,
                 Err(end) => return end,
             },
-            troubled = mailbox.wait_for_trouble() => troubled,
+            settled = mailbox.wait_for_trouble() => settled,
         };
     }
 }
 
-/// Writes messages beside the datagrams. When the system takes no more, these stay where they are
-/// until [`settle`].
-fn write_now(
-    socket: &Socket,
-    mailbox: &Mailbox,
-    messages: impl IntoIterator<Item = Message>,
-) -> Result<Flow, CloseReason> {
-    let flow = socket.write(messages);
-    let flow = flow.map_err(|error| close_reason(&error))?;
-    if flow == Flow::Blocked {
-        mailbox.block();
-    }
-    Ok(flow)
-}
-
-/// Waits until all that was written is on its way.
-async fn settle(socket: &Socket, mailbox: &Arc<Mailbox>) -> Result<(), CloseReason> {
-    let flushed = socket.flushed().await;
-    flushed.map_err(|error| close_reason(&error))?;
-    mailbox.unblock();
-    Ok(())
-}
-
 /// Writes reliable frames, as many at once as fit a buffer.
 async fn write_reliable(
-    (socket, encoding): (&Socket, Encoding),
     mailbox: &Arc<Mailbox>,
+    encoding: Encoding,
     link: &Link,
     frames: Vec<Bytes>,
 ) -> Result<(), CloseReason> {
@@ -151,8 +132,10 @@ async fn write_reliable(
             continue;
         }
         bytes = 0;
-        if write_now(socket, mailbox, batch.drain(..))? == Flow::Blocked {
-            settle(socket, mailbox).await?;
+        let flow = mailbox.write(batch.drain(..));
+        if flow.map_err(|error| close_reason(&error))? == Flow::Blocked {
+            let settled = mailbox.settle().await;
+            settled.map_err(|error| close_reason(&error))?;
         }
     }
     Ok(())

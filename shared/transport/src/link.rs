@@ -13,15 +13,17 @@ use tokio::sync::watch;
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::connection::SendError;
 use crate::datagrams::{Datagrams, INCOMING};
+use crate::encoding::Encoding;
 use crate::events::{DropReason, Events, LinkStats, Traffic};
 use crate::frame::Mode;
 use crate::limits::{
     CLIENT_FRAME_BYTES_MAX, CLOSE_DEADLINE, DATAGRAM_SIZE_MAX, RELIABLE_BATCH_FRAMES,
     RELIABLE_BYTES_MAX, RELIABLE_FRAME_BYTES_MAX, RELIABLE_FRAMES_MAX,
 };
-use crate::mailbox::{Exit, Mailbox, PostOffice};
+use crate::mailbox::{Mailbox, PostOffice};
 use crate::queue::{Pushed, QueueBounds};
 use crate::reliable::{Rejected, ReliableQueue};
+use crate::socket::Socket;
 
 const RELIABLE: QueueBounds = QueueBounds {
     datagrams_max: RELIABLE_FRAMES_MAX,
@@ -34,6 +36,9 @@ pub(crate) enum End {
     Server,
     Client,
 }
+
+/// A WebSocket that any thread may write to, and what its messages are made of.
+pub(crate) type PostedSocket = (Arc<Socket>, Encoding);
 
 /// Where a link's round trip time comes from.
 #[derive(Debug)]
@@ -53,8 +58,8 @@ pub(crate) struct LinkConfig {
     pub(crate) peer: SocketAddr,
     pub(crate) datagram_size_max: usize,
     pub(crate) round_trip: RoundTrip,
-    /// Where datagrams are posted to, where no pump sends them.
-    pub(crate) posted: Option<(Exit, Arc<PostOffice>)>,
+    /// The WebSocket that datagrams are posted to, where no pump sends them.
+    pub(crate) socket: Option<(PostedSocket, Arc<PostOffice>)>,
     pub(crate) slow_consumer_after: Duration,
     pub(crate) events: Arc<Events>,
 }
@@ -403,7 +408,7 @@ mod tests {
             peer: (Ipv4Addr::LOCALHOST, 1).into(),
             datagram_size_max: 1000,
             round_trip: RoundTrip::Measured(AtomicU64::new(0)),
-            posted: None,
+            socket: None,
             slow_consumer_after: SLOW_CONSUMER_AFTER,
             events: Arc::default(),
         }

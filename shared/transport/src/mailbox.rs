@@ -1,20 +1,22 @@
-//! How datagrams leave: whoever sends puts them into the connection's mailbox and posts it; a few
-//! tasks, the counters of the post office, hand on what is in all that are posted. A tick that sends
-//! to a thousand wakes these few instead of a thousand tasks, and waits for no lock of the network.
+//! How a WebSocket's datagrams leave: whoever sends puts them into the connection's mailbox and
+//! posts it; a few tasks, the counters of the post office, write for all that are posted. A tick
+//! that sends to a thousand wakes these few instead of a thousand tasks.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::close::CloseReason;
-use crate::encoding::Encoding;
-use crate::events::{DropReason, Events, Traffic};
-use crate::limits::{OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX};
-use crate::queue::{DatagramQueue, Pushed, QueueBounds};
-use crate::quic::{QuicSession, Sent};
-use crate::socket::{Flow, Socket};
-use crate::websocket::close_reason;
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::error::Error as WsError;
+use tokio_tungstenite::tungstenite::protocol::Message;
+
+use crate::close::CloseReason;
+use crate::encoding::Encoding;
+use crate::events::{Events, Traffic};
+use crate::limits::{OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX};
+use crate::queue::{DatagramQueue, Pushed, QueueBounds};
+use crate::socket::{Flow, Socket};
+use crate::websocket::close_reason;
 
 const OUTGOING: QueueBounds = QueueBounds {
     datagrams_max: OUTGOING_DATAGRAMS_MAX,
@@ -23,29 +25,21 @@ const OUTGOING: QueueBounds = QueueBounds {
 /// Mailboxes that a counter empties before it lets others run: about a fifth of a millisecond.
 const MAILBOXES_AT_ONCE: usize = 32;
 
-/// Where a mailbox's datagrams go.
-#[derive(Debug, Clone)]
-pub(crate) enum Exit {
-    /// A WebSocket, and what its messages are made of.
-    Socket(Arc<Socket>, Encoding),
-    /// QUIC's own small buffer.
-    Quic(Box<QuicSession>),
-}
-
-/// What waits to be sent by one connection.
+/// What waits to be written to one connection.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     outgoing: DatagramQueue,
-    exit: Exit,
+    socket: Arc<Socket>,
+    encoding: Encoding,
     office: Arc<PostOffice>,
     counter: usize,
     traffic: Arc<Traffic>,
     events: Arc<Events>,
     /// It waits at its counter.
     is_posted: AtomicBool,
-    /// The exit takes no more: datagrams stay here, where newer ones take their place.
+    /// The system takes no more: datagrams stay here, where newer ones take their place.
     is_blocked: AtomicBool,
-    /// It became blocked, or nothing can be sent at all.
+    /// It became blocked, or cannot be written to at all.
     trouble: Notify,
     failure: OnceLock<CloseReason>,
 }
@@ -120,7 +114,7 @@ impl Counter {
 impl Mailbox {
     /// An empty one, at the next counter.
     pub(crate) fn new(
-        exit: Exit,
+        (socket, encoding): (Arc<Socket>, Encoding),
         office: Arc<PostOffice>,
         traffic: Arc<Traffic>,
         events: Arc<Events>,
@@ -128,7 +122,8 @@ impl Mailbox {
         let counter = office.next.fetch_add(1, Ordering::Relaxed) % office.counters();
         Arc::new(Self {
             outgoing: DatagramQueue::new(OUTGOING),
-            exit,
+            socket,
+            encoding,
             office,
             counter,
             traffic,
@@ -154,32 +149,18 @@ impl Mailbox {
         pushed
     }
 
-    /// Hands on what is in it, as far as the exit takes it.
+    /// Writes what is in it, as far as the system takes it.
     fn empty(&self) {
         // Before it is looked into, so that whatever comes from now on is posted again.
         self.is_posted.store(false, Ordering::Release);
         if self.is_blocked.load(Ordering::Acquire) {
             return;
         }
-        let emptied = match &self.exit {
-            Exit::Socket(socket, encoding) => self.write(socket, *encoding),
-            Exit::Quic(session) => self.send(session),
-        };
-        match emptied {
-            Ok(Flow::Free) => {}
-            Ok(Flow::Blocked) => {
-                self.block();
-                self.trouble.notify_one();
-            }
-            Err(reason) => self.fail(reason),
-        }
-    }
-
-    fn write(&self, socket: &Socket, encoding: Encoding) -> Result<Flow, CloseReason> {
         let messages = std::iter::from_fn(|| {
             let datagram = self.outgoing.pop()?;
-            self.note_sent(datagram.len());
-            match encoding.message(datagram) {
+            self.traffic.sent(datagram.len());
+            self.events.traffic.sent(datagram.len());
+            match self.encoding.message(datagram) {
                 Ok(message) => Some(message),
                 Err(reason) => {
                     self.fail(reason);
@@ -187,37 +168,14 @@ impl Mailbox {
                 }
             }
         });
-        socket.write(messages).map_err(|error| close_reason(&error))
-    }
-
-    fn send(&self, session: &QuicSession) -> Result<Flow, CloseReason> {
-        while !self.outgoing.is_empty() {
-            if !session.has_room() {
-                return Ok(Flow::Blocked);
+        match self.socket.write(messages) {
+            Ok(Flow::Free) => {}
+            Ok(Flow::Blocked) => {
+                self.is_blocked.store(true, Ordering::Release);
+                self.trouble.notify_one();
             }
-            let Some(datagram) = self.outgoing.pop() else {
-                break;
-            };
-            let size = datagram.len();
-            self.note(session.send(datagram)?, size);
+            Err(error) => self.fail(close_reason(&error)),
         }
-        Ok(Flow::Free)
-    }
-
-    /// Counts what became of a datagram of this size.
-    pub(crate) fn note(&self, sent: Sent, size: usize) {
-        match sent {
-            Sent::Whole => self.note_sent(size),
-            Sent::TooLarge => {
-                self.traffic.dropped(DropReason::OutgoingTooLarge, 1);
-                self.events.traffic.dropped(DropReason::OutgoingTooLarge, 1);
-            }
-        }
-    }
-
-    fn note_sent(&self, bytes: usize) {
-        self.traffic.sent(bytes);
-        self.events.traffic.sent(bytes);
     }
 
     fn fail(&self, reason: CloseReason) {
@@ -226,27 +184,31 @@ impl Mailbox {
         self.trouble.notify_one();
     }
 
-    /// Waits until the exit takes no more. The reason for the end when nothing can be sent any
-    /// more.
+    /// Writes messages beside the datagrams. When it is blocked, [`Self::settle`] comes next.
+    pub(crate) fn write(
+        &self,
+        messages: impl IntoIterator<Item = Message>,
+    ) -> Result<Flow, WsError> {
+        let flow = self.socket.write(messages)?;
+        if flow == Flow::Blocked {
+            self.is_blocked.store(true, Ordering::Release);
+        }
+        Ok(flow)
+    }
+
+    /// Waits until the system takes no more. The reason for the end when nothing can be written
+    /// any more.
     pub(crate) async fn wait_for_trouble(&self) -> Result<(), CloseReason> {
         self.trouble.notified().await;
         self.failure.get().cloned().map_or(Ok(()), Err)
     }
 
-    /// The next datagram, for whoever waits for the exit.
-    pub(crate) fn take(&self) -> Option<Bytes> {
-        self.outgoing.pop()
-    }
-
-    /// From now on datagrams stay in it.
-    pub(crate) fn block(&self) {
-        self.is_blocked.store(true, Ordering::Release);
-    }
-
-    /// The exit takes more: goes on with what came meanwhile.
-    pub(crate) fn unblock(self: &Arc<Self>) {
+    /// Waits until all that was written is on its way, and goes on with what came meanwhile.
+    pub(crate) async fn settle(self: &Arc<Self>) -> Result<(), WsError> {
+        self.socket.flushed().await?;
         if self.is_blocked.swap(false, Ordering::AcqRel) && !self.outgoing.is_empty() {
             self.office.post(self);
         }
+        Ok(())
     }
 }

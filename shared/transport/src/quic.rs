@@ -23,6 +23,7 @@ use crate::certificate::{IdentityError, ServerCertificate, ServerIdentity};
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::congestion::Floored;
 use crate::connect::{AttemptError, GreetError};
+use crate::events::DropReason;
 use crate::frame::{Answer, Hello, Mode, Refused};
 use crate::limits::{
     ACK_AFTER_PACKETS, ACK_DELAY_MAX, ALPN, ALPN_WEB, ANSWER_DEADLINE, DATAGRAM_SIZE_MAX,
@@ -123,14 +124,6 @@ pub(crate) struct QuicSession {
     datagram_size_max: usize,
 }
 
-/// What became of a datagram.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sent {
-    Whole,
-    /// The path takes no datagram of its size: it is lost.
-    TooLarge,
-}
-
 /// Largest datagram that this connection takes on any path; 0 when the peer has none. It is read
 /// once, early: before the path is explored it is the size that every path takes.
 pub(crate) fn datagram_size_max(connection: &quinn::Connection) -> usize {
@@ -172,39 +165,6 @@ impl QuicSession {
     /// Largest payload in bytes; 0 when the peer takes no datagrams.
     pub(crate) fn datagram_size_max(&self) -> usize {
         self.datagram_size_max
-    }
-
-    /// True when QUIC takes the largest datagram without dropping another one.
-    pub(crate) fn has_room(&self) -> bool {
-        self.connection().datagram_send_buffer_space() >= DATAGRAM_SIZE_MAX
-    }
-
-    /// Sends a datagram at once. What waited longest is dropped when there is no room.
-    pub(crate) fn send(&self, datagram: Bytes) -> Result<Sent, CloseReason> {
-        self.sent(self.session.send_datagram(datagram))
-    }
-
-    /// Sends a datagram as soon as there is room.
-    async fn send_when_room(&self, datagram: Bytes) -> Result<Sent, CloseReason> {
-        self.sent(self.session.send_datagram_wait(datagram).await)
-    }
-
-    fn sent(&self, result: Result<(), SessionError>) -> Result<Sent, CloseReason> {
-        match result {
-            Ok(()) => Ok(Sent::Whole),
-            Err(SessionError::SendDatagramError(SendDatagramError::TooLarge)) => Ok(Sent::TooLarge),
-            Err(SessionError::SendDatagramError(
-                SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled,
-            )) => {
-                let text = "the peer takes no datagrams";
-                Err(CloseReason::new(
-                    CloseCode::ProtocolMismatch,
-                    text,
-                    Side::Us,
-                ))
-            }
-            Err(error) => Err(self.close_reason(&error)),
-        }
     }
 
     /// Closes and waits until the peer can know it.
@@ -355,24 +315,25 @@ async fn receive(session: QuicSession, link: Arc<Link>) -> CloseReason {
     }
 }
 
-/// Sends what is left in the mailbox while QUIC has no room, where newer datagrams take the places
-/// of older ones. It ends when nothing can be sent any more.
+/// Sends what waits in the link until the connection ends. While the path takes no more, newer
+/// datagrams take the places of older ones there.
 async fn transmit(session: QuicSession, link: Arc<Link>) -> CloseReason {
-    let Some(mailbox) = link.mailbox() else {
-        return CloseReason::new(CloseCode::Internal, "no mailbox", Side::Us);
-    };
     loop {
-        if let Err(reason) = mailbox.wait_for_trouble().await {
-            return reason;
-        }
-        while let Some(datagram) = mailbox.take() {
-            let size = datagram.len();
-            match session.send_when_room(datagram).await {
-                Ok(sent) => mailbox.note(sent, size),
-                Err(reason) => return reason,
+        let payload = link.next_outgoing().await;
+        let size = payload.len();
+        match session.session.send_datagram_wait(payload).await {
+            Ok(()) => link.note_sent(size),
+            Err(SessionError::SendDatagramError(SendDatagramError::TooLarge)) => {
+                link.count_drops(DropReason::OutgoingTooLarge, 1);
             }
+            Err(SessionError::SendDatagramError(
+                SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled,
+            )) => {
+                let text = "the peer takes no datagrams";
+                return CloseReason::new(CloseCode::ProtocolMismatch, text, Side::Us);
+            }
+            Err(error) => return session.close_reason(&error),
         }
-        mailbox.unblock();
     }
 }
 

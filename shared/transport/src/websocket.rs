@@ -40,8 +40,7 @@ use crate::limits::{
     CLOSE_DEADLINE, KEEP_ALIVE, RELIABLE_FRAME_BYTES_MAX, WEBSOCKET_BUFFER, WEBSOCKET_MESSAGE_MAX,
     WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
 };
-use crate::link::Link;
-use crate::mailbox::Exit;
+use crate::link::{Link, PostedSocket};
 use crate::origins::Origins;
 use crate::pulse::Pulse;
 use crate::socket::Socket;
@@ -89,8 +88,8 @@ impl ServerEnd {
     }
 
     /// What its datagrams are written to.
-    pub(crate) fn exit(&self) -> Exit {
-        Exit::Socket(Arc::clone(&self.socket), self.encoding)
+    pub(crate) fn posted(&self) -> PostedSocket {
+        (Arc::clone(&self.socket), self.encoding)
     }
 
     pub(crate) async fn read_hello(&mut self) -> Result<Hello, HelloError> {
