@@ -1,12 +1,16 @@
-//! Where a link's datagrams wait: in queues that a pump serves, or in a mailbox.
+//! Where a link's datagrams wait: in QUIC's own queues, in queues that a pump serves, or in a
+//! mailbox.
 
 use std::sync::Arc;
 
+use gameserver_contract::session::TransportKind;
+
+use crate::direct::Direct;
 use crate::events::Traffic;
 use crate::limits::{
     INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX,
 };
-use crate::link::LinkConfig;
+use crate::link::{LinkConfig, RoundTrip};
 use crate::mailbox::Mailbox;
 use crate::queue::{DatagramQueue, QueueBounds};
 
@@ -22,6 +26,8 @@ pub(crate) const INCOMING: QueueBounds = QueueBounds {
 /// What lies between the handles and the carrier's datagrams.
 #[derive(Debug)]
 pub(crate) enum Datagrams {
+    /// Nothing.
+    Direct(Direct),
     /// Queues, which a pump fills and empties.
     Pumped(Pumped),
     /// A queue that a pump fills, and a mailbox.
@@ -50,17 +56,23 @@ impl Datagrams {
                 mailbox: Mailbox::new(socket.clone(), office, traffic, Arc::clone(&config.events)),
             });
         }
-        Self::Pumped(Pumped {
-            incoming: DatagramQueue::new(INCOMING),
-            outgoing: DatagramQueue::new(OUTGOING),
-        })
+        match (&config.round_trip, config.kind) {
+            (RoundTrip::Quic(connection), TransportKind::Quic) => {
+                Self::Direct(Direct::new(connection.clone()))
+            }
+            (RoundTrip::Quic(_) | RoundTrip::Measured(_), _) => Self::Pumped(Pumped {
+                incoming: DatagramQueue::new(INCOMING),
+                outgoing: DatagramQueue::new(OUTGOING),
+            }),
+        }
     }
 
-    /// Where a pump puts what it received.
-    pub(crate) fn incoming(&self) -> &DatagramQueue {
+    /// Where a pump puts what it received, or QUIC's own queue.
+    pub(crate) fn waiting(&self) -> Result<&DatagramQueue, &Direct> {
         match self {
-            Self::Pumped(pumped) => &pumped.incoming,
-            Self::Posted(posted) => &posted.incoming,
+            Self::Direct(direct) => Err(direct),
+            Self::Pumped(pumped) => Ok(&pumped.incoming),
+            Self::Posted(posted) => Ok(&posted.incoming),
         }
     }
 }

@@ -26,6 +26,8 @@ pub mod connection;
 
 mod datagrams;
 
+mod direct;
+
 mod link;
 
 pub mod certificate;

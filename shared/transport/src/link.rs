@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gameserver_contract::session::TransportKind;
+use quinn::SendDatagramError;
 use tokio::sync::watch;
 
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::connection::SendError;
 use crate::datagrams::{Datagrams, INCOMING};
+use crate::direct::{Direct, Latest};
 use crate::encoding::Encoding;
 use crate::events::{DropReason, Events, LinkStats, Traffic};
 use crate::frame::Mode;
@@ -143,6 +145,16 @@ impl Link {
     pub(crate) fn send(&self, payload: Bytes) -> Result<(), SendError> {
         self.check(&payload, self.config.datagram_size_max)?;
         match &self.datagrams {
+            Datagrams::Direct(direct) => {
+                let size = payload.len();
+                match direct.send(payload) {
+                    Ok(pushed) => {
+                        self.note_sent(size);
+                        self.judge(pushed);
+                    }
+                    Err(error) => self.not_sent(&error),
+                }
+            }
             Datagrams::Pumped(pumped) => self.judge(pumped.outgoing.push(payload)),
             Datagrams::Posted(posted) => self.judge(posted.mailbox.push(payload)),
         }
@@ -152,10 +164,29 @@ impl Link {
     pub(crate) fn send_latest(&self, payload: Bytes) -> Result<(), SendError> {
         self.check(&payload, self.config.datagram_size_max)?;
         match &self.datagrams {
+            Datagrams::Direct(direct) => {
+                let size = payload.len();
+                match direct.send_latest(payload) {
+                    Ok(Latest::Sent) => self.note_sent(size),
+                    Ok(Latest::Held(pushed)) => self.judge(pushed),
+                    Err(error) => self.not_sent(&error),
+                }
+            }
             Datagrams::Pumped(pumped) => self.judge(pumped.outgoing.push_latest(payload)),
             Datagrams::Posted(posted) => self.judge(posted.mailbox.push_latest(payload)),
         }
         Ok(())
+    }
+
+    fn not_sent(&self, error: &SendDatagramError) {
+        match error {
+            SendDatagramError::TooLarge => self.count_drops(DropReason::OutgoingTooLarge, 1),
+            SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled => {
+                self.close(CloseCode::ProtocolMismatch, "the peer takes no datagrams");
+            }
+            // The pump notes how it ended.
+            SendDatagramError::ConnectionLost(_) => {}
+        }
     }
 
     fn check(&self, payload: &Bytes, size_max: usize) -> Result<(), SendError> {
@@ -215,7 +246,24 @@ impl Link {
         if self.config.one_order_in() {
             return self.reliable_in.pop();
         }
-        self.datagrams.incoming().pop()
+        match self.datagrams.waiting() {
+            Ok(incoming) => incoming.pop(),
+            Err(direct) => self.take_direct(direct),
+        }
+    }
+
+    fn take_direct(&self, direct: &Direct) -> Option<Bytes> {
+        let arrived = direct.arrived_when_due();
+        while let Some(payload) = direct.try_receive() {
+            if self.accepts(&payload) {
+                return Some(payload);
+            }
+        }
+        let missed = arrived.map_or(0, |arrived| direct.newly_missed(arrived));
+        if missed > 0 {
+            self.count_drops(DropReason::IncomingFull, missed);
+        }
+        None
     }
 
     /// Counts a datagram; false when it is larger than any may be.
@@ -240,7 +288,16 @@ impl Link {
         if self.config.one_order_in() {
             return self.reliable_in.next().await;
         }
-        self.datagrams.incoming().next().await
+        let direct = match self.datagrams.waiting() {
+            Ok(incoming) => return incoming.next().await,
+            Err(direct) => direct,
+        };
+        loop {
+            let payload = direct.receive().await;
+            if self.accepts(&payload) {
+                return payload;
+            }
+        }
     }
 
     pub(crate) fn try_receive_reliable(&self) -> Option<Bytes> {
@@ -317,8 +374,9 @@ impl Link {
             } else {
                 self.reliable_in.push_when_room(payload).await;
             }
-        } else if self.accepts(&payload)
-            && let Pushed::Overflowed { dropped, .. } = self.datagrams.incoming().push(payload)
+        } else if let Ok(incoming) = self.datagrams.waiting()
+            && self.accepts(&payload)
+            && let Pushed::Overflowed { dropped, .. } = incoming.push(payload)
         {
             self.count_drops(DropReason::IncomingFull, dropped);
         }
@@ -354,9 +412,15 @@ impl Link {
         reason
     }
 
-    /// Waits for the next payload to send.
+    /// Whether datagrams are received without a pump.
+    pub(crate) fn is_direct(&self) -> bool {
+        matches!(self.datagrams, Datagrams::Direct(_))
+    }
+
+    /// Waits for the next payload to send that was not sent directly.
     pub(crate) async fn next_outgoing(&self) -> Bytes {
         match &self.datagrams {
+            Datagrams::Direct(direct) => direct.held().next().await,
             Datagrams::Pumped(pumped) => pumped.outgoing.next().await,
             Datagrams::Posted(_) => std::future::pending().await,
         }
@@ -365,6 +429,7 @@ impl Link {
     /// The next payload to send, if one is there.
     pub(crate) fn try_outgoing(&self) -> Option<Bytes> {
         match &self.datagrams {
+            Datagrams::Direct(direct) => direct.held().pop(),
             Datagrams::Pumped(pumped) => pumped.outgoing.pop(),
             Datagrams::Posted(_) => None,
         }
@@ -374,7 +439,7 @@ impl Link {
     pub(crate) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
         match &self.datagrams {
             Datagrams::Posted(posted) => Some(&posted.mailbox),
-            Datagrams::Pumped(_) => None,
+            Datagrams::Direct(_) | Datagrams::Pumped(_) => None,
         }
     }
 

@@ -15,7 +15,6 @@ use quinn::{
 };
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use web_transport_quinn::{Session, SessionError, WebTransportError};
 
 use crate::arrival::HelloError;
@@ -279,32 +278,23 @@ pub(crate) async fn pump(
             None => session.lost().await,
         }
     };
-    // Tasks of their own, so that a datagram wakes nothing else.
-    let receiver = spawn(receive(session.clone(), Arc::clone(&link)));
-    let transmitter = spawn(transmit(session.clone(), Arc::clone(&link)));
     let reason = tokio::select! {
         // In this order, so that frames which came before the end are heard before it.
         biased;
         reason = link.wait_closed() => reason,
         () = stop.cancelled() => link.finish(CloseReason::stopping()),
         reason = ordered => link.finish(reason),
-        reason = receiver => link.finish(reason.unwrap_or_else(|_| CloseReason::stopping())),
-        reason = transmitter => link.finish(reason.unwrap_or_else(|_| CloseReason::stopping())),
+        reason = receive(&session, &link) => link.finish(reason),
+        reason = transmit(&session, &link) => link.finish(reason),
         reason = link.last_words_overdue() => link.finish(reason),
     };
     session.close(reason.code, &reason.text).await;
 }
 
-/// A task that ends with whoever waits for it.
-fn spawn<F>(task: F) -> AbortOnDropHandle<CloseReason>
-where
-    F: Future<Output = CloseReason> + Send + 'static,
-{
-    AbortOnDropHandle::new(tokio::spawn(task))
-}
-
-/// Hands datagrams over to the link until the connection ends.
-async fn receive(session: QuicSession, link: Arc<Link>) -> CloseReason {
+async fn receive(session: &QuicSession, link: &Link) -> CloseReason {
+    if link.is_direct() {
+        return session.lost().await;
+    }
     loop {
         match session.session.read_datagram().await {
             Ok(payload) => link.deliver(payload).await,
@@ -315,9 +305,7 @@ async fn receive(session: QuicSession, link: Arc<Link>) -> CloseReason {
     }
 }
 
-/// Sends what waits in the link until the connection ends. While the path takes no more, newer
-/// datagrams take the places of older ones there.
-async fn transmit(session: QuicSession, link: Arc<Link>) -> CloseReason {
+async fn transmit(session: &QuicSession, link: &Link) -> CloseReason {
     loop {
         let payload = link.next_outgoing().await;
         let size = payload.len();
