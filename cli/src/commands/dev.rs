@@ -14,6 +14,7 @@ use gameserver_server::instance::Deps;
 use gameserver_shared::bot::BotPolicy;
 use gameserver_transport::conditions::NetworkConditions;
 use gameserver_web_api::RunningWebApi;
+use gameserver_web_api::store::Store;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{self, Parts};
@@ -53,7 +54,7 @@ pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Resu
         .replays_folder
         .get_or_insert_with(|| data.path.join("replays"));
     let secrets = Secrets::all(&settings, &*entropy)?;
-    let store = api::open_store(&settings).await?;
+    let store = open_store(settings.clone()).await?;
     let cache = api::memory_cache(clock.clone());
     let parts = Parts {
         clock: clock.clone(),
@@ -92,6 +93,16 @@ pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Resu
     instance::stop_instance(instance, &shutdown, DRAIN).await;
     web_api.shutdown().await;
     data.close()
+}
+
+/// Opens the database on a thread that gives way to ticks: SQLite's threads inherit that from the
+/// one that starts them, which must not be the main thread.
+async fn open_store(settings: Settings) -> Result<Store, CliError> {
+    let opening = tokio::spawn(async move { api::open_store(&settings).await });
+    opening
+        .await
+        .map_err(std::io::Error::other)
+        .map_err(CliError::Runtime)?
 }
 
 fn apply(settings: &mut Settings, arguments: &DevArguments) {

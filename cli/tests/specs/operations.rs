@@ -108,6 +108,31 @@ fn assert_parts_make_up_the_ticks(text: &str) {
     assert!((0.9..1.01).contains(&share), "{share} of the ticks' time");
 }
 
+/// Waiting threads of the network and of SQLite that went first would interrupt ticks.
+#[cfg(target_os = "linux")]
+#[test]
+fn only_the_threads_that_step_matches_do_not_give_way() {
+    const NORMAL: (i64, Option<u32>) = (0, Some(0));
+    const BATCH: (i64, Option<u32>) = (10, Some(3));
+    let (dev, _) = Process::dev(&["--no-bots"]);
+    let threads = dev.threads();
+    for start in [
+        "match-worker-",
+        "match-logs",
+        "tokio-rt-worker",
+        "sqlx-sqlite-wor",
+    ] {
+        let found = threads.iter().any(|(name, ..)| name.starts_with(start));
+        assert!(found, "no {start} among {threads:?}");
+    }
+    for (name, nice, policy) in threads {
+        // The main thread only waits.
+        let goes_first = name.starts_with("match-worker-") || name.starts_with("gameserver");
+        let expected = if goes_first { NORMAL } else { BATCH };
+        assert_eq!((nice, policy), expected, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn an_instance_that_is_asked_to_stop_ends_with_0() {
     let mut cluster = Cluster::start();

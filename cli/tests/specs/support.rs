@@ -84,6 +84,18 @@ impl Process {
         assert!(sent.expect("kill runs").success());
     }
 
+    /// Its threads: name, `nice` and scheduling policy of each, as the system tells.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn threads(&self) -> Vec<(String, i64, Option<u32>)> {
+        let id = i32::try_from(self.child.id()).expect("an id");
+        let tasks = procfs::process::Process::new(id).and_then(|process| process.tasks());
+        tasks
+            .expect("a running process")
+            .filter_map(|task| task.and_then(|task| task.stat()).ok())
+            .map(|stat| (stat.comm, stat.nice, stat.policy))
+            .collect()
+    }
+
     /// Waits for the process to end by itself.
     pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
