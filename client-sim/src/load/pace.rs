@@ -23,6 +23,9 @@ const LEAD_MAX: f64 = 20.0;
 /// difference for each snapshot.
 const DRIFT: f64 = 0.02;
 
+/// Added to a moment, so that rounding never makes it one at which nothing is due yet.
+const ROUNDING: Duration = Duration::from_micros(1);
+
 /// A bot's idea of the server's clock.
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -103,6 +106,22 @@ impl Pace {
     pub(super) fn input_due(&self, now: Instant) -> Option<u32> {
         self.server_tick(now).map(|tick| (tick + self.lead) as u32)
     }
+
+    /// When the input of this tick is due; none before the first snapshot.
+    pub(super) fn input_due_at(&self, tick: u32) -> Option<Instant> {
+        self.moment_of(f64::from(tick) - self.lead)
+    }
+
+    /// When a snapshot of this tick can come at the earliest; none before the first one.
+    pub(super) fn snapshot_due_at(&self, tick: u32) -> Option<Instant> {
+        self.moment_of(f64::from(tick))
+    }
+
+    fn moment_of(&self, tick: f64) -> Option<Instant> {
+        let (at, origin) = self.origin?;
+        let ahead = ((tick - origin) * self.tick_s).max(0.0);
+        Some(at + Duration::from_secs_f64(ahead) + ROUNDING)
+    }
 }
 
 #[cfg(test)]
@@ -118,6 +137,21 @@ mod tests {
         pace.heard(100, None, start);
         assert_eq!(pace.input_due(start), Some(102));
         assert_eq!(pace.input_due(start + TICK * 5), Some(107));
+    }
+
+    #[test]
+    fn an_input_is_due_at_its_moment_and_not_before() {
+        let (mut pace, start) = (Pace::new(TICK), Instant::now());
+        assert_eq!(pace.input_due_at(100), None);
+        pace.heard(100, None, start);
+        for tick in 103..110 {
+            let due = pace.input_due_at(tick).expect("a clock");
+            assert_eq!(pace.input_due(due), Some(tick));
+            assert_eq!(pace.input_due(due - ROUNDING * 2), Some(tick - 1));
+        }
+        // What is due already does not become due in the past.
+        assert_eq!(pace.input_due_at(90), Some(start + ROUNDING));
+        assert_eq!(pace.snapshot_due_at(103), Some(start + TICK * 3 + ROUNDING));
     }
 
     #[test]

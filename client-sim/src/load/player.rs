@@ -63,6 +63,14 @@ impl<G: ThinBots> Player<G> {
         }
     }
 
+    /// Nothing is to be done before; none when it should be asked all the time.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        match self {
+            Self::Thin(bot) => bot.rests_until(),
+            Self::Native(_) => None,
+        }
+    }
+
     /// Takes in what came.
     pub(super) fn look(&mut self, now: Instant, witness: &mut impl Witness) {
         match self {

@@ -32,6 +32,11 @@ impl Default for Sendings {
 }
 
 impl Sendings {
+    /// Tick of the newest input; 0 before the first.
+    pub(super) fn newest(&self) -> u32 {
+        self.newest
+    }
+
     /// The inputs up to this tick are sent now. Returns the ticks that were not sent before, at
     /// most so many.
     pub(super) fn note(&mut self, due: u32, ticks_max: u32, now: Instant) -> Range<u32> {

@@ -100,6 +100,9 @@ impl Desk {
 }
 
 struct Member<G: ThinBots> {
+    /// Until then the bot itself is not touched: what a thousand of them are made of is in no
+    /// cache.
+    rests_until: Option<Instant>,
     bot: Box<Player<G>>,
     /// Its counters when the page was opened.
     at_opening: Counters,
@@ -228,6 +231,7 @@ fn run<G: ThinBots>(orders: &Receiver<Order<G>>, tick: Duration, desk: Desk) -> 
 impl<G: ThinBots> Member<G> {
     fn new(bot: Box<Player<G>>) -> Self {
         let mut member = Self {
+            rests_until: None,
             bot,
             at_opening: Counters::default(),
             counts_from: None,
@@ -306,12 +310,17 @@ impl<G: ThinBots> Band<G> {
     }
 
     fn play(&mut self) {
+        let start = Instant::now();
         for member in &mut self.bots {
+            if member.rests_until.is_some_and(|until| start < until) {
+                continue;
+            }
             let now = Instant::now();
             member.bot.look(now, &mut self.page);
             if member.is_here() {
                 member.bot.act(now, &mut self.page);
             }
+            member.rests_until = member.bot.rests_until();
         }
     }
 

@@ -55,10 +55,12 @@ pub(super) struct ThinBot<P: ThinPolicy> {
     sendings: Sendings,
     snapshots: u64,
     tick: Duration,
-    /// Half of the time between two snapshots; nothing before the first frame.
-    lull: Duration,
+    /// Ticks from one snapshot to the next; 0 before the first frame.
+    interval: u32,
     /// Nothing is looked for before: asking costs a thousand bots more than what they find.
     look_from: Option<Instant>,
+    /// Nothing is sent before.
+    act_from: Option<Instant>,
 }
 
 impl<P: ThinPolicy> ThinBot<P>
@@ -85,8 +87,9 @@ where
             sendings: Sendings::default(),
             snapshots: 0,
             tick,
-            lull: Duration::ZERO,
+            interval: 0,
             look_from: None,
+            act_from: None,
         }
     }
 
@@ -122,6 +125,14 @@ where
         let _ = self.connection.send_reliable(bytes.into());
     }
 
+    /// When there can be something to look at or to send; none when that may be now.
+    pub(super) fn rests_until(&self) -> Option<Instant> {
+        match self.seat {
+            Some(_) => Some(self.look_from?.min(self.act_from?)),
+            None => self.look_from,
+        }
+    }
+
     /// Takes in what came.
     pub(super) fn look(&mut self, now: Instant, witness: &mut impl Witness) {
         if self.look_from.is_some_and(|from| now < from) {
@@ -149,7 +160,7 @@ where
                     // Another bot of the match may have been faster; all learn the same.
                     let _ = self.lesson.set(policy);
                 }
-                self.lull = self.tick * start.interval / 2;
+                self.interval = start.interval;
                 self.reader = Some(SnapshotReader::new(&start));
             }
             Err(error) => tracing::warn!(%error, "start frame not understood"),
@@ -157,9 +168,9 @@ where
     }
 
     fn take_in(&mut self, bytes: &[u8], now: Instant, witness: &mut impl Witness) {
-        self.look_from = Some(now + self.lull);
         if self.seat.is_none() {
             // Those who watch get every frame in order; what is in them is for people.
+            self.look_from = Some(now + self.tick * self.interval / 2);
             self.snapshots += 1;
             return witness.snapshot();
         }
@@ -176,6 +187,8 @@ where
         self.snapshots += 1;
         witness.snapshot();
         self.pace.heard(tick, lead, now);
+        self.look_from = self.pace.snapshot_due_at(tick + self.interval);
+        self.act_from = self.pace.input_due_at(self.sendings.newest() + 1);
         self.sendings.answered_up_to(tick, now, witness);
         self.decide();
     }
@@ -201,6 +214,7 @@ where
             return;
         };
         let new = self.sendings.note(due, INPUTS_PER_FRAME.into(), now);
+        self.act_from = self.pace.input_due_at(due + 1);
         if new.is_empty() {
             return;
         }
