@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::attendant::Attendant;
 use crate::close::RefusalCode;
 use crate::connection::Connection;
 use crate::events::Events;
@@ -122,6 +123,13 @@ impl Carrier {
         }
     }
 
+    fn attendant(&self) -> Option<Arc<Attendant>> {
+        match self {
+            Self::Quic(end) => end.session.attendant(),
+            Self::WebSocket(_) => None,
+        }
+    }
+
     fn round_trip(&self) -> RoundTrip {
         match self {
             Self::Quic(end) => RoundTrip::Quic(end.session.connection().clone()),
@@ -175,6 +183,7 @@ impl Arrival {
             datagram_size_max,
             round_trip: self.carrier.round_trip(),
             socket: self.carrier.posted(&hall.office),
+            attendant: self.carrier.attendant(),
             slow_consumer_after: hall.slow_consumer_after,
             events: Arc::clone(&hall.events),
         });

@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use gameserver_contract::session::{TransportKind, TransportOffer};
-use quinn::{Endpoint, EndpointConfig, Runtime as _, TokioRuntime};
+use quinn::{Endpoint, EndpointConfig, Runtime as _};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
 use tokio_tungstenite::tungstenite::http::Uri;
@@ -19,6 +19,7 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::attendant::AttendedRuntime;
 use crate::certificate::{IdentityError, ServerIdentity};
 use crate::close::{CloseCode, CloseReason};
 use crate::conditions::{ConditionedSocket, Conditioner, NetworkConditions, Tally, relay};
@@ -87,7 +88,7 @@ impl ClientEndpoint {
     pub fn bind() -> io::Result<Self> {
         let config = EndpointConfig::default();
         let socket = sockets::bind_client()?;
-        let endpoint = Endpoint::new(config, None, socket, Arc::new(TokioRuntime))?;
+        let endpoint = Endpoint::new(config, None, socket, Arc::new(AttendedRuntime))?;
         Ok(Self::over(endpoint, None))
     }
 
@@ -117,12 +118,12 @@ impl ClientEndpoint {
             return Self::bind();
         }
         let conditioner = Conditioner::new(conditions, seed);
-        let socket = TokioRuntime.wrap_udp_socket(sockets::bind_client()?)?;
+        let socket = AttendedRuntime.wrap_udp_socket(sockets::bind_client()?)?;
         let endpoint = Endpoint::new_with_abstract_socket(
             EndpointConfig::default(),
             None,
             Arc::new(ConditionedSocket::new(socket, &conditioner)),
-            Arc::new(TokioRuntime),
+            Arc::new(AttendedRuntime),
         )?;
         Ok(Self::over(endpoint, Some(conditioner)))
     }
@@ -305,11 +306,12 @@ impl Carrier {
         let identity = ServerIdentity::from_offer(offer.certificate_sha256.as_deref())?;
         match offer.kind {
             TransportKind::Quic => {
-                let connection = target.dial(ALPN, identity, options).await?;
-                Ok(Self::Quic(Box::new(QuicSession::bare(connection))))
+                let (connection, attendant) = target.dial(ALPN, identity, options).await?;
+                let session = QuicSession::bare(connection, attendant);
+                Ok(Self::Quic(Box::new(session)))
             }
             TransportKind::WebTransport => {
-                let connection = target.dial(ALPN_WEB, identity, options).await?;
+                let (connection, _) = target.dial(ALPN_WEB, identity, options).await?;
                 let session = webtransport::connect(connection, &offer.url).await?;
                 Ok(Self::Quic(Box::new(session)))
             }
@@ -350,6 +352,7 @@ async fn greet_quic(session: QuicSession, greeting: Greeting) -> Result<Connecte
         datagram_size_max: size_max.min(usize::from(welcome.datagram_size_max)),
         round_trip: RoundTrip::Quic(session.connection().clone()),
         socket: None,
+        attendant: session.attendant(),
         slow_consumer_after: SLOW_CONSUMER_AFTER,
         events: Arc::default(),
     });
@@ -395,6 +398,7 @@ async fn greet_websocket(
         datagram_size_max: DATAGRAM_SIZE_MAX.min(usize::from(welcome.datagram_size_max)),
         round_trip: RoundTrip::Measured(AtomicU64::new(0)),
         socket,
+        attendant: None,
         slow_consumer_after: SLOW_CONSUMER_AFTER,
         events: Arc::default(),
     });
@@ -474,7 +478,7 @@ impl Target {
         alpn: &[u8],
         identity: ServerIdentity,
         options: &ConnectOptions,
-    ) -> Result<quinn::Connection, AttemptError> {
+    ) -> Result<quic::Attended, AttemptError> {
         let addresses = tokio::net::lookup_host((self.host.as_str(), self.port)).await?;
         let endpoint = match &options.endpoint {
             Some(shared) => shared.clone(),

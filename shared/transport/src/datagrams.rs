@@ -1,18 +1,17 @@
-//! Where a link's datagrams wait: in QUIC's own queues, in queues that a pump serves, or in a
-//! mailbox.
+//! Where a link's datagrams wait: in queues that a pump or an attendant serves, or in a mailbox.
 
 use std::sync::Arc;
 
-use gameserver_contract::session::TransportKind;
+use bytes::Bytes;
 
-use crate::direct::Direct;
+use crate::attendant::Attendant;
 use crate::events::Traffic;
 use crate::limits::{
     INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX,
 };
-use crate::link::{LinkConfig, RoundTrip};
+use crate::link::LinkConfig;
 use crate::mailbox::Mailbox;
-use crate::queue::{DatagramQueue, QueueBounds};
+use crate::queue::{DatagramQueue, Pushed, QueueBounds};
 
 const OUTGOING: QueueBounds = QueueBounds {
     datagrams_max: OUTGOING_DATAGRAMS_MAX,
@@ -26,18 +25,18 @@ pub(crate) const INCOMING: QueueBounds = QueueBounds {
 /// What lies between the handles and the carrier's datagrams.
 #[derive(Debug)]
 pub(crate) enum Datagrams {
-    /// Nothing.
-    Direct(Direct),
-    /// Queues, which a pump fills and empties.
-    Pumped(Pumped),
+    /// A queue for each direction.
+    Queued(Queued),
     /// A queue that a pump fills, and a mailbox.
     Posted(Posted),
 }
 
 #[derive(Debug)]
-pub(crate) struct Pumped {
+pub(crate) struct Queued {
     pub(crate) incoming: DatagramQueue,
     pub(crate) outgoing: DatagramQueue,
+    /// Who serves them; where there is none, a pump does.
+    pub(crate) attendant: Option<Arc<Attendant>>,
 }
 
 #[derive(Debug)]
@@ -49,30 +48,51 @@ pub(crate) struct Posted {
 impl Datagrams {
     /// What suits the carrier.
     pub(crate) fn of(config: &LinkConfig, traffic: &Arc<Traffic>) -> Self {
-        if let Some((socket, office)) = &config.socket {
-            let (office, traffic) = (Arc::clone(office), Arc::clone(traffic));
-            return Self::Posted(Posted {
-                incoming: DatagramQueue::new(INCOMING),
-                mailbox: Mailbox::new(socket.clone(), office, traffic, Arc::clone(&config.events)),
-            });
-        }
-        match (&config.round_trip, config.kind) {
-            (RoundTrip::Quic(connection), TransportKind::Quic) => {
-                Self::Direct(Direct::new(connection.clone()))
-            }
-            (RoundTrip::Quic(_) | RoundTrip::Measured(_), _) => Self::Pumped(Pumped {
-                incoming: DatagramQueue::new(INCOMING),
+        let incoming = DatagramQueue::new(INCOMING);
+        let Some((socket, office)) = &config.socket else {
+            return Self::Queued(Queued {
+                incoming,
                 outgoing: DatagramQueue::new(OUTGOING),
-            }),
+                attendant: config.attendant.clone(),
+            });
+        };
+        let (office, traffic) = (Arc::clone(office), Arc::clone(traffic));
+        Self::Posted(Posted {
+            incoming,
+            mailbox: Mailbox::new(socket.clone(), office, traffic, Arc::clone(&config.events)),
+        })
+    }
+
+    /// What was received.
+    pub(crate) fn incoming(&self) -> &DatagramQueue {
+        match self {
+            Self::Queued(queued) => &queued.incoming,
+            Self::Posted(posted) => &posted.incoming,
         }
     }
 
-    /// Where a pump puts what it received, or QUIC's own queue.
-    pub(crate) fn waiting(&self) -> Result<&DatagramQueue, &Direct> {
+    /// Sends one.
+    pub(crate) fn push(&self, payload: Bytes) -> Pushed {
         match self {
-            Self::Direct(direct) => Err(direct),
-            Self::Pumped(pumped) => Ok(&pumped.incoming),
-            Self::Posted(posted) => Ok(&posted.incoming),
+            Self::Queued(queued) => queued.called_for(queued.outgoing.push(payload)),
+            Self::Posted(posted) => posted.mailbox.push(payload),
         }
+    }
+
+    /// Sends one of which only the newest matters.
+    pub(crate) fn push_latest(&self, payload: Bytes) -> Pushed {
+        match self {
+            Self::Queued(queued) => queued.called_for(queued.outgoing.push_latest(payload)),
+            Self::Posted(posted) => posted.mailbox.push_latest(payload),
+        }
+    }
+}
+
+impl Queued {
+    fn called_for(&self, pushed: Pushed) -> Pushed {
+        if let Some(attendant) = &self.attendant {
+            attendant.call();
+        }
+        pushed
     }
 }

@@ -26,8 +26,6 @@ pub mod connection;
 
 mod datagrams;
 
-mod direct;
-
 mod link;
 
 pub mod certificate;
@@ -61,6 +59,7 @@ mod websocket;
 pub mod listener;
 
 pub mod arrival;
+mod attendant;
 
 mod sockets;
 

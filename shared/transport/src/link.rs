@@ -11,10 +11,10 @@ use gameserver_contract::session::TransportKind;
 use quinn::SendDatagramError;
 use tokio::sync::watch;
 
+use crate::attendant::Attendant;
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::connection::SendError;
-use crate::datagrams::{Datagrams, INCOMING};
-use crate::direct::{Direct, Latest};
+use crate::datagrams::{Datagrams, INCOMING, Queued};
 use crate::encoding::Encoding;
 use crate::events::{DropReason, Events, LinkStats, Traffic};
 use crate::frame::Mode;
@@ -62,6 +62,8 @@ pub(crate) struct LinkConfig {
     pub(crate) round_trip: RoundTrip,
     /// The WebSocket that datagrams are posted to, where no pump sends them.
     pub(crate) socket: Option<(PostedSocket, Arc<PostOffice>)>,
+    /// Who attends the driver of its bare QUIC connection.
+    pub(crate) attendant: Option<Arc<Attendant>>,
     pub(crate) slow_consumer_after: Duration,
     pub(crate) events: Arc<Events>,
 }
@@ -144,49 +146,14 @@ impl Link {
 
     pub(crate) fn send(&self, payload: Bytes) -> Result<(), SendError> {
         self.check(&payload, self.config.datagram_size_max)?;
-        match &self.datagrams {
-            Datagrams::Direct(direct) => {
-                let size = payload.len();
-                match direct.send(payload) {
-                    Ok(pushed) => {
-                        self.note_sent(size);
-                        self.judge(pushed);
-                    }
-                    Err(error) => self.not_sent(&error),
-                }
-            }
-            Datagrams::Pumped(pumped) => self.judge(pumped.outgoing.push(payload)),
-            Datagrams::Posted(posted) => self.judge(posted.mailbox.push(payload)),
-        }
+        self.judge(self.datagrams.push(payload));
         Ok(())
     }
 
     pub(crate) fn send_latest(&self, payload: Bytes) -> Result<(), SendError> {
         self.check(&payload, self.config.datagram_size_max)?;
-        match &self.datagrams {
-            Datagrams::Direct(direct) => {
-                let size = payload.len();
-                match direct.send_latest(payload) {
-                    Ok(Latest::Sent) => self.note_sent(size),
-                    Ok(Latest::Held(pushed)) => self.judge(pushed),
-                    Err(error) => self.not_sent(&error),
-                }
-            }
-            Datagrams::Pumped(pumped) => self.judge(pumped.outgoing.push_latest(payload)),
-            Datagrams::Posted(posted) => self.judge(posted.mailbox.push_latest(payload)),
-        }
+        self.judge(self.datagrams.push_latest(payload));
         Ok(())
-    }
-
-    fn not_sent(&self, error: &SendDatagramError) {
-        match error {
-            SendDatagramError::TooLarge => self.count_drops(DropReason::OutgoingTooLarge, 1),
-            SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled => {
-                self.close(CloseCode::ProtocolMismatch, "the peer takes no datagrams");
-            }
-            // The pump notes how it ended.
-            SendDatagramError::ConnectionLost(_) => {}
-        }
     }
 
     fn check(&self, payload: &Bytes, size_max: usize) -> Result<(), SendError> {
@@ -246,24 +213,7 @@ impl Link {
         if self.config.one_order_in() {
             return self.reliable_in.pop();
         }
-        match self.datagrams.waiting() {
-            Ok(incoming) => incoming.pop(),
-            Err(direct) => self.take_direct(direct),
-        }
-    }
-
-    fn take_direct(&self, direct: &Direct) -> Option<Bytes> {
-        let arrived = direct.arrived_when_due();
-        while let Some(payload) = direct.try_receive() {
-            if self.accepts(&payload) {
-                return Some(payload);
-            }
-        }
-        let missed = arrived.map_or(0, |arrived| direct.newly_missed(arrived));
-        if missed > 0 {
-            self.count_drops(DropReason::IncomingFull, missed);
-        }
-        None
+        self.datagrams.incoming().pop()
     }
 
     /// Counts a datagram; false when it is larger than any may be.
@@ -288,16 +238,7 @@ impl Link {
         if self.config.one_order_in() {
             return self.reliable_in.next().await;
         }
-        let direct = match self.datagrams.waiting() {
-            Ok(incoming) => return incoming.next().await,
-            Err(direct) => direct,
-        };
-        loop {
-            let payload = direct.receive().await;
-            if self.accepts(&payload) {
-                return payload;
-            }
-        }
+        self.datagrams.incoming().next().await
     }
 
     pub(crate) fn try_receive_reliable(&self) -> Option<Bytes> {
@@ -374,9 +315,15 @@ impl Link {
             } else {
                 self.reliable_in.push_when_room(payload).await;
             }
-        } else if let Ok(incoming) = self.datagrams.waiting()
-            && self.accepts(&payload)
-            && let Pushed::Overflowed { dropped, .. } = incoming.push(payload)
+        } else {
+            self.deliver_datagram(payload);
+        }
+    }
+
+    /// Hands a received datagram to the handles; the oldest gives way when they do not take them.
+    pub(crate) fn deliver_datagram(&self, payload: Bytes) {
+        if self.accepts(&payload)
+            && let Pushed::Overflowed { dropped, .. } = self.datagrams.incoming().push(payload)
         {
             self.count_drops(DropReason::IncomingFull, dropped);
         }
@@ -412,34 +359,59 @@ impl Link {
         reason
     }
 
-    /// Whether datagrams are received without a pump.
-    pub(crate) fn is_direct(&self) -> bool {
-        matches!(self.datagrams, Datagrams::Direct(_))
+    /// Who moves its datagrams; none where a pump or a post office does.
+    pub(crate) fn attendant(&self) -> Option<&Arc<Attendant>> {
+        self.queued()?.attendant.as_ref()
     }
 
-    /// Waits for the next payload to send that was not sent directly.
-    pub(crate) async fn next_outgoing(&self) -> Bytes {
+    fn queued(&self) -> Option<&Queued> {
         match &self.datagrams {
-            Datagrams::Direct(direct) => direct.held().next().await,
-            Datagrams::Pumped(pumped) => pumped.outgoing.next().await,
-            Datagrams::Posted(_) => std::future::pending().await,
+            Datagrams::Queued(queued) => Some(queued),
+            Datagrams::Posted(_) => None,
+        }
+    }
+
+    /// Waits for the next payload that a pump has to send.
+    pub(crate) async fn next_outgoing(&self) -> Bytes {
+        let pumped = self.queued().filter(|queued| queued.attendant.is_none());
+        match pumped {
+            Some(queued) => queued.outgoing.next().await,
+            None => std::future::pending().await,
         }
     }
 
     /// The next payload to send, if one is there.
     pub(crate) fn try_outgoing(&self) -> Option<Bytes> {
-        match &self.datagrams {
-            Datagrams::Direct(direct) => direct.held().pop(),
-            Datagrams::Pumped(pumped) => pumped.outgoing.pop(),
-            Datagrams::Posted(_) => None,
-        }
+        self.queued()?.outgoing.pop()
+    }
+
+    /// The next payload to send, if it is not larger than this.
+    pub(crate) fn try_outgoing_within(&self, bytes: usize) -> Option<Bytes> {
+        self.queued()?.outgoing.pop_within(bytes)
+    }
+
+    /// Bytes of the next payload to send, if one is there.
+    pub(crate) fn outgoing_size(&self) -> Option<usize> {
+        self.queued()?.outgoing.next_size()
     }
 
     /// What its datagrams are posted into; none where a pump sends them.
     pub(crate) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
         match &self.datagrams {
             Datagrams::Posted(posted) => Some(&posted.mailbox),
-            Datagrams::Direct(_) | Datagrams::Pumped(_) => None,
+            Datagrams::Queued(_) => None,
+        }
+    }
+
+    /// QUIC did not take a datagram.
+    pub(crate) fn not_sent(&self, error: &SendDatagramError) {
+        match error {
+            SendDatagramError::TooLarge => self.count_drops(DropReason::OutgoingTooLarge, 1),
+            SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled => {
+                self.close(CloseCode::ProtocolMismatch, "the peer takes no datagrams");
+            }
+            // The pump notes how it ended.
+            SendDatagramError::ConnectionLost(_) => {}
         }
     }
 
@@ -474,6 +446,7 @@ mod tests {
             datagram_size_max: 1000,
             round_trip: RoundTrip::Measured(AtomicU64::new(0)),
             socket: None,
+            attendant: None,
             slow_consumer_after: SLOW_CONSUMER_AFTER,
             events: Arc::default(),
         }

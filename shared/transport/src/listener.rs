@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig, TokioRuntime};
+use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -21,6 +21,7 @@ use tracing::{debug, warn};
 
 pub use crate::arrival::Arrival;
 use crate::arrival::{Carrier, Hall};
+use crate::attendant::{AttendedRuntime, attended};
 use crate::certificate::{IdentityError, ServerCertificate};
 use crate::close::{CloseReason, RefusalCode};
 use crate::events::{Events, Incident};
@@ -123,7 +124,7 @@ impl Listener {
         let quic_config = quic::server_config(&config.certificate, config.idle_timeout)?;
         let (udp, tcp) = sockets::bind_pair(address).map_err(cannot_bind)?;
         let local_address = udp.local_addr().map_err(cannot_bind)?;
-        let runtime = Arc::new(TokioRuntime);
+        let runtime = Arc::new(AttendedRuntime);
         let server_config = Some(quic_config.clone());
         let endpoint = Endpoint::new(EndpointConfig::default(), server_config, udp, runtime)
             .map_err(cannot_bind)?;
@@ -349,12 +350,13 @@ async fn greet_quic(
 ) {
     let peer = incoming.remote_address();
     let handshake = async {
-        let connection = incoming.accept().ok()?.await.ok()?;
+        let (connecting, attendant) = attended(|| incoming.accept());
+        let connection = connecting.ok()?.await.ok()?;
         drop(unproven);
         if webtransport::is_chosen(&connection) {
             webtransport::accept(connection, &door.origins).await
         } else {
-            Some(QuicSession::bare(connection))
+            Some(QuicSession::bare(connection, attendant))
         }
     };
     let Ok(Some(session)) = timeout(door.handshake_deadline, handshake).await else {

@@ -94,6 +94,23 @@ impl DatagramQueue {
         self.state().pop()
     }
 
+    /// Takes the oldest datagram if it is not larger than this. Never waits.
+    #[must_use]
+    pub fn pop_within(&self, bytes: usize) -> Option<Bytes> {
+        let mut state = self.state();
+        let fits = state
+            .datagrams
+            .front()
+            .is_some_and(|oldest| oldest.len() <= bytes);
+        fits.then(|| state.pop()).flatten()
+    }
+
+    /// Bytes of the oldest datagram.
+    #[must_use]
+    pub fn next_size(&self) -> Option<usize> {
+        self.state().datagrams.front().map(Bytes::len)
+    }
+
     /// Waits for a datagram and takes it. Nothing is lost when the wait is given up.
     pub async fn next(&self) -> Bytes {
         loop {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use web_transport_quinn::{Session, SessionError, WebTransportError};
 
 use crate::arrival::HelloError;
+use crate::attendant::{Attendant, attended};
 use crate::certificate::{IdentityError, ServerCertificate, ServerIdentity};
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::congestion::Floored;
@@ -121,7 +122,11 @@ pub(crate) struct QuicSession {
     session: Session,
     kind: TransportKind,
     datagram_size_max: usize,
+    attendant: Option<Arc<Attendant>>,
 }
+
+/// A connection, and who attends its driver.
+pub(crate) type Attended = (quinn::Connection, Option<Arc<Attendant>>);
 
 /// Largest datagram that this connection takes on any path; 0 when the peer has none. It is read
 /// once, early: before the path is explored it is the size that every path takes.
@@ -131,12 +136,13 @@ pub(crate) fn datagram_size_max(connection: &quinn::Connection) -> usize {
 }
 
 impl QuicSession {
-    /// A connection that speaks `gs/1`.
-    pub(crate) fn bare(connection: quinn::Connection) -> Self {
+    /// A connection that speaks `gs/1`, and who attends its driver.
+    pub(crate) fn bare(connection: quinn::Connection, attendant: Option<Arc<Attendant>>) -> Self {
         Self {
             kind: TransportKind::Quic,
             datagram_size_max: datagram_size_max(&connection),
             session: Session::raw(connection),
+            attendant,
         }
     }
 
@@ -150,6 +156,8 @@ impl QuicSession {
             kind: TransportKind::WebTransport,
             datagram_size_max: datagram_size_max.saturating_sub(prefix),
             session,
+            // A session's datagrams are not all of its connection's.
+            attendant: None,
         }
     }
 
@@ -159,6 +167,11 @@ impl QuicSession {
 
     pub(crate) fn connection(&self) -> &quinn::Connection {
         &self.session
+    }
+
+    /// Who attends the driver of a bare connection.
+    pub(crate) fn attendant(&self) -> Option<Arc<Attendant>> {
+        self.attendant.clone()
     }
 
     /// Largest payload in bytes; 0 when the peer takes no datagrams.
@@ -269,6 +282,10 @@ pub(crate) async fn pump(
     link: Arc<Link>,
     stop: CancellationToken,
 ) {
+    let _service = link.attendant().map(|attendant| {
+        let connection = session.connection().clone();
+        attendant.serve(Arc::clone(&link), connection)
+    });
     let ordered = async {
         let Some(stream) = stream else {
             return std::future::pending().await;
@@ -292,7 +309,7 @@ pub(crate) async fn pump(
 }
 
 async fn receive(session: &QuicSession, link: &Link) -> CloseReason {
-    if link.is_direct() {
+    if link.attendant().is_some() {
         return session.lost().await;
     }
     loop {
@@ -325,30 +342,30 @@ async fn transmit(session: &QuicSession, link: &Link) -> CloseReason {
     }
 }
 
-/// Connects to the first of these addresses that answers.
+/// Connects to the first of these addresses that answers. Returns who attends the driver, too.
 pub(crate) async fn dial(
     endpoint: &Endpoint,
     addresses: Vec<SocketAddr>,
     host: &str,
     config: &ClientConfig,
-) -> Result<quinn::Connection, AttemptError> {
+) -> Result<Attended, AttemptError> {
     let attempts = addresses.into_iter().map(|address| {
         let config = config.clone();
         async move {
-            let connecting = endpoint.connect_with(config, address, host);
+            let (connecting, attendant) = attended(|| endpoint.connect_with(config, address, host));
             let connecting = connecting.map_err(|error| AttemptError::Quic(error.to_string()))?;
-            connecting
-                .await
-                .map_err(|error| AttemptError::Quic(error.to_string()))
+            let connection = connecting.await;
+            let connection = connection.map_err(|error| AttemptError::Quic(error.to_string()))?;
+            Ok((connection, attendant))
         }
     });
-    let connection = race(STAGGER, attempts).await.map_err(AttemptError::first)?;
+    let (connection, attendant) = race(STAGGER, attempts).await.map_err(AttemptError::first)?;
     if connection.max_datagram_size().is_none() {
         return Err(AttemptError::Quic(
             "the server takes no datagrams".to_owned(),
         ));
     }
-    Ok(connection)
+    Ok((connection, attendant))
 }
 
 /// Says the Hello and hears the answer. The stream stays open in thin mode.

@@ -157,7 +157,7 @@ pub(super) async fn raw_connection(listener: &Listener, alpn: &[u8]) -> quinn::C
     let address = vec![listener.local_address()];
     let config = quic::client_config(identity, alpn, IDLE_TIMEOUT).unwrap();
     let dial = quic::dial(&endpoint.endpoint, address, "localhost", &config);
-    within(dial).await.unwrap()
+    within(dial).await.unwrap().0
 }
 
 /// The same with the first stream open and these bytes on it.
