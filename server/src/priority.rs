@@ -4,8 +4,8 @@
 
 /// Lets the calling thread, and those that it starts, give way to the threads that step matches: it
 /// runs at `nice` 10 and, when it wakes, does not interrupt one that is at work (`SCHED_BATCH`,
-/// `sched(7)`). For threads whose work can wait a millisecond: of the network and of the match
-/// logs. Measured on one core: `docs/performance.md`.
+/// `sched(7)`). For threads whose work can wait a millisecond: of the network, of SQLite and of
+/// the match logs. Measured on one core: `docs/performance.md`.
 ///
 /// Where the system has no such thing, or does not allow it, nothing changes.
 #[cfg(target_os = "linux")]

@@ -204,3 +204,39 @@ impl Future for AttendedDriver {
         done
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use super::*;
+
+    /// A task that counts how often it was woken.
+    #[derive(Default)]
+    struct Task(AtomicU32);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_driver_that_is_about_to_run_is_woken_by_those_who_call_only() {
+        let (task, attendant) = (Arc::<Task>::default(), Arc::<Attendant>::default());
+        let woken = || task.0.load(Ordering::Relaxed);
+        let driver = Waker::from(Arc::clone(&attendant));
+        driver.wake_by_ref();
+        assert_eq!(woken(), 0, "it has not run yet and will");
+        attendant
+            .task
+            .get_or_init(|| Waker::from(Arc::clone(&task)));
+        driver.wake_by_ref();
+        assert_eq!(woken(), 1);
+        attendant.is_handing_over.store(true, Ordering::Release);
+        driver.wake_by_ref();
+        assert_eq!(woken(), 1);
+        attendant.call();
+        assert_eq!(woken(), 2);
+    }
+}

@@ -65,6 +65,11 @@ impl Connection {
         &self.handle.link
     }
 
+    #[cfg(test)]
+    pub(crate) fn weak_link(&self) -> std::sync::Weak<Link> {
+        Arc::downgrade(&self.handle.link)
+    }
+
     /// The carrier.
     #[must_use]
     pub fn kind(&self) -> TransportKind {

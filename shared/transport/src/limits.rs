@@ -102,7 +102,7 @@ pub const QUIC_CONNECTION_WINDOW: u32 = 256 * 1024;
 /// Unacknowledged stream bytes that we send: 320 KB/s at a round trip of 100 ms. What waits behind
 /// them can still be counted and left out by who sends.
 pub const QUIC_SEND_WINDOW: u64 = 32 * 1024;
-/// Datagram bytes that quinn holds until the pump reads them.
+/// Datagram bytes that quinn holds until they are taken, each time its driver has run.
 pub const QUIC_DATAGRAM_RECEIVE_BUFFER: usize = 64 * 1024;
 /// Datagram bytes that quinn holds until the path takes them. Small, so that a congested path
 /// drops the oldest state in our queue instead of sending stale state.

@@ -1,0 +1,51 @@
+//! What the attendants of QUIC's drivers are for, over real sockets.
+
+use bytes::Bytes;
+
+use super::harness::*;
+use crate::limits::{INCOMING_BYTES_MAX, QUIC_DATAGRAM_SEND_BUFFER};
+
+/// Bytes of a datagram here.
+const SIZE: usize = 1_000;
+/// Three times as many as QUIC holds, and no more than wait on the other side.
+const COUNT: usize = 3 * QUIC_DATAGRAM_SEND_BUFFER / SIZE;
+
+const _: () = assert!(COUNT * SIZE < INCOMING_BYTES_MAX);
+
+#[tokio::test]
+async fn what_quic_has_no_room_for_waits_until_it_has() {
+    let mut listener = listener();
+    let (client, server) = pair(&mut listener, Quic).await;
+    for number in 0..COUNT {
+        let byte = u8::try_from(number).unwrap();
+        client.send(Bytes::from(vec![byte; SIZE])).unwrap();
+    }
+    for number in 0..COUNT {
+        let received = within(server.receive()).await.unwrap();
+        assert_eq!((received.len(), usize::from(received[0])), (SIZE, number));
+    }
+}
+
+#[tokio::test]
+async fn of_what_waits_only_the_newest_state_is_sent() {
+    let mut listener = listener();
+    let (client, server) = pair(&mut listener, Quic).await;
+    // Nothing runs between these, so the driver sees the last one only.
+    for text in ["old", "newer", "newest"] {
+        server
+            .send_latest(Bytes::from_static(text.as_bytes()))
+            .unwrap();
+    }
+    assert_eq!(within(client.receive()).await.unwrap(), "newest");
+    assert_eq!(server.stats().replaced_out, 2);
+}
+
+#[tokio::test]
+async fn links_that_have_ended_are_let_go_of() {
+    let mut listener = listener();
+    let (client, server) = pair(&mut listener, Quic).await;
+    assert_flows(&client, &server, b"before").await;
+    let links = [client.weak_link(), server.weak_link()];
+    drop((client, server));
+    eventually(|| links.iter().all(|link| link.upgrade().is_none())).await;
+}
