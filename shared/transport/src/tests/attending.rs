@@ -13,6 +13,18 @@ const COUNT: usize = 3 * QUIC_DATAGRAM_SEND_BUFFER / SIZE;
 const _: () = assert!(COUNT * SIZE < INCOMING_BYTES_MAX);
 
 #[tokio::test]
+async fn bare_connections_are_attended_on_both_sides_and_sessions_on_neither() {
+    let mut listener = listener();
+    for (kind, expected) in [(Quic, true), (WebTransport, false)] {
+        let (client, server) = pair(&mut listener, kind).await;
+        for end in [client, server] {
+            let link = end.weak_link().upgrade().expect("an open link");
+            assert_eq!(link.attendant().is_some(), expected, "{kind:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_quic_has_no_room_for_waits_until_it_has() {
     let mut listener = listener();
     let (client, server) = pair(&mut listener, Quic).await;
