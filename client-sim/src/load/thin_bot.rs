@@ -59,8 +59,6 @@ pub(super) struct ThinBot<P: ThinPolicy> {
     interval: u32,
     /// Nothing is looked for before: asking costs a thousand bots more than what they find.
     look_from: Option<Instant>,
-    /// Nothing is sent before.
-    act_from: Option<Instant>,
 }
 
 impl<P: ThinPolicy> ThinBot<P>
@@ -89,7 +87,6 @@ where
             tick,
             interval: 0,
             look_from: None,
-            act_from: None,
         }
     }
 
@@ -128,7 +125,10 @@ where
     /// When there can be something to look at or to send; none when that may be now.
     pub(super) fn rests_until(&self) -> Option<Instant> {
         match self.seat {
-            Some(_) => Some(self.look_from?.min(self.act_from?)),
+            Some(_) => {
+                let input_due = self.pace.input_due_at(self.sendings.newest() + 1);
+                Some(self.look_from?.min(input_due?))
+            }
             None => self.look_from,
         }
     }
@@ -188,7 +188,6 @@ where
         witness.snapshot();
         self.pace.heard(tick, lead, now);
         self.look_from = self.pace.snapshot_due_at(tick + self.interval);
-        self.act_from = self.pace.input_due_at(self.sendings.newest() + 1);
         self.sendings.answered_up_to(tick, now, witness);
         self.decide();
     }
@@ -214,7 +213,6 @@ where
             return;
         };
         let new = self.sendings.note(due, INPUTS_PER_FRAME.into(), now);
-        self.act_from = self.pace.input_due_at(due + 1);
         if new.is_empty() {
             return;
         }
