@@ -110,6 +110,33 @@ async fn a_thin_player_chats_leaves_and_the_others_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn players_who_chat_all_at_once_are_not_all_heard() {
+    const TALKERS: u16 = 10;
+    const LINES_EACH: usize = 5;
+    let stage = Stage::alone(arena()).await;
+    let match_id = stage.start_match("arena", 1, TALKERS + 1);
+    let mut hears = ThinPlayer::join(&stage.join(match_id, TALKERS), Quic).await;
+    let dropped = Counter::watch_labelled("gs_net_dropped_total", "reason", "chat_rate_match");
+    let mut line = Vec::new();
+    frame::put_chat(&mut line, "everybody at once");
+    let mut talkers = Vec::new();
+    for seat in 0..TALKERS {
+        talkers.push(ThinPlayer::join(&stage.join(match_id, seat), Quic).await);
+    }
+    for talker in &talkers {
+        (0..LINES_EACH).for_each(|_| talker.say(line.clone()));
+    }
+    let said = u64::from(TALKERS) * LINES_EACH as u64;
+    eventually("each line is heard or dropped", || {
+        hears.look();
+        hears.count("chat") + dropped.increase() == said
+    })
+    .await;
+    assert!(dropped.increase() > 0);
+    assert!(hears.count("chat") >= 40, "a burst is heard");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn frames_that_the_protocol_does_not_have_close_the_connection() {
     let stage = Stage::alone(arena()).await;
     let match_id = stage.start_match("arena", 1, 4);

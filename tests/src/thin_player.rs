@@ -184,6 +184,13 @@ impl ThinPlayer {
         self.events.iter().find(|event| event.name == name)
     }
 
+    /// How many events of that name came.
+    #[must_use]
+    pub fn count(&self, name: &str) -> u64 {
+        let named = self.events.iter().filter(|event| event.name == name);
+        named.count() as u64
+    }
+
     /// How early the own inputs come.
     #[must_use]
     pub fn lead(&self) -> Option<i32> {

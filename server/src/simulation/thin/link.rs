@@ -11,6 +11,7 @@ use gameserver_shared::tick::CurrentTick;
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connection::Connection;
 
+use super::allowance::Allowance;
 use super::inputs::{Lead, ThinInputs};
 use super::talk::{answer_ping, next_frame, say_bye};
 use crate::telemetry;
@@ -21,8 +22,12 @@ const FRAMES_PER_TICK_MAX: usize = 16;
 const FRAMES_BURST: u32 = 64;
 /// Frames that a client may send in a tick on average.
 const FRAMES_PER_TICK: u32 = 2;
-/// Lines of chat at once after a pause.
+/// Lines of chat of one player at once after a pause, and in a second on average.
 const CHAT_BURST: u32 = 5;
+const CHAT_PER_S: u32 = 1;
+/// The same of all players of a match: everybody is sent every line.
+const MATCH_CHAT_BURST: u32 = 40;
+const MATCH_CHAT_PER_S: u32 = 20;
 /// Unacceptable frames after which a connection is closed: an honest client sends none.
 const VIOLATIONS_MAX: u32 = 16;
 /// What a client is sent on average: the budget of a shooter.
@@ -36,8 +41,7 @@ pub(in crate::simulation) struct ThinLink {
     pub(super) seat: Seat,
     pub(super) viewer: Viewer,
     frames_left: u32,
-    chat_left: u32,
-    ticks_to_chat: u32,
+    chat: Allowance,
     violations: u32,
 }
 
@@ -59,8 +63,7 @@ impl ThinLink {
             seat,
             viewer: Viewer::new(seat, team, budget),
             frames_left: FRAMES_BURST,
-            chat_left: CHAT_BURST,
-            ticks_to_chat: 0,
+            chat: Allowance::new(CHAT_BURST, CHAT_PER_S),
             violations: 0,
         }
     }
@@ -80,11 +83,7 @@ impl ThinLink {
     /// Once a tick: what the client may do again.
     fn refill(&mut self, ticks_per_s: u32) {
         self.frames_left = (self.frames_left + FRAMES_PER_TICK).min(FRAMES_BURST);
-        self.ticks_to_chat = self.ticks_to_chat.saturating_sub(1);
-        if self.ticks_to_chat == 0 && self.chat_left < CHAT_BURST {
-            self.chat_left += 1;
-            self.ticks_to_chat = ticks_per_s;
-        }
+        self.chat.grow(ticks_per_s);
     }
 
     fn may_speak(&mut self) -> bool {
@@ -105,17 +104,30 @@ impl ThinLink {
         }
     }
 
-    fn chat(&mut self, line: &str) -> Option<MatchEvent> {
+    fn chat(&mut self, line: &str, all: &mut MatchChat) -> Option<MatchEvent> {
         if line.is_empty() || line.chars().any(char::is_control) {
             self.violate("chat_text");
             return None;
         }
-        if self.chat_left == 0 {
+        if !self.chat.spend() {
             telemetry::packet_dropped("chat_rate");
             return None;
         }
-        self.chat_left -= 1;
+        if !all.0.spend() {
+            telemetry::packet_dropped("chat_rate_match");
+            return None;
+        }
         Some(MatchEvent::new("chat", &(self.seat.0, line)))
+    }
+}
+
+/// What all players of the match together may say.
+#[derive(Resource, Debug)]
+pub(super) struct MatchChat(Allowance);
+
+impl Default for MatchChat {
+    fn default() -> Self {
+        Self(Allowance::new(MATCH_CHAT_BURST, MATCH_CHAT_PER_S))
     }
 }
 
@@ -123,10 +135,12 @@ impl ThinLink {
 pub(super) fn receive_frames<G: Game>(
     tick: CurrentTick,
     settings: Res<MatchSettings>,
+    mut chat: ResMut<MatchChat>,
     mut links: Query<(&mut ThinLink, &mut ThinInputs<G>, &mut Lead)>,
     mut events: MessageWriter<MatchEvent>,
 ) {
     let ticks_per_s = u32::from(settings.tick_rate_hz);
+    chat.0.grow(ticks_per_s);
     for (mut link, mut inputs, mut lead) in &mut links {
         link.refill(ticks_per_s);
         for _ in 0..FRAMES_PER_TICK_MAX {
@@ -137,7 +151,7 @@ pub(super) fn receive_frames<G: Game>(
                 // The tick that just ended is the newest; the next one is about to begin.
                 let now = (tick.number(), 1_000_000 / ticks_per_s);
                 let player = (&mut *link, &mut *inputs, &mut *lead);
-                events.write_batch(obey(&frame, player, now));
+                events.write_batch(obey(&frame, player, &mut chat, now));
             }
         }
     }
@@ -146,6 +160,7 @@ pub(super) fn receive_frames<G: Game>(
 fn obey<G: Game>(
     frame: &[u8],
     (link, inputs, lead): (&mut ThinLink, &mut ThinInputs<G>, &mut Lead),
+    chat: &mut MatchChat,
     (tick, tick_us): (u32, u32),
 ) -> Option<MatchEvent> {
     match ClientFrame::decode(frame) {
@@ -161,7 +176,7 @@ fn obey<G: Game>(
         }
         Ok(ClientFrame::Ack(acks)) => link.viewer.acknowledge(acks.newest, acks.before),
         Ok(ClientFrame::Ping { stamp }) => answer_ping(&link.connection, stamp, tick, tick_us),
-        Ok(ClientFrame::Chat(text)) => return link.chat(text),
+        Ok(ClientFrame::Chat(text)) => return link.chat(text, chat),
         Ok(ClientFrame::Leave) => say_bye(&link.connection, CloseCode::Consented, "left"),
         Err(error) => {
             tracing::debug!(%error, "unacceptable frame");

@@ -3,6 +3,7 @@
 //!
 //! Once welcomed, a thin player is a player like any other: the game sees a seat and an avatar.
 
+mod allowance;
 mod inputs;
 mod link;
 mod snapshots;
@@ -40,6 +41,7 @@ impl<G: Game> Plugin for ThinPlugin<G> {
         let start = StartFrame::of::<G>(&app.world().resource::<Shown>().stage);
         app.insert_resource(start)
             .init_resource::<snapshots::FrameBuffer>()
+            .init_resource::<link::MatchChat>()
             .add_observer(inputs::expect_inputs::<G>)
             .add_observer(take_own_turn)
             .add_observer(give_turn_back)
