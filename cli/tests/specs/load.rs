@@ -189,6 +189,14 @@ fn the_page_names_the_command_that_repeats_the_run() {
 }
 
 #[test]
+fn more_matches_than_one_player_may_open_are_filled() {
+    let gates = ["--gate", "connected=24", "--gate", "disconnects=0"];
+    let run = load(&[&["--game", "arena", "--matches", "24"][..], &gates].concat());
+    assert_eq!(run.code, 0, "{}", run.err);
+    assert_eq!(run.count("/matches"), 24);
+}
+
+#[test]
 fn players_come_and_go_while_it_counts_and_nobody_is_lost() {
     let run = load(&["--churn", "4", "--matches", "2", "--gate", "disconnects=0"]);
     assert_eq!(run.code, 0, "{}\n{}", run.out, run.err);
