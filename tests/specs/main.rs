@@ -7,6 +7,7 @@ mod game_port;
 mod hostile;
 mod inputs;
 mod isolation;
+mod native_packets;
 mod overload;
 mod play;
 mod replays;

@@ -6,6 +6,7 @@ mod headroom;
 mod pulse;
 mod recent_ticks;
 mod running_match;
+mod stagger;
 mod worker;
 
 use std::collections::BTreeMap;

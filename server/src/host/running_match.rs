@@ -20,6 +20,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::audience::Shown;
 use super::board::Work;
 use super::recent_ticks::RecentTicks;
+use super::stagger::Stagger;
 use super::worker::{Context, Told};
 use super::{FinishedMatch, MatchSpec};
 use crate::match_log;
@@ -76,6 +77,7 @@ impl RunningMatch {
         spec: MatchSpec,
         audience: Sender<Shown>,
         context: &Context,
+        stagger: &mut Stagger,
     ) -> Option<Self> {
         let game = context.games.get(&spec.game)?;
         let tick = Duration::from_secs_f64(1.0 / f64::from(game.descriptor.tick_rate_hz));
@@ -97,7 +99,7 @@ impl RunningMatch {
             tick,
             recent_ticks: RecentTicks::default(),
             tick_times,
-            due: Instant::now() + tick,
+            due: stagger.first_due(tick, Instant::now()),
             ticks: 0,
             ticks_empty: 0,
             state: SessionState::Filling,
@@ -203,8 +205,10 @@ impl RunningMatch {
         let behind = Instant::now().saturating_duration_since(self.due);
         if behind > self.tick * CATCH_UP_TICKS_MAX {
             let left_out = behind.as_nanos() / self.tick.as_nanos();
-            telemetry::ticks_left_out(u64::try_from(left_out).unwrap_or(u64::MAX));
-            self.due = Instant::now();
+            let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
+            telemetry::ticks_left_out(left_out.into());
+            // Whole ticks, so that it stays with its group.
+            self.due += self.tick * left_out;
         }
     }
 

@@ -14,6 +14,7 @@ use super::audience::Shown;
 use super::board::WorkerNews;
 use super::headroom::MEASURE_INTERVAL;
 use super::running_match::{RunningMatch, Step};
+use super::stagger::Stagger;
 use super::{Board, FinishedMatch, MatchSpec};
 use crate::games::Games;
 use crate::match_log::LogSink;
@@ -88,6 +89,7 @@ impl Load {
 /// Runs until the other end of the inbox is dropped.
 pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
     let mut matches: Vec<RunningMatch> = Vec::new();
+    let mut stagger = Stagger::since(Instant::now());
     let mut load = Load::new();
     loop {
         let next_due = matches.iter().map(RunningMatch::due).min();
@@ -96,9 +98,9 @@ pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
         });
         match inbox.recv_timeout(wait) {
             Ok(command) => {
-                obey(&mut matches, command, &context);
+                obey(&mut matches, &mut stagger, command, &context);
                 while let Ok(command) = inbox.try_recv() {
-                    obey(&mut matches, command, &context);
+                    obey(&mut matches, &mut stagger, command, &context);
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -111,10 +113,15 @@ pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
     }
 }
 
-fn obey(matches: &mut Vec<RunningMatch>, command: Command, context: &Context) {
+fn obey(
+    matches: &mut Vec<RunningMatch>,
+    stagger: &mut Stagger,
+    command: Command,
+    context: &Context,
+) {
     match command {
         Command::Start(spec, audience) => {
-            matches.extend(RunningMatch::start(*spec, audience, context));
+            matches.extend(RunningMatch::start(*spec, audience, context, stagger));
         }
         Command::Tell(id, told) => {
             match (matches.iter_mut().find(|running| running.id() == id), told) {

@@ -2,11 +2,14 @@
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
+use bevy_replicon::server::server_tick::ServerTick;
 use bytes::Bytes;
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connection::Connection;
 use lightyear::link::{LinkReceiveSystems, LinkSystems, recv_payload_from_bytes};
-use lightyear::prelude::Link;
+use lightyear::prelude::{Link, MessageSystems};
+use lightyear::transport::plugin::TransportSystems;
+use lightyear_sync::ping::plugin::PingSystems;
 
 use super::guard::{Guard, GuardRules};
 use crate::telemetry;
@@ -67,6 +70,16 @@ impl Plugin for LinkPlugin {
             receive_packets.in_set(LinkReceiveSystems::BufferToLink),
         );
         app.add_systems(PostUpdate, send_packets.in_set(LinkSystems::Send));
+        // Between two replicated states there is nothing to say but that inputs came, and to answer
+        // pings: lightyear would send each player a packet in every tick for it. Both wait; an
+        // answer says how long its ping did.
+        let sending = (
+            PingSystems::Send,
+            MessageSystems::Send,
+            TransportSystems::Send,
+            LinkSystems::Send,
+        );
+        app.configure_sets(PostUpdate, sending.run_if(resource_changed::<ServerTick>));
     }
 }
 

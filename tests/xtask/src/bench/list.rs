@@ -27,10 +27,16 @@ pub(crate) enum Counting {
 }
 
 /// In the order in which they are shown: what a tick does first.
-pub(crate) const BENCHES: [Bench; 13] = [
+pub(crate) const BENCHES: [Bench; 14] = [
     bench("game-arena", "tick", "arena tick, 1,000 players")
         .of("player", 1_000)
         .within_ms(2.0),
+    bench(
+        "gameserver-tests",
+        "empty_match",
+        "tick of a match without players, one of 32",
+    )
+    .within_ms(0.1),
     bench("game-arena", "sight", "interest query, 1,000 eyes").of("eye", 1_000),
     bench("game-arena", "input", "input decode, a frame of 3").of("input", 3),
     bench("gameserver-stream", "snapshot", "capture 1,000 entities").of("entity", 1_000),
