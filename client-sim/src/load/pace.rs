@@ -23,6 +23,11 @@ const LEAD_MAX: f64 = 20.0;
 /// difference for each snapshot.
 const DRIFT: f64 = 0.02;
 
+/// How long before its moment a snapshot is looked for. Nothing but one that has come early tells
+/// that the clock is late: who looked at the moment itself would find every snapshot late, by what
+/// the look takes, and follow a clock that is later and later.
+const EARLY: Duration = Duration::from_millis(3);
+
 /// Added to a moment, so that rounding never makes it one at which nothing is due yet.
 const ROUNDING: Duration = Duration::from_micros(1);
 
@@ -112,9 +117,10 @@ impl Pace {
         self.moment_of(f64::from(tick) - self.lead)
     }
 
-    /// When a snapshot of this tick can come at the earliest; none before the first one.
+    /// When a snapshot of this tick is to be looked for; none before the first one.
     pub(super) fn snapshot_due_at(&self, tick: u32) -> Option<Instant> {
-        self.moment_of(f64::from(tick))
+        let moment = self.moment_of(f64::from(tick))?;
+        Some(moment.checked_sub(EARLY).unwrap_or(moment))
     }
 
     fn moment_of(&self, tick: f64) -> Option<Instant> {
@@ -152,7 +158,8 @@ mod tests {
         }
         // What is due already does not become due in the past.
         assert_eq!(pace.input_due_at(90), Some(start + ROUNDING));
-        assert_eq!(pace.snapshot_due_at(103), Some(start + TICK * 3 + ROUNDING));
+        let due = pace.snapshot_due_at(103);
+        assert_eq!(due, Some(start + TICK * 3 + ROUNDING - EARLY));
     }
 
     #[test]
@@ -163,6 +170,22 @@ mod tests {
         assert_eq!(pace.input_due(start + TICK * 6), Some(107));
         pace.heard(112, None, start + TICK * 9);
         assert_eq!(pace.input_due(start + TICK * 9), Some(114));
+    }
+
+    #[test]
+    fn the_clock_stays_right_when_snapshots_are_looked_for_only_when_they_are_due() {
+        const LOOK: Duration = Duration::from_micros(2_780);
+        let (mut pace, start) = (Pace::new(TICK), Instant::now());
+        let mut looks = (0..).map(|number| start + LOOK * number);
+        for tick in (0..6_000).step_by(3) {
+            let comes = start + TICK * tick;
+            let due = pace.snapshot_due_at(tick).unwrap_or(start);
+            let seen = looks.find(|look| *look >= due && *look >= comes);
+            pace.heard(tick, None, seen.expect("there is always another look"));
+        }
+        let now = start + TICK * 6_000;
+        let expected = pace.server_tick(now).expect("a clock");
+        assert!((5_999.5..=6_000.0).contains(&expected), "{expected}");
     }
 
     #[test]
