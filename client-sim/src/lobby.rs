@@ -11,9 +11,6 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// How long a connection is kept that nobody uses: the server has a task for each.
-const IDLE_MAX: Duration = Duration::from_secs(15);
-
 /// A way to the API; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Lobby {
@@ -83,7 +80,6 @@ impl Lobby {
     pub fn new(base: &str) -> Result<Self, LobbyError> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(10))
-            .pool_idle_timeout(IDLE_MAX)
             .build();
         let base = base.trim_end_matches('/').to_owned();
         let http = http.map_err(|source| LobbyError::Unreachable {
