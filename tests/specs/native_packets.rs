@@ -9,7 +9,7 @@ use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
 
 /// Packets after which a spec has seen enough: a second's worth, if there is one for each state.
-const PACKETS: u32 = 20;
+const PACKETS: u16 = 20;
 
 /// The tick that a packet was sent in: the last four bytes of lightyear's header.
 fn tick_of(packet: &[u8]) -> u32 {
@@ -29,7 +29,7 @@ async fn answers_and_acknowledgements_wait_for_the_next_state() {
     let mut answered = false;
     for number in 0..PACKETS {
         // To be acknowledged and answered; it comes within a tick after a state.
-        let [high, low] = [0, u8::try_from(number).expect("few packets")];
+        let [high, low] = number.to_be_bytes();
         let ping = [dialect.ping_message, high, low];
         player
             .connection

@@ -40,7 +40,7 @@ pub(in crate::simulation) struct ThinLink {
     pub(super) connection: Connection,
     pub(super) seat: Seat,
     pub(super) viewer: Viewer,
-    frames_left: u32,
+    frames: Allowance,
     chat: Allowance,
     violations: u32,
 }
@@ -52,17 +52,18 @@ impl ThinLink {
         connection: Connection,
         seat: Seat,
         team: Option<u16>,
-        snapshots_per_s: usize,
+        (ticks_per_s, snapshot_interval): (u32, u32),
     ) -> Self {
+        let snapshots_per_s = (ticks_per_s / snapshot_interval.max(1)).max(1);
         let budget = Budget {
-            bytes_per_snapshot: BYTES_PER_S / snapshots_per_s.max(1),
+            bytes_per_snapshot: BYTES_PER_S / snapshots_per_s as usize,
             frame_bytes_max: connection.datagram_size_max(),
         };
         Self {
             connection,
             seat,
             viewer: Viewer::new(seat, team, budget),
-            frames_left: FRAMES_BURST,
+            frames: Allowance::new(FRAMES_BURST, FRAMES_PER_TICK * ticks_per_s),
             chat: Allowance::new(CHAT_BURST, CHAT_PER_S),
             violations: 0,
         }
@@ -82,13 +83,12 @@ impl ThinLink {
 
     /// Once a tick: what the client may do again.
     fn refill(&mut self, ticks_per_s: u32) {
-        self.frames_left = (self.frames_left + FRAMES_PER_TICK).min(FRAMES_BURST);
+        self.frames.grow(ticks_per_s);
         self.chat.grow(ticks_per_s);
     }
 
     fn may_speak(&mut self) -> bool {
-        let may = self.frames_left > 0;
-        self.frames_left = self.frames_left.saturating_sub(1);
+        let may = self.frames.spend();
         if !may {
             telemetry::packet_dropped("rate");
         }

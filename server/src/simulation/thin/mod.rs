@@ -78,13 +78,17 @@ fn give_turn_back(
 pub(super) fn spawn_thin_link(world: &mut World, seat: Seat, connection: Connection) -> Entity {
     let tick = world.resource::<LocalTimeline>().tick().0;
     let start = world.resource::<StartFrame>().frame(tick);
-    let stage = &world.resource::<Shown>().stage;
-    let tick_rate = usize::from(world.resource::<MatchSettings>().tick_rate_hz);
-    let snapshots_per_s = tick_rate / stage.interval().max(1) as usize;
+    let ticks_per_s = world.resource::<MatchSettings>().tick_rate_hz.into();
+    let snapshot_interval = world.resource::<Shown>().stage.interval();
     for frame in std::iter::once(start).chain(events::standing(world)) {
         // A connection that has ended is noticed after the tick.
         let _ = connection.send_reliable(frame);
     }
-    let link = ThinLink::new(connection, seat, Some(seat.0), snapshots_per_s);
+    let link = ThinLink::new(
+        connection,
+        seat,
+        Some(seat.0),
+        (ticks_per_s, snapshot_interval),
+    );
     world.spawn(link).id()
 }
