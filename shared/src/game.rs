@@ -1,5 +1,7 @@
 //! The one thing that a user implements to get a hosted, predicted multiplayer game.
 
+use std::fmt::Debug;
+
 use bevy_app::App;
 use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
@@ -45,7 +47,7 @@ pub trait Game: Send + Sync + 'static {
 }
 
 /// State that the owning player predicts and the server corrects.
-pub trait PredictedState: Component<Mutability = Mutable> + Clone + PartialEq {
+pub trait PredictedState: Component<Mutability = Mutable> + Clone + PartialEq + Debug {
     /// True when the two differ because the server's rules moved the avatar (death, respawn,
     /// teleport), which no client could have predicted. Such ticks are not counted as
     /// mispredicted.

@@ -33,38 +33,30 @@ fn server(replays: &Path) -> (Process, String, String) {
     (dev, api, metrics)
 }
 
-/// Lets 14 players of arena play in two matches: the report.
-fn load(protocol: &str, transport: &str, (api, metrics): (&str, &str)) -> Value {
+/// Lets players of arena play in two matches, six seconds after all have come: the report.
+fn load(players: &[&str], (api, metrics): (&str, &str)) -> Value {
     let folder = tempfile::tempdir().expect("a folder");
     let report = folder.path().join("report.json");
     let report = report.to_str().expect("a plain path");
-    let crowd = [
-        "load",
-        "--game",
-        "arena",
-        "--players",
-        "14",
-        "--matches",
-        "2",
-    ];
-    let who = [
-        "--protocol",
-        protocol,
-        "--transport",
-        transport,
-        "--canaries",
-        "2",
-    ];
+    let crowd = ["load", "--game", "arena", "--matches", "2"];
     let how_long = ["--ramp", "2", "--seconds", "6"];
     let gates = ["--gate", "disconnects=0", "--gate", "wrong_states=0"];
-    let more = ["--gate", "connected=14", "--gate", "refused=0"];
+    let more = ["--gate", "refused=0"];
     let there = ["--api", api, "--metrics", metrics, "--report", report];
-    let all = [&crowd[..], &who, &how_long, &gates, &more, &there].concat();
+    let all = [&crowd[..], players, &how_long, &gates, &more, &there].concat();
     let _turn = turn();
     let (code, _, err) = run(&all, &[]);
-    assert_eq!(code, 0, "{protocol} over {transport}: {err}");
+    assert_eq!(code, 0, "{players:?}: {err}");
     let report = std::fs::read(report).expect("a report");
     serde_json::from_slice(&report).expect("JSON")
+}
+
+/// Twelve light players and two canaries, or as many thin ones among them.
+fn crowd<'a>(protocol: &'a str, transport: &'a str) -> Vec<&'a str> {
+    let who = ["--players", "14", "--canaries", "2"];
+    let all_in = ["--gate", "connected=14"];
+    let how = ["--protocol", protocol, "--transport", transport];
+    [&who[..], &all_in, &how].concat()
 }
 
 fn number(report: &Value, path: &str) -> f64 {
@@ -159,7 +151,7 @@ async fn light_native_players_play_as_clients_do() {
     for transport in ["quic", "websocket"] {
         let replays = tempfile::tempdir().expect("a folder");
         let (mut dev, api, metrics) = server(replays.path());
-        let report = load("native", transport, (&api, &metrics));
+        let report = load(&crowd("native", transport), (&api, &metrics));
         assert_eq!(report["plan"]["protocol"], "native");
         assert_plays_well(&report);
         assert_nothing_refused(&metrics).await;
@@ -173,10 +165,28 @@ async fn light_native_players_play_as_clients_do() {
 async fn thin_and_native_players_play_together() {
     let replays = tempfile::tempdir().expect("a folder");
     let (_dev, api, metrics) = server(replays.path());
-    let report = load("mixed", "quic", (&api, &metrics));
+    let report = load(&crowd("mixed", "quic"), (&api, &metrics));
     assert_eq!(report["plan"]["protocol"], "mixed");
     assert_plays_well(&report);
     assert_nothing_refused(&metrics).await;
+}
+
+/// A round trip of 400 ms: a prediction is wrong for that long before its player hears of it.
+#[test]
+fn players_far_away_are_corrected_and_shown_what_others_are() {
+    let replays = tempfile::tempdir().expect("a folder");
+    let (_dev, api, metrics) = server(replays.path());
+    let far = ["--conditions", "delay=200ms,jitter=10ms,loss=3%"];
+    let all_canaries = ["--protocol", "native", "--players", "4", "--canaries", "4"];
+    let report = load(&[&far[..], &all_canaries].concat(), (&api, &metrics));
+    let compared = number(&report, "/compared_states");
+    assert!(compared > 20.0, "{compared} states compared");
+    let (wrong, of) = (
+        number(&report, "/mispredicted_ticks"),
+        number(&report, "/predicted_ticks"),
+    );
+    assert!(of > 60.0, "{of} ticks predicted");
+    assert!(wrong <= of * 0.1, "{wrong} of {of} ticks mispredicted");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What a game client adds to its App.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
@@ -9,7 +10,7 @@ use gameserver_shared::player::Simulated;
 use gameserver_shared::protocol::{ProtocolPlugin, fingerprint, tick_duration};
 use lightyear::prelude::client::{ClientPlugins, InputDelayConfig, InputTimelineConfig};
 use lightyear::prelude::input::native::InputMarker;
-use lightyear::prelude::{Controlled, Predicted, PredictionManager, SyncConfig};
+use lightyear::prelude::{Controlled, Predicted, PredictionManager, RollbackPolicy, SyncConfig};
 use tokio::runtime::Handle;
 
 use crate::connection::{ConnectionPlugin, GameConnection};
@@ -18,6 +19,11 @@ use crate::probe::ProbePlugin;
 /// Ticks that the own simulation runs ahead beyond what the measured round trip and its jitter
 /// ask for. One is the least that works; the second covers a frame that comes late.
 const LEAD_TICKS: f32 = 2.0;
+
+/// Seconds that a prediction may be ahead of the server's word and still be corrected. A player
+/// whose round trip is longer is corrected no more: lightyear refuses the rollback, and forgets
+/// what the server said of the ticks before.
+const CORRECTED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Connects to a GameServer match, predicts the own player and interpolates the others.
 ///
@@ -47,7 +53,13 @@ impl<G: Game> Plugin for ClientPlugin<G> {
             tick_duration: tick_duration::<G>(),
         });
         app.add_plugins(ProtocolPlugin::<G>::default());
-        app.insert_resource(PredictionManager::default());
+        app.insert_resource(PredictionManager {
+            rollback_policy: RollbackPolicy {
+                max_rollback_ticks: ticks_in::<G>(CORRECTED_WITHIN),
+                ..RollbackPolicy::default()
+            },
+            ..PredictionManager::default()
+        });
         let sync = SyncConfig {
             jitter_margin: LEAD_TICKS,
             ..SyncConfig::default()
@@ -66,6 +78,11 @@ impl<G: Game> Plugin for ClientPlugin<G> {
         let fingerprint = fingerprint(app.world_mut());
         app.world_mut().resource_mut::<GameConnection>().fingerprint = fingerprint;
     }
+}
+
+fn ticks_in<G: Game>(time: Duration) -> u16 {
+    let ticks = time.as_micros() / tick_duration::<G>().as_micros();
+    u16::try_from(ticks).unwrap_or(u16::MAX)
 }
 
 fn simulate_own_player(added: On<Add, Predicted>, mut commands: Commands) {

@@ -38,11 +38,11 @@ pub(crate) struct Witness<M: PredictedState> {
 }
 
 impl<M: PredictedState> Sightings<M> {
-    /// Whether the state is the one that another was shown; none when nobody was before.
-    fn agree(&self, tick: u32, entity: Entity, state: &M) -> Option<bool> {
+    /// What another was shown of the entity in that tick; keeps the state when nobody was before.
+    fn shown_before(&self, tick: u32, entity: Entity, state: &M) -> Option<M> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = states.get(&(tick, entity)) {
-            return Some(other == state);
+            return Some(other.clone());
         }
         states.insert((tick, entity), state.clone());
         let newest = states.last_key_value().map_or(tick, |row| row.0.0);
@@ -65,13 +65,13 @@ impl<M: PredictedState> Witness<M> {
     }
 
     fn compare(&mut self, tick: u32, entity: Entity, state: &M) {
-        let Some(same) = self.sightings.agree(tick, entity, state) else {
+        let Some(other) = self.sightings.shown_before(tick, entity, state) else {
             return;
         };
         self.compared += 1;
-        if !same {
+        if other != *state {
             self.wrong += 1;
-            tracing::warn!(tick, %entity, "two canaries were shown different states");
+            tracing::warn!(tick, %entity, ?state, ?other, "two canaries were shown different states");
         }
     }
 }
@@ -215,7 +215,7 @@ mod tests {
     fn states_are_forgotten_after_a_while() {
         let sightings = Sightings::default();
         for tick in 0..10_000 {
-            sightings.agree(tick, name(), &Place(0.0));
+            sightings.shown_before(tick, name(), &Place(0.0));
         }
         assert_eq!(sightings.states.lock().unwrap().len(), 601);
     }
