@@ -46,7 +46,7 @@ pub struct InstanceConfig {
     /// Players at once, in all matches.
     pub players_max: usize,
     /// Share of the processors, of a worker's time and of a tick's length above which nobody new is
-    /// admitted. Default 0.98.
+    /// admitted. Default 0.9.
     pub budget_max: BudgetMax,
     /// How long a seat is held for a player whose connection broke. Default 30 s.
     pub resume_window: Duration,

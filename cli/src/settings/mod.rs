@@ -248,7 +248,7 @@ impl Default for InstanceSettings {
             workers: 0,
             matches_max: 256,
             players_max: 2_000,
-            budget_max_percent: 98,
+            budget_max_percent: 90,
             resume_window_s: 30,
             replays_folder: None,
             replays_max_mib: 1_024,

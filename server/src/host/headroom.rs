@@ -5,9 +5,9 @@
 //! its budget, or network threads so late that players notice.
 //!
 //! What a match costs its worker goes up with its players and not with their coming, so it is told
-//! ahead. Handshakes cost the process more than playing does: 125 joins a second of 1,000 players
-//! took half of a core that these players then used three quarters of. So its load counts only
-//! when it lasts.
+//! ahead. Handshakes cost the process, too: 100 joins a second take a quarter of a core. So its load
+//! is not divided among players, and a rush of them is let in at the pace that leaves time for those
+//! who play.
 
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ const CALM_MEASUREMENTS: u8 = 4;
 /// Share of a new measurement in the load that counts; the rest is what counted before. By as much
 /// those who were admitted since are part of it.
 const FRESH: f32 = 0.5;
-/// Measurements, 4 s, of which the lowest says what load of the process lasts.
-const LASTING_MEASUREMENTS: usize = 8;
+/// Measurements, 1 s, of which the lowest says what load of the process lasts.
+const LASTING_MEASUREMENTS: usize = 2;
 /// A load is divided among at least so many players: the first ones of a match seem to cost what it
 /// costs without them, too.
 const PLAYERS_ASSUMED: u16 = 50;
@@ -42,7 +42,7 @@ const COST_MIN: f32 = 1.0 / 2_000.0;
 pub struct BudgetMax(f32);
 
 impl BudgetMax {
-    /// A share of the budget; 0.98 is usual. Whatever is above what can be measured closes no door.
+    /// A share of the budget; 0.9 is usual. Whatever is above what can be measured closes no door.
     #[must_use]
     pub fn of(share: f32) -> Self {
         Self(share)
