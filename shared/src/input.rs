@@ -15,8 +15,9 @@ pub use lightyear::prelude::input::native::ActionState as PlayerAction;
 pub const INPUT_AHEAD_TICKS_MAX: u32 = 64;
 /// Oldest tick that an input message may end at: later messages carry nothing that still counts.
 pub const INPUT_BEHIND_TICKS_MAX: u32 = 64;
-/// Most ticks that one input message may repeat: clients repeat five messages of one or two
-/// ticks each.
+/// Input messages that carry each input, in case that some are lost.
+pub const INPUT_REPEATS: u16 = 5;
+/// Most ticks that one input message may carry.
 pub const INPUT_TICKS_PER_MESSAGE_MAX: usize = 32;
 
 /// What one player sends for one tick.

@@ -9,11 +9,13 @@ use std::time::Duration;
 
 use bevy_app::prelude::*;
 use bevy_ecs::world::World;
+use lightyear::prelude::input::InputConfig;
 use lightyear::prelude::input::native::InputPlugin;
 use lightyear::prelude::*;
 
 use crate::flow::MatchStatus;
 use crate::game::Game;
+use crate::input::{INPUT_REPEATS, INPUT_TICKS_PER_MESSAGE_MAX};
 use crate::player::{Avatar, InputLateness};
 use crate::tick::TickPlugin;
 
@@ -34,12 +36,31 @@ impl<G: Game> Default for ProtocolPlugin<G> {
 impl<G: Game> Plugin for ProtocolPlugin<G> {
     fn build(&self, app: &mut App) {
         app.add_plugins(TickPlugin);
-        app.add_plugins(InputPlugin::<G::Input>::default());
+        app.add_plugins(InputPlugin::<G::Input> {
+            config: InputConfig {
+                packet_redundancy: ticks_per_message::<G>(),
+                ..InputConfig::default()
+            },
+        });
         app.component::<Avatar>().replicate_once();
         app.component::<InputLateness>().replicate();
         app.component::<MatchStatus>().replicate();
         G::add_replication(app);
         G::add_simulation(app);
+    }
+}
+
+/// How many ticks of inputs one message of this game carries. lightyear repeats ticks, not messages.
+#[must_use]
+pub const fn ticks_per_message<G: Game>() -> u16 {
+    const {
+        let ticks = INPUT_REPEATS * G::TICKS_PER_INPUT_PACKET;
+        assert!(ticks > 0, "a packet has the input of one tick at least");
+        assert!(
+            ticks as usize <= INPUT_TICKS_PER_MESSAGE_MAX,
+            "too many ticks in a packet"
+        );
+        ticks
     }
 }
 

@@ -164,7 +164,7 @@ impl Board {
         let mut process = self.process();
         let before: Vec<Admits> = matches
             .values()
-            .map(|facts| facts.headroom.admits(&process, self.budget_max))
+            .map(|facts| facts.headroom.admits(*process, self.budget_max))
             .collect();
         process.take(load.processor.max(load.network));
         let (mut tick_p99, mut expected) = (0.0_f32, process.load());
@@ -172,11 +172,11 @@ impl Board {
             let worker = self.worker_load(facts.worker);
             let measured = facts.measured(worker);
             tick_p99 = tick_p99.max(facts.work.unwrap_or_default().tick_p99);
-            facts.headroom.measure(measured, &process, self.budget_max);
-            expected = expected.max(facts.headroom.expected(&process));
+            facts.headroom.measure(measured, *process, self.budget_max);
+            expected = expected.max(facts.headroom.expected(*process));
         }
         let after = matches.values();
-        let after = after.map(|facts| facts.headroom.admits(&process, self.budget_max));
+        let after = after.map(|facts| facts.headroom.admits(*process, self.budget_max));
         let news = before.into_iter().ne(after);
         drop((matches, process));
         telemetry::loads([
@@ -199,7 +199,7 @@ impl Board {
     /// Who may come into a match now, as far as time for them is concerned.
     #[must_use]
     pub fn admits(&self, facts: &MatchFacts) -> Admits {
-        facts.headroom.admits(&self.process(), self.budget_max)
+        facts.headroom.admits(*self.process(), self.budget_max)
     }
 
     /// Whether somebody is to be refused because there is no time for them. Whoever holds a seat is

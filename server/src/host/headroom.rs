@@ -155,7 +155,7 @@ impl Lasting {
     }
 
     /// The load that there was all the time.
-    pub(super) fn load(&self) -> f32 {
+    pub(super) fn load(self) -> f32 {
         self.latest.iter().copied().fold(f32::INFINITY, f32::min)
     }
 }
@@ -194,7 +194,7 @@ pub struct Headroom {
 
 impl Headroom {
     /// Judges anew after a measurement of the match, and of the process that it runs in.
-    pub(super) fn measure(&mut self, measured: Measured, process: &Lasting, max: BudgetMax) {
+    pub(super) fn measure(&mut self, measured: Measured, process: Lasting, max: BudgetMax) {
         self.meter.take(measured);
         let load = self.meter.load.max(process.load());
         self.players = self.players.look(load, max.of_role(Role::Player));
@@ -207,13 +207,13 @@ impl Headroom {
     }
 
     /// The load to be expected with one more, or that of the process if it is higher.
-    pub(super) fn expected(&self, process: &Lasting) -> f32 {
+    pub(super) fn expected(&self, process: Lasting) -> f32 {
         self.meter.expected().max(process.load())
     }
 
     /// Who may come in now. A door that is open lets in only as many between two measurements as
     /// fit below the limit by what one is known to cost.
-    pub(super) fn admits(&self, process: &Lasting, max: BudgetMax) -> Admits {
+    pub(super) fn admits(&self, process: Lasting, max: BudgetMax) -> Admits {
         let expected = self.expected(process);
         let fits = |door: Door, role| door == Door::Open && expected < max.of_role(role);
         if !fits(self.players, Role::Player) {
@@ -249,7 +249,7 @@ mod tests {
                 own: load,
                 players: self.players,
             };
-            self.headroom.measure(measured, &self.process, MAX);
+            self.headroom.measure(measured, self.process, MAX);
             self.admits()
         }
 
@@ -261,7 +261,7 @@ mod tests {
         }
 
         fn admits(&self) -> Admits {
-            self.headroom.admits(&self.process, MAX)
+            self.headroom.admits(self.process, MAX)
         }
 
         /// Lets in whoever comes until somebody is refused.
@@ -354,8 +354,8 @@ mod tests {
             own: 50.0,
             players: 3,
         };
-        headroom.measure(measured, &process, BudgetMax::OFF);
-        assert_eq!(headroom.admits(&process, BudgetMax::OFF), Admits::Everybody);
+        headroom.measure(measured, process, BudgetMax::OFF);
+        assert_eq!(headroom.admits(process, BudgetMax::OFF), Admits::Everybody);
     }
 
     proptest! {
@@ -389,7 +389,7 @@ mod tests {
             for load in loads {
                 let admits = hosted.measure(load);
                 prop_assert!(admits.allows(Role::Player) || !admits.allows(Role::Spectator));
-                prop_assert!(hosted.headroom.expected(&hosted.process).is_finite());
+                prop_assert!(hosted.headroom.expected(hosted.process).is_finite());
             }
         }
     }

@@ -18,6 +18,7 @@
 
 pub mod connection;
 pub mod headless;
+mod pacing;
 pub mod plugin;
 pub mod probe;
 

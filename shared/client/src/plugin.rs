@@ -14,11 +14,13 @@ use lightyear::prelude::{Controlled, Predicted, PredictionManager, RollbackPolic
 use tokio::runtime::Handle;
 
 use crate::connection::{ConnectionPlugin, GameConnection};
+use crate::pacing::PacingPlugin;
 use crate::probe::ProbePlugin;
 
 /// Ticks that the own simulation runs ahead beyond what the measured round trip and its jitter
-/// ask for. One is the least that works; the second covers a frame that comes late.
-const LEAD_TICKS: f32 = 2.0;
+/// ask for, when each packet has the input of one. One is the least that works; the second covers
+/// a frame that comes late. An input that waits for others to go with has to be earlier by as much.
+const LEAD_TICKS: u16 = 2;
 
 /// Seconds that a prediction may be ahead of the server's word and still be corrected. A player
 /// whose round trip is longer is corrected no more: lightyear refuses the rollback, and forgets
@@ -61,7 +63,7 @@ impl<G: Game> Plugin for ClientPlugin<G> {
             ..PredictionManager::default()
         });
         let sync = SyncConfig {
-            jitter_margin: LEAD_TICKS,
+            jitter_margin: f32::from(LEAD_TICKS + G::TICKS_PER_INPUT_PACKET - 1),
             ..SyncConfig::default()
         };
         app.insert_resource(InputTimelineConfig::new(
@@ -69,7 +71,11 @@ impl<G: Game> Plugin for ClientPlugin<G> {
             InputDelayConfig::no_input_delay(),
         ));
         app.insert_resource(GameConnection::new(self.runtime.clone()));
-        app.add_plugins((ConnectionPlugin, ProbePlugin::<G>::default()));
+        app.add_plugins((
+            ConnectionPlugin,
+            PacingPlugin::<G>::default(),
+            ProbePlugin::<G>::default(),
+        ));
         app.add_observer(simulate_own_player)
             .add_observer(control_own_player::<G>);
     }

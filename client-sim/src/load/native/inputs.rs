@@ -11,14 +11,17 @@ use serde::Serialize;
 
 use super::wire::put_varint;
 
-/// Ticks in one message: what lightyear's clients repeat.
-pub(crate) const TICKS_PER_MESSAGE: u8 = 5;
 /// The bit that says that an entity's name is already the server's.
 const MAPPED: u64 = 1 << 63;
 
 /// The inputs of one player's newest ticks, the oldest first.
 #[derive(Debug)]
-pub(crate) struct Inputs<I>(VecDeque<I>);
+pub(crate) struct Inputs<I> {
+    newest: VecDeque<I>,
+    ticks_per_message: usize,
+    /// How many of them were in no message yet.
+    unsent: u32,
+}
 
 /// `InputMessage` of `lightyear_inputs` 0.30.1, with the own avatar as its only target.
 #[derive(Serialize)]
@@ -35,16 +38,27 @@ enum Target {
 }
 
 impl<I: PlayerInput> Inputs<I> {
-    pub(crate) fn new() -> Self {
-        Self(VecDeque::with_capacity(TICKS_PER_MESSAGE.into()))
+    pub(crate) fn new(ticks_per_message: u16) -> Self {
+        let ticks_per_message = ticks_per_message.into();
+        Self {
+            newest: VecDeque::with_capacity(ticks_per_message),
+            ticks_per_message,
+            unsent: 0,
+        }
     }
 
     /// Adds the next tick's.
     pub(crate) fn push(&mut self, input: I) {
-        if self.0.len() == usize::from(TICKS_PER_MESSAGE) {
-            self.0.pop_front();
+        if self.newest.len() == self.ticks_per_message {
+            self.newest.pop_front();
         }
-        self.0.push_back(input);
+        self.newest.push_back(input);
+        self.unsent += 1;
+    }
+
+    /// How many were added since this was asked last.
+    pub(crate) fn take_unsent(&mut self) -> u32 {
+        std::mem::take(&mut self.unsent)
     }
 
     /// Writes the message, whose newest input is that of `end_tick`.
@@ -56,7 +70,7 @@ impl<I: PlayerInput> Inputs<I> {
     ) -> Result<(), bevy_replicon::postcard::Error> {
         let mut before = None;
         let states: Vec<_> = self
-            .0
+            .newest
             .iter()
             .map(|input| match before.replace(input) {
                 Some(before) if before == input => Compressed::SameAsPrecedent,
@@ -89,6 +103,8 @@ mod tests {
 
     use super::*;
 
+    const TICKS_PER_MESSAGE: u16 = 5;
+
     #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, Reflect)]
     struct Push {
         way: i8,
@@ -112,7 +128,7 @@ mod tests {
         for (input, age) in inputs.iter().zip(ages.rev()) {
             buffer.set(Tick(end_tick - age), PlayerAction(*input));
         }
-        let ticks = usize::from(TICKS_PER_MESSAGE);
+        let ticks = inputs.len();
         let states =
             NativeStateSequence::build_from_input_buffer(&buffer, ticks, Tick(end_tick)).unwrap();
         let mut map = RemoteEntityMap::default();
@@ -139,7 +155,7 @@ mod tests {
             push(0, 0),
             push(0, 0),
         ];
-        let mut inputs = Inputs::new();
+        let mut inputs = Inputs::new(TICKS_PER_MESSAGE);
         for (sent, input) in all.iter().enumerate() {
             inputs.push(*input);
             let end_tick = 299 + u32::try_from(sent).unwrap();

@@ -10,7 +10,7 @@ use gameserver_transport::connection::Connection;
 
 use super::acks::{Received, Reliable};
 use super::fragments::Fragments;
-use super::inputs::{Inputs, TICKS_PER_MESSAGE};
+use super::inputs::Inputs;
 use super::pings::Pings;
 use super::protocol::Protocol;
 use super::replication::{Mutations, OwnAvatar};
@@ -48,8 +48,10 @@ pub(crate) struct LightBot<P: BlindPolicy> {
     inputs: Inputs<P::Input>,
     /// The number of the next packet.
     next_packet: u16,
-    /// The newest tick that something was sent in; 0 before the first.
+    /// The newest tick that there was something to do in; 0 before the first.
     acted: u32,
+    /// The newest tick that a packet was due in; 0 before the first.
+    sent: u32,
 }
 
 /// What the server's packets have changed.
@@ -88,9 +90,10 @@ where
             pace: Pace::new(tick),
             sendings: Sendings::default(),
             state: Box::default(),
-            inputs: Inputs::new(),
+            inputs: Inputs::new(protocol.ticks_per_message),
             next_packet: 0,
             acted: 0,
+            sent: 0,
         }
     }
 
@@ -130,16 +133,26 @@ where
         }
     }
 
-    /// Once a tick, sends what is due: the input, and what the server waits for.
+    /// Once a tick, decides on an input, and sends what is due: inputs, and what the server waits
+    /// for.
     pub(crate) fn act(&mut self, now: Instant, witness: &mut impl Witness) {
+        let waiting = self.protocol.ticks_per_packet - 1;
         if let Some(lead) = self.state.pings.lead(self.tick) {
-            self.pace.lead_by(lead);
+            self.pace.lead_by(lead + f64::from(waiting));
         }
         // The server has to speak first: its packets tell the time.
         let Some(due) = self.pace.input_due(now).filter(|due| *due > self.acted) else {
             return;
         };
         self.acted = due;
+        self.decide(due, now);
+        if due > self.sent + u32::from(waiting) {
+            self.sent = due;
+            self.send(due, now, witness);
+        }
+    }
+
+    fn send(&mut self, due: u32, now: Instant, witness: &mut impl Witness) {
         let mut body = Vec::with_capacity(PACKET_BYTES);
         let header = self.header(due);
         header.write(&mut body);
@@ -152,7 +165,7 @@ where
         );
         self.state
             .put_pings(&self.protocol, self.tick, now, &mut body);
-        let plays = self.put_input(due, now, &mut body);
+        let inputs = self.put_inputs(due, &mut body);
         if body.len() == empty {
             if !self.state.received.untold {
                 return;
@@ -167,8 +180,8 @@ where
         }
         self.next_packet = self.next_packet.wrapping_add(1);
         self.state.received.untold = false;
-        if self.connection.send(body.into()).is_ok() && plays {
-            witness.input();
+        if self.connection.send(body.into()).is_ok() {
+            (0..inputs).for_each(|_| witness.input());
         }
     }
 
@@ -181,27 +194,33 @@ where
         }
     }
 
-    /// True when there is an input for a new tick.
-    fn put_input(&mut self, due: u32, now: Instant, packet: &mut Vec<u8>) -> bool {
-        let Some(avatar) = self.state.own.entity() else {
-            return false;
-        };
-        let new = self.sendings.note(due, TICKS_PER_MESSAGE.into(), now);
-        if new.is_empty() {
-            return false;
+    /// Decides for all ticks up to this one, once there is an avatar. The time that an input waits
+    /// for its packet counts as its way to the server.
+    fn decide(&mut self, due: u32, now: Instant) {
+        if self.state.own.entity().is_none() {
+            return;
         }
-        for _ in new {
+        let ticks_max = self.protocol.ticks_per_message.into();
+        for _ in self.sendings.note(due, ticks_max, now) {
             self.inputs.push(self.policy.decide(&mut self.rng));
         }
+    }
+
+    /// How many inputs are new.
+    fn put_inputs(&mut self, due: u32, packet: &mut Vec<u8>) -> u32 {
+        let new = self.inputs.take_unsent();
+        let Some(avatar) = self.state.own.entity().filter(|_| new > 0) else {
+            return 0;
+        };
         let mut message = Vec::with_capacity(PACKET_BYTES);
         let target = (self.protocol.input_message, avatar);
         if let Err(error) = self.inputs.write(target, due, &mut message) {
             tracing::error!(%error, "a game's input has no encoding");
-            return false;
+            return 0;
         }
         put_batch(packet, self.protocol.inputs, 1);
         put_message(packet, None, &message);
-        true
+        new
     }
 }
 

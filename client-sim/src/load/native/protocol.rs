@@ -8,7 +8,7 @@ use bevy_replicon::shared::replication::registry::FnsId;
 use bevy_replicon::shared::replication::rules::ReplicationRules;
 use gameserver_client::headless::headless_client;
 use gameserver_shared::game::Game;
-use gameserver_shared::protocol::fingerprint;
+use gameserver_shared::protocol::{fingerprint, ticks_per_message};
 use lightyear::input::input_message::InputMessage;
 use lightyear::prelude::input::InputChannel;
 use lightyear::prelude::input::native::NativeStateSequence;
@@ -38,6 +38,10 @@ pub(crate) struct Protocol {
     pub(crate) input_message: u16,
     /// The component that is sent to an avatar's own player only.
     pub(crate) predicted: FnsId,
+    /// Ticks from one packet to the next.
+    pub(crate) ticks_per_packet: u16,
+    /// Ticks whose inputs are in one message.
+    pub(crate) ticks_per_message: u16,
 }
 
 impl Protocol {
@@ -80,6 +84,8 @@ impl Protocol {
             pong_message: message(TypeId::of::<Pong>()),
             input_message: message(input_message),
             predicted,
+            ticks_per_packet: G::TICKS_PER_INPUT_PACKET,
+            ticks_per_message: ticks_per_message::<G>(),
         }
     }
 }

@@ -53,6 +53,9 @@ impl<P: Ground> Game for Shooter<P> {
     type Input = ArenaInput;
     type Motion = Body;
 
+    /// Half of the packets for inputs that take effect a sixtieth of a second later.
+    const TICKS_PER_INPUT_PACKET: u16 = 2;
+
     fn descriptor() -> GameDescriptor {
         ArenaConfig::of::<P>().game
     }
