@@ -17,8 +17,8 @@ const SHORTENING: f64 = 0.5;
 const PROBE: f64 = 0.1;
 /// The lead in the beginning, ticks.
 const LEAD_FIRST: f64 = 2.0;
-/// No lead is longer; the server would refuse inputs from farther ahead.
-const LEAD_MAX: f64 = 20.0;
+/// No lead is longer: a second at 60 Hz. The server would refuse inputs from farther ahead.
+const LEAD_MAX: f64 = 60.0;
 /// How fast an estimate of the server's clock that is too early gives way, in parts of the
 /// difference for each snapshot.
 const DRIFT: f64 = 0.02;

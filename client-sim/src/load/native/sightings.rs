@@ -71,7 +71,7 @@ impl<M: PredictedState> Witness<M> {
         self.compared += 1;
         if other != *state {
             self.wrong += 1;
-            tracing::warn!(tick, %entity, ?state, ?other, "two canaries were shown different states");
+            tracing::warn!(tick, %entity, ?state, ?other, "canaries were shown different states");
         }
     }
 }
