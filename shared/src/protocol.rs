@@ -50,7 +50,8 @@ impl<G: Game> Plugin for ProtocolPlugin<G> {
     }
 }
 
-/// How many ticks of inputs one message of this game carries. lightyear repeats ticks, not messages.
+/// How many ticks of inputs one message of this game carries. lightyear repeats ticks, not
+/// messages.
 #[must_use]
 pub const fn ticks_per_message<G: Game>() -> u16 {
     const {

@@ -1,5 +1,5 @@
-//! When a client sends: once for as many ticks as its game puts into one packet, however many frames
-//! it draws. What it has to acknowledge and to answer goes along.
+//! When a client sends: once for as many ticks as its game puts into one packet, however many
+//! frames it draws. What it has to acknowledge and to answer goes along.
 
 use std::marker::PhantomData;
 

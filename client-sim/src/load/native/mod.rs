@@ -2,10 +2,10 @@
 //! A few can be *canaries*, whole clients that check what everybody is sent.
 //!
 //! A light bot costs the server what a client costs it: it answers pings, acknowledges packets and
-//! replicated state, and sends an input for every tick, in as few packets, repeated as often and as
-//! far ahead as the client plugin does. It does not take in what it is shown, so its policy sees nothing
-//! ([`BlindPolicy`](gameserver_shared::bot::BlindPolicy)), and its kills are not known. It sends no
-//! greeting, which our servers do not read.
+//! replicated state, and sends an input for every tick, in as few packets, repeated as often and
+//! as far ahead as the client plugin does. It does not take in what it is shown, so its policy sees
+//! nothing ([`BlindPolicy`](gameserver_shared::bot::BlindPolicy)), and its kills are not known. It
+//! sends no greeting, which our servers do not read.
 //!
 //! Its packets are made here by hand. The other way would be many `Client` entities in one World of
 //! lightyear, with a system that swallows the replication. That World still runs every system for
