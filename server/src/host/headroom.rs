@@ -5,8 +5,9 @@
 //! its budget, or network threads so late that players notice.
 //!
 //! What a match costs its worker goes up with its players and not with their coming, so it is told
-//! ahead. Handshakes cost the process, too: 100 joins a second take a quarter of a core. So its
-//! load is not divided among players, and a rush of them is let in at the pace that leaves time
+//! ahead. Handshakes cost the process more than playing does: 125 joins a second of 1,000
+//! players took half of a core, lobby included, that these players then used three quarters of. So
+//! its load is not divided among players, and a rush of them is let in at the pace that leaves time
 //! for those who play.
 
 use std::time::Duration;

@@ -100,7 +100,9 @@ pub struct Viewer {
     known: Vec<Known>,
     gone: Vec<Gone>,
     sent: Vec<Sent>,
-    /// Kept from snapshot to snapshot so that nothing is allocated.
+    /// Kept from snapshot to snapshot so that nothing is allocated. The list that was given back
+    /// last is taken first: it is still in the cache.
+    told_before: Vec<Vec<u32>>,
     next_known: Vec<Known>,
 }
 
@@ -148,6 +150,7 @@ impl Viewer {
             known: Vec::new(),
             gone: Vec::new(),
             sent: vec![Sent::default(); SENT_MAX],
+            told_before: Vec::new(),
             next_known: Vec::new(),
         }
     }
@@ -183,7 +186,8 @@ impl Viewer {
         sent.number = 0;
         // Both are ascending.
         let mut rest = self.known.iter_mut().peekable();
-        for id in sent.told.drain(..) {
+        let mut told = std::mem::take(&mut sent.told);
+        for id in told.drain(..) {
             while rest.next_if(|known| known.id < id).is_some() {}
             let Some(known) = rest.next_if(|known| known.id == id) else {
                 continue;
@@ -193,6 +197,7 @@ impl Viewer {
                 known.acked_tick = Some(sent.tick);
             }
         }
+        self.told_before.push(told);
         // Not older than the ring of sent snapshots, which is as long as the mask.
         let named = 1_u64 << (self.number - number);
         self.gone.retain(|gone| gone.named & named == 0);
@@ -256,12 +261,14 @@ impl Viewer {
         true
     }
 
-    /// Brings what is known up to what is seen.
+    /// Brings what is known up to what is seen. What comes before the first difference stays where
+    /// it is: most of it, from one snapshot to the next.
     fn look(&mut self, stage: &Stage, seen: &[(u32, Slot)], tick: u32) {
-        self.next_known.clear();
-        let mut known = self.known.iter().copied().peekable();
+        let pairs = self.known.iter().zip(seen);
+        let same = pairs.take_while(|(known, (id, _))| known.id == *id).count();
+        let mut known = self.known[same..].iter().copied().peekable();
         let next_number = self.number + 1;
-        for (id, slot) in seen {
+        for (id, slot) in &seen[same..] {
             while let Some(lost) = known.next_if(|known| known.id < *id) {
                 self.gone.push(Gone::new(lost.id));
             }
@@ -280,7 +287,8 @@ impl Viewer {
             });
         }
         self.gone.extend(known.map(|lost| Gone::new(lost.id)));
-        std::mem::swap(&mut self.known, &mut self.next_known);
+        self.known.truncate(same);
+        self.known.append(&mut self.next_known);
     }
 
     /// The entities that this snapshot names as gone: a part of them at a time, in turn.
@@ -341,6 +349,10 @@ impl Viewer {
         let sent = &mut self.sent[self.number as usize % SENT_MAX];
         sent.number = self.number;
         sent.tick = tick;
+        // One that was never acknowledged still has its list.
+        if sent.told.capacity() == 0 {
+            sent.told = self.told_before.pop().unwrap_or_default();
+        }
         sent.told.clear();
         // Room for all at once, so that a fuller snapshot finds it later.
         sent.told.reserve(self.known.len());
