@@ -37,7 +37,8 @@ pub(crate) struct Mailbox {
     events: Arc<Events>,
     /// It waits at its counter.
     is_posted: AtomicBool,
-    /// The system takes no more: datagrams stay here, where newer ones take their place.
+    /// What has to be said first was not, or the system takes no more: datagrams stay here, where
+    /// newer ones take their place.
     is_blocked: AtomicBool,
     /// It became blocked, or cannot be written to at all.
     trouble: Notify,
@@ -112,7 +113,7 @@ impl Counter {
 }
 
 impl Mailbox {
-    /// An empty one, at the next counter.
+    /// An empty one, at the next counter. Nothing leaves it before the first [`Self::settle`].
     pub(crate) fn new(
         (socket, encoding): (Arc<Socket>, Encoding),
         office: Arc<PostOffice>,
@@ -129,7 +130,7 @@ impl Mailbox {
             traffic,
             events,
             is_posted: AtomicBool::new(false),
-            is_blocked: AtomicBool::new(false),
+            is_blocked: AtomicBool::new(true),
             trouble: Notify::new(),
             failure: OnceLock::new(),
         })
@@ -210,5 +211,43 @@ impl Mailbox {
             self.office.post(self);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+    use super::*;
+
+    async fn sockets() -> [Arc<Socket>; 2] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let socket = |stream, role| Arc::new(Socket::new(stream, role, WebSocketConfig::default()));
+        [
+            socket(near.unwrap(), Role::Client),
+            socket(far.unwrap().0, Role::Server),
+        ]
+    }
+
+    #[tokio::test]
+    async fn a_datagram_does_not_overtake_what_has_to_be_said_first() {
+        let [client, server] = sockets().await;
+        let office = PostOffice::with_counters(1);
+        let posted = (server, Encoding::MessagePack);
+        let (traffic, events) = (Arc::default(), Arc::default());
+        let mailbox = Mailbox::new(posted, Arc::clone(&office), traffic, events);
+        // A tick sends before the link's own task has run once.
+        mailbox.push(Bytes::from_static(b"datagram"));
+        mailbox.empty();
+        let first = Message::binary(Bytes::from_static(b"welcome"));
+        mailbox.write([first.clone()]).unwrap();
+        mailbox.settle().await.unwrap();
+        tokio::spawn(office.serve(0));
+        assert_eq!(client.next().await.unwrap(), first);
+        let second = Message::binary(Bytes::from_static(b"datagram"));
+        assert_eq!(client.next().await.unwrap(), second);
     }
 }
