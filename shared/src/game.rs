@@ -18,9 +18,8 @@ pub trait Game: Send + Sync + 'static {
     /// a tick of movement reads and writes.
     type Motion: PredictedState;
 
-    /// Ticks whose inputs a native client sends in one packet, 1 to 6. Each packet costs the server
-    /// and the network about the same, whatever is in it; two ticks in each halve their number, and
-    /// make every input take effect a tick later.
+    /// Ticks whose inputs a native client sends in one packet, 1 to 6. Two ticks in each halve
+    /// the number of packets, and make every input take effect a tick later.
     const TICKS_PER_INPUT_PACKET: u16 = 1;
 
     /// Facts that the lobby needs too.

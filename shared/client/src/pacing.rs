@@ -1,11 +1,8 @@
 //! When a client sends: once for as many ticks as its game puts into one packet, however many
 //! frames it draws. What it has to acknowledge and to answer goes along.
 
-use std::marker::PhantomData;
-
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use gameserver_shared::game::Game;
 use lightyear::link::LinkSystems;
 use lightyear::prelude::input::client::InputSystems;
 use lightyear::prelude::{LocalTimeline, MessageSystems, Tick};
@@ -14,20 +11,17 @@ use lightyear_sync::ping::plugin::PingSystems;
 
 /// Lets lightyear send in the frames in which a packet is due, and in no other.
 #[derive(Debug)]
-pub(crate) struct PacingPlugin<G: Game>(PhantomData<G>);
-
-impl<G: Game> Default for PacingPlugin<G> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
+pub(crate) struct PacingPlugin {
+    /// At least 1.
+    pub(crate) ticks_per_packet: u16,
 }
 
-impl<G: Game> Plugin for PacingPlugin<G> {
+impl Plugin for PacingPlugin {
     fn build(&self, app: &mut App) {
-        app.init_resource::<Packets>();
+        app.insert_resource(Packets::every(self.ticks_per_packet));
         app.add_systems(
             PostUpdate,
-            look_at_clock::<G>.before(InputSystems::PrepareInputMessage),
+            look_at_clock.before(InputSystems::PrepareInputMessage),
         );
         let sending = (
             InputSystems::PrepareInputMessage,
@@ -42,16 +36,25 @@ impl<G: Game> Plugin for PacingPlugin<G> {
 }
 
 /// Where the clock stood when a packet was sent.
-#[derive(Resource, Debug, Default)]
+#[derive(Resource, Debug)]
 struct Packets {
+    ticks_per_packet: u16,
     sent: Option<Tick>,
     is_due: bool,
 }
 
 impl Packets {
+    fn every(ticks_per_packet: u16) -> Self {
+        Self {
+            ticks_per_packet,
+            sent: None,
+            is_due: false,
+        }
+    }
+
     /// A clock that was set back makes a packet due as well.
-    fn look(&mut self, now: Tick, ticks_per_packet: u16) {
-        let waiting = 0..i32::from(ticks_per_packet);
+    fn look(&mut self, now: Tick) {
+        let waiting = 0..i32::from(self.ticks_per_packet);
         self.is_due = self
             .sent
             .is_none_or(|sent| !waiting.contains(&(now - sent)));
@@ -61,8 +64,8 @@ impl Packets {
     }
 }
 
-fn look_at_clock<G: Game>(timeline: Res<LocalTimeline>, mut packets: ResMut<Packets>) {
-    packets.look(timeline.tick(), G::TICKS_PER_INPUT_PACKET);
+fn look_at_clock(timeline: Res<LocalTimeline>, mut packets: ResMut<Packets>) {
+    packets.look(timeline.tick());
 }
 
 fn is_due(packets: Res<Packets>) -> bool {
@@ -74,9 +77,9 @@ mod tests {
     use super::*;
 
     fn sent(ticks_per_packet: u16, frames: &[u32]) -> Vec<u32> {
-        let mut packets = Packets::default();
+        let mut packets = Packets::every(ticks_per_packet);
         let is_due = |tick: &&u32| {
-            packets.look(Tick(**tick), ticks_per_packet);
+            packets.look(Tick(**tick));
             packets.is_due
         };
         frames.iter().filter(is_due).copied().collect()

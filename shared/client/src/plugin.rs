@@ -22,7 +22,7 @@ use crate::probe::ProbePlugin;
 /// a frame that comes late. An input that waits for others to go with has to be earlier by as much.
 const LEAD_TICKS: u16 = 2;
 
-/// Seconds that a prediction may be ahead of the server's word and still be corrected. A player
+/// How long a prediction may be ahead of the server's word and still be corrected. A player
 /// whose round trip is longer is corrected no more: lightyear refuses the rollback, and forgets
 /// what the server said of the ticks before.
 const CORRECTED_WITHIN: Duration = Duration::from_secs(1);
@@ -73,7 +73,9 @@ impl<G: Game> Plugin for ClientPlugin<G> {
         app.insert_resource(GameConnection::new(self.runtime.clone()));
         app.add_plugins((
             ConnectionPlugin,
-            PacingPlugin::<G>::default(),
+            PacingPlugin {
+                ticks_per_packet: G::TICKS_PER_INPUT_PACKET,
+            },
             ProbePlugin::<G>::default(),
         ));
         app.add_observer(simulate_own_player)

@@ -100,9 +100,10 @@ pub struct Viewer {
     known: Vec<Known>,
     gone: Vec<Gone>,
     sent: Vec<Sent>,
-    /// Kept from snapshot to snapshot so that nothing is allocated. The list that was given back
-    /// last is taken first: it is still in the cache.
+    /// Lists of what was told in snapshots that were acknowledged, to be used again. The last one
+    /// goes first: it is still in the cache.
     told_before: Vec<Vec<u32>>,
+    /// Kept from snapshot to snapshot so that nothing is allocated; empty in between.
     next_known: Vec<Known>,
 }
 
