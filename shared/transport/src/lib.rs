@@ -36,6 +36,8 @@ mod stream;
 
 mod congestion;
 
+mod ack_delay;
+
 mod quic;
 
 pub mod origins;

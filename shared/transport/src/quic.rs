@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use web_transport_quinn::{Session, SessionError, WebTransportError};
 
+use crate::ack_delay::DeclaresAckDelay;
 use crate::arrival::HelloError;
 use crate::attendant::{Attendant, attended};
 use crate::certificate::{IdentityError, ServerCertificate, ServerIdentity};
@@ -59,10 +60,10 @@ pub(crate) fn server_config(
 /// The part of it that depends on the certificate.
 pub(crate) fn server_crypto(
     certificate: &ServerCertificate,
-) -> Result<Arc<QuicServerConfig>, IdentityError> {
+) -> Result<Arc<DeclaresAckDelay<QuicServerConfig>>, IdentityError> {
     let tls = QuicServerConfig::try_from(certificate.tls_config(&[ALPN, ALPN_WEB])?);
     let tls = tls.map_err(|error| rustls::Error::General(error.to_string()))?;
-    Ok(Arc::new(tls))
+    Ok(DeclaresAckDelay::new(tls))
 }
 
 /// The client's side: the server may open no stream but those of HTTP/3, and the client keeps the
@@ -84,7 +85,7 @@ pub(crate) fn client_config(
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .max_concurrent_uni_streams(VarInt::from_u32(streams_max))
         .keep_alive_interval(Some(KEEP_ALIVE));
-    let mut config = ClientConfig::new(Arc::new(tls));
+    let mut config = ClientConfig::new(DeclaresAckDelay::new(tls));
     config.transport_config(Arc::new(transport));
     Ok(config)
 }

@@ -1,5 +1,6 @@
 //! Both ends against each other, and against strangers, over real sockets on this computer.
 
+mod acknowledging;
 mod attending;
 mod closing;
 mod conditions;
