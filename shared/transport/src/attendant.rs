@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 
+use crate::eager_socket::EagerSocket;
 use crate::link::Link;
 
 thread_local! {
@@ -23,7 +24,7 @@ thread_local! {
     static NEWEST: Cell<Option<Arc<Attendant>>> = const { Cell::new(None) };
 }
 
-/// tokio, with an attendant for each driver.
+/// tokio, with an attendant for each driver and sockets that are not asked first.
 #[derive(Debug)]
 pub(crate) struct AttendedRuntime;
 
@@ -79,7 +80,7 @@ impl Runtime for AttendedRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        TokioRuntime.wrap_udp_socket(socket)
+        Ok(EagerSocket::new(TokioRuntime.wrap_udp_socket(socket)?))
     }
 
     fn now(&self) -> Instant {

@@ -38,6 +38,8 @@ mod congestion;
 
 mod ack_delay;
 
+mod eager_socket;
+
 mod quic;
 
 pub mod origins;
