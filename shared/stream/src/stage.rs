@@ -141,7 +141,8 @@ impl Stage {
         Some(self.present[at].1)
     }
 
-    /// Gives an entity a place; it is shown from the next capture on. Ids have to ascend.
+    /// Gives an entity a place; it is shown from the next capture on. Those who enter in one tick
+    /// come in no order: a World keeps them by what they are made of.
     pub fn enter(&mut self, actor: Actor) -> Slot {
         let place = Place {
             actor,
@@ -161,8 +162,9 @@ impl Stage {
         };
         // What the last one here had is not this one's.
         self.row_mut(slot).fill(0);
-        debug_assert!(self.present.last().is_none_or(|last| last.0 < actor.id));
-        self.present.push((actor.id, slot));
+        // Nearly always the last: ids are given away in ascending order.
+        let at = self.present.partition_point(|row| row.0 < actor.id);
+        self.present.insert(at, (actor.id, slot));
         slot
     }
 
@@ -270,4 +272,28 @@ fn differing(before: &[u32], now: &[u32]) -> u32 {
     pairs.fold(0, |mask, (index, (before, now))| {
         mask | u32::from(before != now) << index
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::crowd::{INTERVAL, schema};
+
+    #[test]
+    fn who_enters_out_of_order_is_found_and_can_leave() {
+        let mut stage = Stage::new(schema(), INTERVAL);
+        let mut enter = |id| {
+            stage.enter(Actor {
+                id,
+                kind: 0,
+                owner: None,
+                team: None,
+            })
+        };
+        let [second, third, first] = [2, 3, 1].map(&mut enter);
+        assert_eq!(stage.present(), [(1, first), (2, second), (3, third)]);
+        assert_eq!(stage.slot_of(1), Some(first));
+        stage.leave(1);
+        assert_eq!(stage.present(), [(2, second), (3, third)]);
+    }
 }

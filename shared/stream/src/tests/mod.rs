@@ -1,7 +1,7 @@
 //! Both ends together: what a client knows after losses is what the server meant.
 
 mod broadcast;
-mod crowd;
+pub(crate) mod crowd;
 mod fuzzed;
 mod hostile;
 mod lossy;
