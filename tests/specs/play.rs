@@ -13,7 +13,10 @@ use gameserver_client_sim::crew::Crew;
 use gameserver_contract::ids::MatchId;
 use gameserver_contract::session::{JoinAnswer, TransportKind};
 use gameserver_server::Games;
+use gameserver_tests::counters::Counter;
+use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
+use gameserver_transport::close::CloseCode;
 use gameserver_transport::connect::ConnectOptions;
 use lightyear::prelude::Interpolated;
 use tokio::runtime::Handle;
@@ -62,6 +65,22 @@ async fn players_predict_themselves_exactly_on_both_transports() {
             assert!(wrong <= u64::from(bot.inputs_late) * 4, "{bot:?}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_player_whose_connection_broke_costs_the_others_no_input() {
+    let games = Games::default().with::<Arena>();
+    let stage = Stage::alone(games.expect("arena is consistent")).await;
+    // A mode without fog: the avatar that nobody controls is always in view.
+    let id = stage.start_match_in_mode("arena", "practice", 3, 3);
+    let refused = Counter::watch_labelled("gs_inputs_rejected_total", "rule", "foreign_target");
+    let broken = RawPlayer::join(&stage, &stage.join(id, 2), TransportKind::Quic).await;
+    broken.receive().await;
+    broken.connection.close(CloseCode::Internal, "");
+    for bot in play(bots(&stage, id, 2, None), Duration::from_secs(5)).await {
+        assert!(bot.prediction.predicted_ticks > 50, "{bot:?}");
+    }
+    assert_eq!(refused.increase(), 0, "they sent inputs for that avatar");
 }
 
 /// Where a client shows the one opponent, frame by frame.

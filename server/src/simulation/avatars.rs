@@ -11,6 +11,7 @@ use lightyear::prelude::input::native::NativeBuffer;
 use lightyear::prelude::{
     ControlledBy, InterpolationTarget, Lifetime, NetworkTarget, PredictionTarget, Replicate,
 };
+use lightyear_replication::control::ControlledSend;
 
 use super::seats::{Seats, peer_of};
 
@@ -27,7 +28,8 @@ impl<G: Game> Default for AvatarPlugin<G> {
 impl<G: Game> Plugin for AvatarPlugin<G> {
     fn build(&self, app: &mut App) {
         app.add_observer(publish_avatar::<G>)
-            .add_observer(reset_input::<G>);
+            .add_observer(reset_input::<G>)
+            .add_observer(disown_avatar);
     }
 }
 
@@ -52,6 +54,16 @@ fn publish_avatar<G: Game>(
     if let Some(owner) = seats.link_of(avatar.seat) {
         commands.entity(added.entity).insert(controlled_by(owner));
     }
+}
+
+/// Nobody controls an avatar whose owner's link has ended. lightyear takes [`ControlledBy`] away
+/// with the link, which is also what hid from all others that the avatar is controlled: each of
+/// them would take it for their own, and send inputs for it, which the guard refuses together with
+/// their own ones.
+fn disown_avatar(removed: On<Remove, ControlledBy>, mut commands: Commands) {
+    commands
+        .entity(removed.entity)
+        .try_remove::<ControlledSend>();
 }
 
 /// Asks that an avatar stop doing what its player did last.

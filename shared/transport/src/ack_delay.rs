@@ -1,11 +1,11 @@
-//! Says to the peer that our acknowledgements may take a while, so that they can travel with what is
-//! sent anyway.
+//! Says to the peer that our acknowledgements may take a while, so that they can travel with what
+//! is sent anyway.
 //!
 //! quinn asks its peer to acknowledge within a round trip or 25 ms, whichever is longer, whatever
 //! its configuration says; unless the peer declared that it needs longer. On a near server every
-//! snapshot had an acknowledgement of its own beside it, which was half of all packets. quinn has no
-//! setting for what it declares, so that is changed on its way into the TLS session, the only place
-//! where it can be had. Nothing else of the session is touched.
+//! snapshot had an acknowledgement of its own beside it, which was half of all packets. quinn has
+//! no setting for what it declares, so that is changed on its way into the TLS session, the only
+//! place where it can be had. Nothing else of the session is touched.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -121,8 +121,8 @@ pub const UDP_SOCKET_BUFFER: usize = 4 * 1024 * 1024;
 
 /// Packets after which the peer is asked to acknowledge at the latest.
 pub const ACK_AFTER_PACKETS: u32 = 16;
-/// Time after which either side acknowledges at the latest, as it declares and is asked: longer than
-/// two snapshots are apart at 20 a second, so that they carry the acknowledgements.
+/// Time after which either side acknowledges at the latest, as it declares and is asked: longer
+/// than two snapshots are apart at 20 a second, so that they carry the acknowledgements.
 pub const ACK_DELAY_MAX: Duration = Duration::from_millis(60);
 /// Bytes that may be in flight however many were lost: a second of what a client is sent.
 pub const CONGESTION_WINDOW_MIN: u64 = 32 * 1024;
