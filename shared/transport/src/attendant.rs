@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 
-use crate::eager_socket::EagerSocket;
 use crate::link::Link;
 
 thread_local! {
@@ -24,7 +23,7 @@ thread_local! {
     static NEWEST: Cell<Option<Arc<Attendant>>> = const { Cell::new(None) };
 }
 
-/// tokio, with an attendant for each driver and sockets that are not asked first.
+/// tokio, with an attendant for each driver.
 #[derive(Debug)]
 pub(crate) struct AttendedRuntime;
 
@@ -80,7 +79,7 @@ impl Runtime for AttendedRuntime {
     }
 
     fn wrap_udp_socket(&self, socket: UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        Ok(EagerSocket::new(TokioRuntime.wrap_udp_socket(socket)?))
+        TokioRuntime.wrap_udp_socket(socket)
     }
 
     fn now(&self) -> Instant {

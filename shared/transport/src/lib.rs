@@ -38,8 +38,6 @@ mod congestion;
 
 mod ack_delay;
 
-mod eager_socket;
-
 mod quic;
 
 pub mod origins;
