@@ -7,8 +7,6 @@ use quinn::Endpoint;
 use tokio::time::interval;
 
 use super::harness::*;
-use crate::certificate::ServerIdentity;
-use crate::connect::ClientEndpoint;
 use crate::limits::{ALPN, IDLE_TIMEOUT};
 use crate::quic;
 
@@ -43,14 +41,10 @@ fn packets_sent(connection: &quinn::Connection) -> u64 {
 /// Both ends of a connection that nobody attends.
 async fn raw_pair() -> (quinn::Connection, quinn::Connection) {
     let certificate = certificate();
-    let identity = ServerIdentity::from_offer(Some(certificate.sha256())).unwrap();
     let config = quic::server_config(&certificate, IDLE_TIMEOUT).unwrap();
     let endpoint = Endpoint::server(config, ([127, 0, 0, 1], 0).into()).unwrap();
-    let addresses = vec![endpoint.local_addr().unwrap()];
-    let config = quic::client_config(identity, ALPN, IDLE_TIMEOUT).unwrap();
-    let client = ClientEndpoint::bind().unwrap();
-    let dial = quic::dial(&client.endpoint, addresses, "localhost", &config);
+    let address = endpoint.local_addr().unwrap();
+    let dial = dial_raw(address, certificate.sha256(), ALPN);
     let accept = async { endpoint.accept().await.unwrap().await.unwrap() };
-    let (client, server) = within(async { tokio::join!(dial, accept) }).await;
-    (client.unwrap().0, server)
+    within(async { tokio::join!(dial, accept) }).await
 }

@@ -152,11 +152,24 @@ pub(super) async fn raw_quic(listener: &Listener) -> quinn::Connection {
 
 /// The same with this protocol.
 pub(super) async fn raw_connection(listener: &Listener, alpn: &[u8]) -> quinn::Connection {
-    let identity = ServerIdentity::from_offer(Some(listener.certificate_sha256())).unwrap();
+    dial_raw(
+        listener.local_address(),
+        listener.certificate_sha256(),
+        alpn,
+    )
+    .await
+}
+
+/// The same to any server with this certificate.
+pub(super) async fn dial_raw(
+    server: SocketAddr,
+    certificate_sha256: &str,
+    alpn: &[u8],
+) -> quinn::Connection {
+    let identity = ServerIdentity::from_offer(Some(certificate_sha256)).unwrap();
     let endpoint = ClientEndpoint::bind().unwrap();
-    let address = vec![listener.local_address()];
     let config = quic::client_config(identity, alpn, IDLE_TIMEOUT).unwrap();
-    let dial = quic::dial(&endpoint.endpoint, address, "localhost", &config);
+    let dial = quic::dial(&endpoint.endpoint, vec![server], "localhost", &config);
     within(dial).await.unwrap().0
 }
 
