@@ -80,6 +80,8 @@ pub(super) struct Page {
     pub(super) answered: Times,
     /// How late the bots' own work began.
     pub(super) lag: Times,
+    /// How long tasks of the bots' network waited for their turn.
+    pub(super) network_lag: Times,
     /// Round trips, one of each bot.
     pub(super) rtt: Times,
     /// Payload bytes received.
@@ -136,6 +138,7 @@ impl Page {
         self.bytes_out += other.bytes_out;
         self.answered.add(&other.answered);
         self.lag.add(&other.lag);
+        self.network_lag.add(&other.network_lag);
         self.rtt.add(&other.rtt);
         self.canaries += other.canaries;
         for (why, count) in &other.ends {

@@ -83,6 +83,9 @@ pub struct Figures {
     /// How late the bots' own work began, all but one of a hundred cases.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_lag_ms_p99: Option<f64>,
+    /// How long tasks of the bots' network waited for their turn, all but one of a hundred.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network_lag_ms_p99: Option<f64>,
     /// Opponents defeated, by all players.
     pub kills: u64,
     /// What whole clients among the players found.
@@ -143,6 +146,7 @@ impl Figures {
             server_rss_mib_max: memory.reduce(f64::max).map(|bytes| bytes / MIB),
             rss_growth_last_30s_mib: growth_at_the_end(counted()),
             own_lag_ms_p99: in_time.lag.ms_at(0.99),
+            network_lag_ms_p99: in_time.network_lag.ms_at(0.99),
             kills: totals.kills,
             canaries: CanaryFigures::of(&in_time.canaries, &all.canaries),
             rss_growth_mib: left.rss_mib,

@@ -199,10 +199,9 @@ impl RunBooks {
             .counts_from
             .map(|from| self.told_until.saturating_sub(from));
         let counted_s = counted.unwrap_or_default().as_secs_f64();
-        let lag = &self.counted.lag;
         report.figures = Figures::of(report, &self.counted, &self.all, counted_s);
         report.gates = self.gates.iter().map(|gate| gate.check(report)).collect();
-        report.verdict = verdict(report, lag);
+        report.verdict = verdict(report, &self.counted);
         let (state, reasons) = (report.verdict.state, &mut report.verdict.reasons);
         report.figures.take_verdict(state, reasons);
         if self.ended == Ended::Early {
@@ -242,7 +241,10 @@ pub(super) fn second(
         server_files: server.files,
         server_threads: server.threads,
         bots_cpu,
-        bots_lag_max_ms: page.lag.ms_at(1.0),
+        bots_lag_max_ms: [&page.lag, &page.network_lag]
+            .into_iter()
+            .filter_map(|lag| lag.ms_at(1.0))
+            .reduce(f64::max),
         kb_in_per_player: page.bytes_in as f64 / 1e3 / players,
         kb_out_per_player: page.bytes_out as f64 / 1e3 / players,
         disconnects: disconnects(&page.ends),
@@ -255,17 +257,15 @@ fn disconnects(ends: &BTreeMap<String, u64>) -> u64 {
     ends.map(|end| end.1).sum()
 }
 
-fn verdict(report: &LoadReport, lag: &Times) -> Verdict {
-    let lag_ms = lag.ms_at(0.99).unwrap_or(0.0);
-    if lag_ms > LAG_MAX.as_secs_f64() * 1e3 {
-        let why = format!(
-            "The bots were the bottleneck: their own work began {lag_ms:.1} ms late or more in one \
-             of a hundred cases. Give them another core or use fewer."
-        );
-        return Verdict {
-            state: State::Void,
-            reasons: vec![why],
-        };
+fn verdict(report: &LoadReport, counted: &Page) -> Verdict {
+    let lags = [
+        ("their own work began", &counted.lag),
+        ("their network's tasks began", &counted.network_lag),
+    ];
+    let reasons: Vec<_> = lags.into_iter().filter_map(bottleneck).collect();
+    if !reasons.is_empty() {
+        let state = State::Void;
+        return Verdict { state, reasons };
     }
     let failed = report.gates.iter().filter(|gate| !gate.passed);
     let reasons: Vec<_> = failed.map(ToString::to_string).collect();
@@ -275,4 +275,15 @@ fn verdict(report: &LoadReport, lag: &Times) -> Verdict {
         State::Failed
     };
     Verdict { state, reasons }
+}
+
+/// What it means that so late began what is named first.
+fn bottleneck((what_began, lag): (&str, &Times)) -> Option<String> {
+    let lag_ms = lag.ms_at(0.99)?;
+    (lag_ms > LAG_MAX.as_secs_f64() * 1e3).then(|| {
+        format!(
+            "The bots were the bottleneck: {what_began} {lag_ms:.1} ms late or more in one of a \
+             hundred cases. Give them another core or use fewer."
+        )
+    })
 }

@@ -24,6 +24,7 @@ mod sessions;
 mod settle;
 mod swarm;
 mod thin_bot;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -224,7 +225,7 @@ async fn play<G: ThinBots>(
     books.began = Instant::now();
     let (desk, pages) = Desk::new();
     let mut run = Run {
-        swarm: Swarm::<G>::start(config.threads, tick, &desk)?,
+        swarm: Swarm::<G>::start(config.threads, tick, &desk, &Handle::current())?,
         canaries: start_canaries::<G>(config, &desk)?,
         pages,
         protocol,

@@ -288,7 +288,7 @@ pub struct Second {
     pub server_threads: Option<f64>,
     /// Share of a core that the bots use.
     pub bots_cpu: Option<f64>,
-    /// How late the bots' own work began at worst.
+    /// How late the bots' own work, or that of their network, began at worst.
     pub bots_lag_max_ms: Option<f64>,
     /// Payload kilobytes that a bot received.
     pub kb_in_per_player: f64,

@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 use gameserver_shared::bot::ThinBots;
 use gameserver_transport::close::{CloseCode, CloseReason};
 use gameserver_transport::connection::Connection;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::books::Page;
 use super::player::Player;
 use super::rates::{Rates, Stay};
 use super::thin_bot::Lesson;
+use super::turns::Turns;
 
 /// Parts of a tick, in each of which bots look at what came and do what is due: at 60 ticks a
 /// second nobody waits longer than 2.8 ms.
@@ -52,6 +54,8 @@ struct Band<G: ThinBots> {
     bots: Vec<Member<G>>,
     page: Page,
     desk: Desk,
+    /// How long this thread's bots wait for their network.
+    network: Turns,
     counting: Counting,
     /// What those have had who are gone.
     gone: Gone,
@@ -128,18 +132,24 @@ struct Counters {
 }
 
 impl<G: ThinBots> Swarm<G> {
-    /// Starts so many threads. Each hands in a page every second, with its number.
+    /// Starts so many threads. Each hands in a page every second, with its number. That runtime
+    /// is the one of the bots' network.
     ///
     /// # Errors
     ///
     /// The operating system gave no thread.
-    pub(super) fn start(threads: usize, tick: Duration, desk: &Desk) -> std::io::Result<Self> {
+    pub(super) fn start(
+        threads: usize,
+        tick: Duration,
+        desk: &Desk,
+        runtime: &Handle,
+    ) -> std::io::Result<Self> {
         let start_thread = |index: usize| {
             let (tell, orders) = sync_channel(ORDERS_MAX);
-            let desk = desk.of_thread(index);
+            let band = Band::new(desk.of_thread(index), Turns::watch(runtime));
             let thread = std::thread::Builder::new()
                 .name(format!("swarm-{index}"))
-                .spawn(move || run(&orders, tick, desk))?;
+                .spawn(move || run(&orders, tick, band))?;
             Ok((tell, thread))
         };
         let threads = (0..threads.max(1))
@@ -194,14 +204,11 @@ impl<G: ThinBots> Swarm<G> {
     }
 }
 
-fn run<G: ThinBots>(orders: &Receiver<Order<G>>, tick: Duration, desk: Desk) -> Vec<Connection> {
-    let mut band = Band {
-        bots: Vec::new(),
-        page: Page::default(),
-        desk,
-        counting: Counting::NotYet,
-        gone: Gone::default(),
-    };
+fn run<G: ThinBots>(
+    orders: &Receiver<Order<G>>,
+    tick: Duration,
+    mut band: Band<G>,
+) -> Vec<Connection> {
     let slice = tick / SLICES;
     let mut due = Instant::now();
     let mut page_due = due + Duration::from_secs(1);
@@ -221,6 +228,7 @@ fn run<G: ThinBots>(orders: &Receiver<Order<G>>, tick: Duration, desk: Desk) -> 
             }
         }
         band.play();
+        band.network.ask();
         if Instant::now() >= page_due {
             page_due += Duration::from_secs(1);
             band.turn_page();
@@ -286,6 +294,17 @@ impl Gone {
 }
 
 impl<G: ThinBots> Band<G> {
+    fn new(desk: Desk, network: Turns) -> Self {
+        Self {
+            bots: Vec::new(),
+            page: Page::default(),
+            desk,
+            network,
+            counting: Counting::NotYet,
+            gone: Gone::default(),
+        }
+    }
+
     fn obey(&mut self, order: Order<G>) {
         match order {
             Order::Enter(bot) => self.bots.push(Member::new(bot)),
@@ -334,6 +353,7 @@ impl<G: ThinBots> Band<G> {
         let here = self.bots.iter().filter(|member| member.is_here());
         page.watching = here.clone().filter(|member| !member.bot.plays()).count();
         page.playing = here.count() - page.watching;
+        page.network_lag = self.network.take();
         self.desk.hand_in(std::mem::take(page));
     }
 
