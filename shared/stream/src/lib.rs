@@ -15,6 +15,7 @@ pub mod frame;
 pub mod fuzzing;
 mod group;
 pub mod log;
+mod past;
 pub mod reader;
 pub mod record;
 pub mod schema;

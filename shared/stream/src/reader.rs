@@ -1,11 +1,12 @@
 //! The client's end: from frames to the state that they mean. For bots, tools and tests; other
 //! languages do the same from `docs/protocol.md`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 use smallvec::SmallVec;
 
 use crate::frame::{Acks, SNAPSHOT, START};
+use crate::past::{Past, State, Told};
 use crate::record::fields;
 use crate::schema::{FIELDS_MAX, Field, KINDS_MAX, Shape};
 use crate::stage::BASELINES_MAX;
@@ -17,8 +18,8 @@ const NAME_BYTES_MAX: usize = 64;
 const CONFIG_BYTES_MAX: usize = 60_000;
 /// Entities of one match.
 pub(crate) const ENTITIES_MAX: usize = 65_536;
-/// States of one entity: as many as a server may refer to, and the newest.
-pub(crate) const STATES_MAX: usize = BASELINES_MAX as usize + 1;
+/// Snapshots that are kept: as many as a server may refer to, and the newest.
+pub(crate) const SNAPSHOTS_MAX: usize = BASELINES_MAX as usize + 1;
 /// Integers in one group: a frame's bytes.
 const INTEGERS_MAX: usize = 65_536;
 
@@ -150,32 +151,23 @@ type Row = SmallVec<[u32; 12]>;
 pub struct Entity {
     /// Index of its kind.
     pub kind: usize,
-    /// Its states by tick, the oldest first; never empty.
-    states: VecDeque<(u32, Row)>,
+    /// The first tick in which it was told of; what was before says nothing of it.
+    since: u32,
+    tick: u32,
+    values: Row,
 }
 
 impl Entity {
     /// The newest values, one for each field of the kind.
     #[must_use]
     pub fn values(&self) -> &[u32] {
-        self.states.back().map_or(&[], |state| &state.1)
+        &self.values
     }
 
     /// The tick of the newest values.
     #[must_use]
     pub fn tick(&self) -> u32 {
-        self.states.back().map_or(0, |state| state.0)
-    }
-
-    /// How many states are kept.
-    #[cfg(any(test, feature = "fuzzing"))]
-    pub(crate) fn states(&self) -> usize {
-        self.states.len()
-    }
-
-    fn at(&self, tick: u32) -> Option<&[u32]> {
-        let state = self.states.iter().rev().find(|state| state.0 == tick)?;
-        Some(&state.1)
+        self.tick
     }
 }
 
@@ -197,16 +189,15 @@ pub struct SnapshotReader {
     lead: Option<i32>,
     acks: Acks,
     entities: BTreeMap<u32, Entity>,
-    /// Empty between two snapshots; kept for its room.
-    told: Vec<Told>,
+    past: Past,
 }
 
-/// A record that was read and not yet taken in.
-#[derive(Debug)]
-struct Told {
-    id: u32,
-    kind: usize,
-    values: Row,
+/// The snapshot that a group's records are differences to.
+#[derive(Clone, Copy)]
+struct Baseline {
+    tick: u32,
+    /// Where it stands among the last ones; none when it is not there any more.
+    position: Option<usize>,
 }
 
 /// What a snapshot makes forgotten, before its records are read.
@@ -236,7 +227,7 @@ impl SnapshotReader {
             lead: None,
             acks: Acks::default(),
             entities: BTreeMap::new(),
-            told: Vec::new(),
+            past: Past::default(),
         }
     }
 
@@ -270,6 +261,12 @@ impl SnapshotReader {
         &self.entities
     }
 
+    /// How many snapshots are kept.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn snapshots(&self) -> usize {
+        self.past.len()
+    }
+
     /// Takes a snapshot frame in.
     ///
     /// # Errors
@@ -298,53 +295,33 @@ impl SnapshotReader {
         } else {
             read_gone(&mut frame)?
         };
-        let mut told = std::mem::take(&mut self.told);
-        told.clear();
-        let read = self.read_groups(&mut frame, tick, &gone, &mut told);
+        let mut told = self.past.blank(tick);
+        let read = self.read_groups(&mut frame, &gone, &mut told);
         let taken = read.and_then(|is_whole| {
             self.check_room(&told, &gone)?;
             Ok(is_whole)
         });
-        if matches!(taken, Ok(true)) {
-            self.take_all_in(&gone, &mut told, tick);
-            self.acks = self.acks.with(number);
-            (self.tick, self.lead) = (tick, lead);
+        if !matches!(taken, Ok(true)) {
+            self.past.discard(told);
+            return taken.map(|_| Taken::Ignored);
         }
-        self.told = told;
-        Ok(if taken? { Taken::In } else { Taken::Ignored })
+        self.take_all_in(&gone, told);
+        self.acks = self.acks.with(number);
+        (self.tick, self.lead) = (tick, lead);
+        Ok(Taken::In)
     }
 
-    fn take_all_in(&mut self, gone: &Gone, told: &mut Vec<Told>, tick: u32) {
+    fn take_all_in(&mut self, gone: &Gone, mut told: Told) {
         match gone {
             Gone::All => self.entities.clear(),
             Gone::These(ids) => ids.iter().for_each(|id| drop(self.entities.remove(id))),
         }
-        for told in told.drain(..) {
-            self.take_in(told, tick);
+        told.sort();
+        for state in told.states() {
+            take_in(&mut self.entities, state, told.tick);
         }
-    }
-
-    fn take_in(&mut self, told: Told, tick: u32) {
-        let keep_from = tick.saturating_sub(BASELINES_MAX * self.interval);
-        let entity = self.entities.entry(told.id).or_insert_with(|| Entity {
-            kind: told.kind,
-            states: VecDeque::new(),
-        });
-        if entity.kind != told.kind {
-            // Told of twice in one snapshot, as two kinds: the last one counts.
-            entity.kind = told.kind;
-            entity.states.clear();
-        }
-        if entity.tick() == tick {
-            entity.states.pop_back();
-        }
-        entity.states.push_back((tick, told.values));
-        let is_old = |states: &VecDeque<(u32, _)>| states[0].0 < keep_from;
-        while entity.states.len() > 1
-            && (is_old(&entity.states) || entity.states.len() > STATES_MAX)
-        {
-            entity.states.pop_front();
-        }
+        let keep_from = told.tick.saturating_sub(BASELINES_MAX * self.interval);
+        self.past.add(told, keep_from, SNAPSHOTS_MAX);
     }
 
     /// The entity as it is known after what is gone is gone.
@@ -353,12 +330,12 @@ impl SnapshotReader {
     }
 
     /// Refuses more entities than a match has.
-    fn check_room(&self, told: &[Told], gone: &Gone) -> Result<(), WireError> {
+    fn check_room(&self, told: &Told, gone: &Gone) -> Result<(), WireError> {
         if self.entities.len() + told.len() <= ENTITIES_MAX {
             return Ok(());
         }
         let stay = self.entities.keys().filter(|id| !gone.has(**id)).count();
-        let come = told.iter().map(|told| told.id);
+        let come = told.states().map(|state| state.id);
         let come: BTreeSet<_> = come.filter(|id| self.known(*id, gone).is_none()).collect();
         if stay + come.len() > ENTITIES_MAX {
             return Err(WireError::TooLong("entities"));
@@ -370,9 +347,8 @@ impl SnapshotReader {
     fn read_groups(
         &self,
         frame: &mut Reader<'_>,
-        tick: u32,
         gone: &Gone,
-        told: &mut Vec<Told>,
+        told: &mut Told,
     ) -> Result<bool, WireError> {
         let count = frame.array("groups", 2 * (BASELINES_MAX as usize + 1))?;
         if count % 2 != 0 {
@@ -380,7 +356,7 @@ impl SnapshotReader {
         }
         for _ in 0..count / 2 {
             let age = frame.uint("age")?;
-            if !self.read_records(frame, tick, age, gone, told)? {
+            if !self.read_records(frame, age, gone, told)? {
                 return Ok(false);
             }
         }
@@ -393,12 +369,12 @@ impl SnapshotReader {
     fn read_records(
         &self,
         frame: &mut Reader<'_>,
-        tick: u32,
         age: u32,
         gone: &Gone,
-        told: &mut Vec<Told>,
+        told: &mut Told,
     ) -> Result<bool, WireError> {
         let mut left = frame.array("records", INTEGERS_MAX)?;
+        let baseline = self.baseline(told.tick, age);
         let mut id = 0_u32;
         while left > 0 {
             let step = frame.uint("id step")?;
@@ -406,18 +382,23 @@ impl SnapshotReader {
                 .checked_add(step)
                 .ok_or(WireError::Malformed("id step"))?;
             let read = match age {
-                0 => Some(self.read_whole(frame, id, gone)?),
-                _ => self.read_difference(frame, id, tick.checked_sub(age), gone)?,
+                0 => Some(self.read_whole(frame, id, gone, told)?),
+                _ => self.read_difference(frame, id, baseline, gone, told)?,
             };
-            let Some((record, integers)) = read else {
+            let Some(integers) = read else {
                 return Ok(false);
             };
             left = left
                 .checked_sub(1 + integers)
                 .ok_or(WireError::Malformed("records"))?;
-            told.push(record);
         }
         Ok(true)
+    }
+
+    fn baseline(&self, tick: u32, age: u32) -> Option<Baseline> {
+        let tick = tick.checked_sub(age)?;
+        let position = self.past.position(tick);
+        Some(Baseline { tick, position })
     }
 
     fn read_whole(
@@ -425,7 +406,8 @@ impl SnapshotReader {
         frame: &mut Reader<'_>,
         id: u32,
         gone: &Gone,
-    ) -> Result<(Told, usize), WireError> {
+        told: &mut Told,
+    ) -> Result<usize, WireError> {
         let kind = frame.uint("kind")? as usize;
         let is_other = |entity: &Entity| entity.kind != kind;
         if self.known(id, gone).is_some_and(is_other) {
@@ -437,7 +419,7 @@ impl SnapshotReader {
             .ok_or(WireError::Malformed("kind"))?
             .fields;
         let mask = frame.uint("mask")?;
-        let mut values = Row::from_elem(0, described.len());
+        let values = told.add(id, kind, std::iter::repeat_n(0, described.len()));
         for index in fields(mask) {
             let field = described.get(index).ok_or(WireError::Malformed("mask"))?;
             values[index] = frame.uint("value")?;
@@ -445,32 +427,61 @@ impl SnapshotReader {
                 return Err(WireError::Malformed("value"));
             }
         }
-        let integers = 2 + mask.count_ones() as usize;
-        Ok((Told { id, kind, values }, integers))
+        Ok(2 + mask.count_ones() as usize)
     }
 
     fn read_difference(
         &self,
         frame: &mut Reader<'_>,
         id: u32,
-        baseline: Option<u32>,
+        baseline: Option<Baseline>,
         gone: &Gone,
-    ) -> Result<Option<(Told, usize)>, WireError> {
+        told: &mut Told,
+    ) -> Result<Option<usize>, WireError> {
         let known = self.known(id, gone);
-        let earlier = known.and_then(|entity| Some((entity.kind, entity.at(baseline?)?)));
+        let earlier = known.and_then(|entity| Some((entity.kind, self.at(baseline?, id, entity)?)));
         let Some((kind, earlier)) = earlier else {
             return Ok(None);
         };
         let described = &self.kinds[kind].fields;
         let mask = frame.uint("mask")?;
-        let mut values = Row::from_slice(earlier);
+        let values = told.add(id, kind, earlier.iter().copied());
         for index in fields(mask) {
             let field = described.get(index).ok_or(WireError::Malformed("mask"))?;
-            values[index] = field.follow(earlier[index], frame.uint("difference")?);
+            values[index] = field.follow(values[index], frame.uint("difference")?);
         }
-        let integers = 1 + mask.count_ones() as usize;
-        Ok(Some((Told { id, kind, values }, integers)))
+        Ok(Some(1 + mask.count_ones() as usize))
     }
+
+    /// The entity's values as they were known after that snapshot.
+    fn at<'a>(&'a self, baseline: Baseline, id: u32, entity: &'a Entity) -> Option<&'a [u32]> {
+        if entity.tick == baseline.tick {
+            return Some(&entity.values);
+        }
+        let position = baseline.position?;
+        if entity.tick < baseline.tick {
+            return Some(&entity.values);
+        }
+        let state = self.past.state_at(position, id, entity.since)?;
+        (state.kind == entity.kind).then_some(state.values)
+    }
+}
+
+fn take_in(entities: &mut BTreeMap<u32, Entity>, state: State<'_>, tick: u32) {
+    let State { id, kind, values } = state;
+    let entity = entities.entry(id).or_insert_with(|| Entity {
+        kind,
+        since: tick,
+        tick,
+        values: Row::new(),
+    });
+    if entity.kind != kind {
+        // Told of twice in one snapshot, as two kinds: the last one counts.
+        (entity.kind, entity.since) = (kind, tick);
+    }
+    entity.tick = tick;
+    entity.values.clear();
+    entity.values.extend_from_slice(values);
 }
 
 impl Acks {

@@ -1,8 +1,9 @@
-//! A server that breaks its promises: a client refuses what it says and stays within its bounds.
+//! Frames that our server would not send: a client understands what the protocol allows, refuses
+//! the rest, and stays within its bounds.
 
 use super::crowd::Crowd;
 use crate::frame::SNAPSHOT;
-use crate::reader::{ENTITIES_MAX, STATES_MAX, SnapshotReader, Taken};
+use crate::reader::{ENTITIES_MAX, SNAPSHOTS_MAX, SnapshotReader, Taken};
 use crate::wire::{WireError, put_array, put_nil, put_uint};
 
 const FIGHTER: u32 = 0;
@@ -85,7 +86,7 @@ fn ticks_that_stand_still_or_go_back_keep_a_bounded_past() {
             let frame = snapshot(number, tick_of(number), &[], &[(0, &[4, CRATE, 0])]);
             assert_eq!(reader.read(&frame), Ok(Taken::In));
         }
-        assert!(reader.entities()[&4].states() <= STATES_MAX);
+        assert!(reader.snapshots() <= SNAPSHOTS_MAX);
     }
 }
 
@@ -109,4 +110,50 @@ fn more_entities_than_a_match_has_are_refused() {
     assert_eq!(reader.read(&frame(5, 1)), Ok(Taken::In));
     let in_place = snapshot(6, 18, &[1], &[(0, &[100_000, CRATE, 0])]);
     assert_eq!(reader.read(&in_place), Ok(Taken::In));
+}
+
+#[test]
+fn a_difference_is_to_what_was_known_then_whether_or_not_it_was_told_then() {
+    let mut reader = reader();
+    // Entity 4: how much more health than so many ticks ago, as zigzag.
+    let health = |age, zigzag| (age, vec![4, 0x10, zigzag]);
+    for (number, tick, groups) in [
+        (
+            1,
+            3,
+            vec![(0, vec![4, FIGHTER, 0]), (0, vec![5, FIGHTER, 0])],
+        ),
+        // The first one's health becomes 1, the other is not told of.
+        (2, 6, vec![health(3, 2)]),
+        (3, 9, vec![(3, vec![5, 0x10, 2])]),
+        (4, 12, vec![health(6, 4)]),
+        // At tick 9 it was 1, by the snapshot before; at tick 3 it was 0.
+        (5, 15, vec![health(6, 6)]),
+        (6, 18, vec![health(15, 10)]),
+    ] {
+        let groups: Vec<_> = groups
+            .iter()
+            .map(|(age, all)| (*age, all.as_slice()))
+            .collect();
+        let frame = snapshot(number, tick, &[], &groups);
+        assert_eq!(reader.read(&frame), Ok(Taken::In), "snapshot {number}");
+        let expected = [0, 1, 1, 3, 4, 5][number as usize - 1];
+        assert_eq!(
+            reader.entities()[&4].values()[4],
+            expected,
+            "snapshot {number}"
+        );
+    }
+}
+
+#[test]
+fn a_difference_to_what_was_before_an_entity_was_forgotten_is_ignored() {
+    let mut reader = reader();
+    let whole = |number, tick, gone: &[u32]| snapshot(number, tick, gone, &[(0, &[4, CRATE, 0])]);
+    assert_eq!(reader.read(&whole(1, 3, &[])), Ok(Taken::In));
+    assert_eq!(reader.read(&whole(2, 6, &[4])), Ok(Taken::In));
+    let to_before = snapshot(3, 9, &[], &[(6, &[4, 1, 2])]);
+    assert_eq!(reader.read(&to_before), Ok(Taken::Ignored));
+    let to_after = snapshot(4, 9, &[], &[(3, &[4, 1, 2])]);
+    assert_eq!(reader.read(&to_after), Ok(Taken::In));
 }
