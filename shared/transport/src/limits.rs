@@ -133,8 +133,10 @@ pub const CONGESTION_WINDOW_MIN: u64 = 32 * 1024;
 pub const WEBSOCKET_MESSAGE_MAX: usize = 16 * 1024;
 /// Largest write buffer in bytes: as JSON the largest reliable frame grows sixfold at most.
 pub const WEBSOCKET_WRITE_BUFFER_MAX: usize = 512 * 1024;
-/// Bytes collected before a write, and read at once.
+/// Bytes collected before a write.
 pub const WEBSOCKET_BUFFER: usize = 8 * 1024;
+/// Bytes read at once: tungstenite clears so many before each read, and most messages have less.
+pub const WEBSOCKET_READ: usize = 1024;
 /// Send buffer asked from the operating system. Small, so that a slow reader finds fresh state
 /// after at most this much of the old.
 pub const TCP_SEND_BUFFER: usize = 64 * 1024;

@@ -6,6 +6,8 @@
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use socket2::SockRef;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocket, WebSocketConfig};
@@ -31,8 +33,20 @@ pub(crate) enum Flow {
 struct Wire(Arc<TcpStream>);
 
 impl Read for Wire {
+    /// When less came than there is room for, the system has no more. The stream learns that
+    /// without another call which would say so: readiness comes by the edge, and what comes after
+    /// this read makes a new one.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
+        let mut last = None;
+        let read = self.0.try_io(Interest::READABLE, || {
+            let count = (&*SockRef::from(&*self.0)).read(buffer)?;
+            if (1..buffer.len()).contains(&count) {
+                last = Some(count);
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            Ok(count)
+        });
+        last.map_or(read, Ok)
     }
 }
 
@@ -113,5 +127,70 @@ fn unless_blocked<T>(done: Result<T, WsError>) -> Result<Option<T>, WsError> {
         Ok(value) => Ok(Some(value)),
         Err(WsError::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::net::TcpListener;
+    use tokio_tungstenite::tungstenite::error::ProtocolError;
+
+    use super::*;
+
+    /// A socket and the bare stream at its other end.
+    async fn connected() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (near, far) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let config = WebSocketConfig::default().read_buffer_size(64);
+        (
+            Socket::new(near.unwrap(), Role::Client, config),
+            far.unwrap().0,
+        )
+    }
+
+    /// A binary message as a server sends it.
+    fn message(payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0x82, length], payload].concat()
+    }
+
+    #[tokio::test]
+    async fn every_message_is_read_however_it_arrives() {
+        let (socket, mut peer) = connected().await;
+        // Two at once, then one that is larger than the buffer, then one in two parts.
+        let sent = [&b"first"[..], b"second", &[7; 100], b"in two parts"];
+        let bytes: Vec<_> = sent.iter().map(|payload| message(payload)).collect();
+        peer.write_all(&bytes[..3].concat()).await.unwrap();
+        for payload in &sent[..3] {
+            assert_eq!(
+                socket.next().await.unwrap(),
+                Message::binary(payload.to_vec())
+            );
+        }
+        let (begin, rest) = bytes[3].split_at(5);
+        peer.write_all(begin).await.unwrap();
+        let (next, ()) = tokio::join!(socket.next(), async {
+            tokio::task::yield_now().await;
+            peer.write_all(rest).await.unwrap();
+        });
+        assert_eq!(next.unwrap(), Message::binary(sent[3].to_vec()));
+    }
+
+    #[tokio::test]
+    async fn an_end_that_comes_together_with_a_message_is_heard() {
+        let (socket, mut peer) = connected().await;
+        peer.write_all(&message(b"last words")).await.unwrap();
+        drop(peer);
+        // Both are there, and one readiness was all that was told of them.
+        socket.stream.readable().await.unwrap();
+        assert_eq!(
+            socket.next().await.unwrap(),
+            Message::binary(&b"last words"[..])
+        );
+        let end = socket.next().await.unwrap_err();
+        let expected = ProtocolError::ResetWithoutClosingHandshake;
+        assert!(matches!(end, WsError::Protocol(why) if why == expected));
     }
 }

@@ -38,7 +38,7 @@ use crate::frame::{Answer, FrameError, Hello, Mode, Refused};
 use crate::keeper::{close_message, keep, part};
 use crate::limits::{
     CLOSE_DEADLINE, KEEP_ALIVE, RELIABLE_FRAME_BYTES_MAX, WEBSOCKET_BUFFER, WEBSOCKET_MESSAGE_MAX,
-    WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
+    WEBSOCKET_READ, WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
 };
 use crate::link::{Link, PostedSocket};
 use crate::origins::Origins;
@@ -55,7 +55,7 @@ pub(crate) type ClientSocket = Either<TcpStream, DuplexStream>;
 /// A server takes little; a client takes the largest reliable frame.
 fn config(message_max: usize) -> WebSocketConfig {
     WebSocketConfig::default()
-        .read_buffer_size(WEBSOCKET_BUFFER)
+        .read_buffer_size(WEBSOCKET_READ)
         .write_buffer_size(WEBSOCKET_BUFFER)
         .max_write_buffer_size(WEBSOCKET_WRITE_BUFFER_MAX)
         .max_message_size(Some(message_max))
