@@ -161,6 +161,7 @@ fn what_scripts_read_stands_at_the_top_of_the_report() {
         assert!(value > 0.0, "{name} is {value}");
     }
     assert!(run.number("/own_lag_ms_p99") >= 0.0);
+    assert!(run.number("/network_lag_ms_p99") > 0.0);
     // 24 players get 20 snapshots of some hundred bytes, each over the whole time that counts.
     let (middle, fewest) = (
         run.number("/state_rate_median"),

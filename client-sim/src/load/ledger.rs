@@ -287,3 +287,38 @@ fn bottleneck((what_began, lag): (&str, &Times)) -> Option<String> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A second in which one of two began this late.
+    fn late(late: Duration) -> Times {
+        let mut lag = Times::default();
+        lag.note(Duration::ZERO);
+        lag.note(late);
+        lag
+    }
+
+    #[test]
+    fn bots_that_had_no_time_make_a_run_void_whatever_its_gates_say() {
+        let report = LoadReport::default();
+        let (in_time, too_late) = (late(LAG_MAX / 2), late(LAG_MAX * 2));
+        let page = |lag: &Times, network_lag: &Times| Page {
+            lag: lag.clone(),
+            network_lag: network_lag.clone(),
+            ..Page::default()
+        };
+        let judged = verdict(&report, &page(&in_time, &in_time));
+        assert_eq!((judged.state, judged.reasons.len()), (State::Passed, 0));
+        for (page, reasons) in [
+            (page(&too_late, &in_time), 1),
+            (page(&in_time, &too_late), 1),
+            (page(&too_late, &too_late), 2),
+        ] {
+            let judged = verdict(&report, &page);
+            assert_eq!(judged.state, State::Void, "{:?}", judged.reasons);
+            assert_eq!(judged.reasons.len(), reasons, "{:?}", judged.reasons);
+        }
+    }
+}
