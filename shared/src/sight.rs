@@ -95,19 +95,20 @@ impl Sight {
             let View { list: before, look } = &mut self.seen[index];
             *look = self.looks;
             self.next.clear();
-            let near = self.grid.near(from, radius);
-            let near = near.map(|index| self.visible[index]);
-            let seen = near.filter(|target| {
-                target.owner == Some(seat)
-                    || (is_within_reach(target, from, before, radius)
-                        && is_clear(Glance {
-                            from,
-                            to: target.place,
-                        }))
+            // Places are looked at first: they are small, and a third of what is near is too far.
+            let near = self.grid.near(from, radius).filter_map(|index| {
+                let reach = Reach::to(self.places[index], from, radius)?;
+                Some((self.visible[index], reach))
+            });
+            let seen = near.filter_map(|(target, reach)| {
+                let to = target.place;
+                let is_seen = target.owner == Some(seat)
+                    || (reach.is_enough(&target, before) && is_clear(Glance { from, to }));
+                is_seen.then_some(target)
             });
             self.next
                 .extend(seen.map(|target| (target.id, target.slot)));
-            self.next.sort_unstable();
+            self.next.sort_unstable_by_key(|seen| seen.0);
             std::mem::swap(before, &mut self.next);
         }
         for (view, seat) in self.seen.iter_mut().zip((0..).map(Seat)) {
@@ -118,11 +119,30 @@ impl Sight {
     }
 }
 
-/// Near enough to come into view, or to stay in it.
-fn is_within_reach(target: &Visible, from: Vec2, before: &[(u32, Slot)], radius: f32) -> bool {
-    let within = |reach: f32| from.distance_squared(target.place) <= reach * reach;
-    let is_known = || before.binary_search(&(target.id, target.slot)).is_ok();
-    within(radius * ENTERS_WITHIN) || (within(radius) && is_known())
+/// How far something is that lies within the radius.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// Near enough to come into view.
+    Near,
+    /// Near enough to stay in it.
+    Edge,
+}
+
+impl Reach {
+    /// None when it lies farther away than the radius.
+    fn to(place: Vec2, from: Vec2, radius: f32) -> Option<Self> {
+        let distance_squared = from.distance_squared(place);
+        let within = |reach: f32| distance_squared <= reach * reach;
+        if within(radius * ENTERS_WITHIN) {
+            return Some(Self::Near);
+        }
+        within(radius).then_some(Self::Edge)
+    }
+
+    /// Whether that is near enough for what was seen before.
+    fn is_enough(self, target: &Visible, before: &[(u32, Slot)]) -> bool {
+        self == Self::Near || before.binary_search(&(target.id, target.slot)).is_ok()
+    }
 }
 
 #[cfg(test)]
