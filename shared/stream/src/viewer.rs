@@ -13,8 +13,8 @@ use crate::schema::Relation;
 use crate::stage::{Actor, Slot, Stage};
 use crate::wire::{put_array, put_int, put_nil, put_uint, uint_len};
 
-/// Snapshots whose acknowledgement is waited for: 3 s at 20 a second.
-const SENT_MAX: usize = 64;
+/// Snapshots whose acknowledgement is waited for: 3 s at 20 a second. As many as a mask has bits.
+const SENT_MAX: usize = u64::BITS as usize;
 /// Entities to be forgotten that one snapshot names; the others are named by the next ones.
 const GONE_PER_SNAPSHOT_MAX: usize = 64;
 /// Entities that wait to be forgotten. A client that lets so many wait acknowledges nothing.
@@ -57,10 +57,10 @@ struct Known {
     relation: Relation,
     /// The newest snapshot whose state of it the client has for certain.
     acked_tick: Option<u32>,
-    /// Acknowledgements of earlier snapshots speak of an appearance that is over.
-    since_number: u32,
     /// When it was last told of; first seen, before.
     told_tick: u32,
+    /// Which snapshots told of it since it came into view: the newest is the lowest bit.
+    told: u64,
 }
 
 /// An entity that the viewer does not see any more and may still know.
@@ -69,13 +69,6 @@ struct Gone {
     id: u32,
     /// Which snapshots named it: the newest is the lowest bit.
     named: u64,
-}
-
-#[derive(Debug, Clone, Default)]
-struct Sent {
-    number: u32,
-    tick: u32,
-    told: Vec<u32>,
 }
 
 /// An entity that the client has to be told of.
@@ -99,10 +92,8 @@ pub struct Viewer {
     acked: Acked,
     known: Vec<Known>,
     gone: Vec<Gone>,
-    sent: Vec<Sent>,
-    /// Lists of what was told in snapshots that were acknowledged, to be used again. The last one
-    /// goes first: it is still in the cache.
-    told_before: Vec<Vec<u32>>,
+    /// The ticks of the last snapshots, each at the place of its number.
+    ticks: [u32; SENT_MAX],
     /// Kept from snapshot to snapshot so that nothing is allocated; empty in between.
     next_known: Vec<Known>,
 }
@@ -150,8 +141,7 @@ impl Viewer {
             acked: Acked::default(),
             known: Vec::new(),
             gone: Vec::new(),
-            sent: vec![Sent::default(); SENT_MAX],
-            told_before: Vec::new(),
+            ticks: [0; SENT_MAX],
             next_known: Vec::new(),
         }
     }
@@ -168,40 +158,23 @@ impl Viewer {
         let never_sent = newest.saturating_sub(self.number);
         let said = 1 | u64::from(before) << 1;
         let said = said.checked_shr(never_sent).unwrap_or(0);
-        let mut news = self.acked.add(newest.min(self.number), said);
-        while news != 0 {
-            let back = news.trailing_zeros();
-            news &= news - 1;
-            if let Some(number) = self.acked.newest.checked_sub(back) {
-                self.acknowledge_one(number);
-            }
-        }
-    }
-
-    fn acknowledge_one(&mut self, number: u32) {
-        let sent = &mut self.sent[number as usize % SENT_MAX];
-        if number == 0 || sent.number != number {
+        let news = self.acked.add(newest.min(self.number), said);
+        // As seen from the newest snapshot, as everything else is.
+        let news = news
+            .checked_shl(self.number - self.acked.newest)
+            .unwrap_or(0);
+        if news == 0 {
             return;
         }
-        // Once is enough: the next time the number is not found.
-        sent.number = 0;
-        // Both are ascending.
-        let mut rest = self.known.iter_mut().peekable();
-        let mut told = std::mem::take(&mut sent.told);
-        for id in told.drain(..) {
-            while rest.next_if(|known| known.id < id).is_some() {}
-            let Some(known) = rest.next_if(|known| known.id == id) else {
-                continue;
-            };
-            if number >= known.since_number && known.acked_tick.is_none_or(|tick| tick < sent.tick)
-            {
-                known.acked_tick = Some(sent.tick);
+        for known in &mut self.known {
+            let heard = known.told & news;
+            if heard != 0 {
+                let number = self.number - heard.trailing_zeros();
+                let tick = self.ticks[number as usize % SENT_MAX];
+                known.acked_tick = known.acked_tick.max(Some(tick));
             }
         }
-        self.told_before.push(told);
-        // Not older than the ring of sent snapshots, which is as long as the mask.
-        let named = 1_u64 << (self.number - number);
-        self.gone.retain(|gone| gone.named & named == 0);
+        self.gone.retain(|gone| gone.named & news == 0);
     }
 
     /// Appends the frame of the present snapshot to `out`, with as much of what has changed as
@@ -246,9 +219,10 @@ impl Viewer {
             return false;
         };
         choose(&mut scratch.pending, room);
+        self.known.iter_mut().for_each(|known| known.told <<= 1);
         for pending in &scratch.pending {
             let known = &mut self.known[pending.index];
-            known.told_tick = tick;
+            (known.told_tick, known.told) = (tick, known.told | 1);
             let bytes = records.bytes(pending.record);
             let (groups, record) = (&mut scratch.groups, pending.record);
             groups.add(pending.group, known.id, record, bytes);
@@ -258,7 +232,7 @@ impl Viewer {
         let before = out.len();
         self.assemble(scratch, tick, lead, out);
         self.tokens = self.tokens.saturating_sub(out.len() - before);
-        self.note_sent(scratch, tick);
+        self.ticks[self.number as usize % SENT_MAX] = tick;
         true
     }
 
@@ -268,7 +242,6 @@ impl Viewer {
         let pairs = self.known.iter().zip(seen);
         let same = pairs.take_while(|(known, (id, _))| known.id == *id).count();
         let mut known = self.known[same..].iter().copied().peekable();
-        let next_number = self.number + 1;
         for (id, slot) in &seen[same..] {
             while let Some(lost) = known.next_if(|known| known.id < *id) {
                 self.gone.push(Gone::new(lost.id));
@@ -283,8 +256,8 @@ impl Viewer {
                 slot: *slot,
                 relation: relation(self.seat, self.team, stage.actor(*slot)),
                 acked_tick: None,
-                since_number: next_number,
                 told_tick: tick.saturating_sub(stage.interval()),
+                told: 0,
             });
         }
         self.gone.extend(known.map(|lost| Gone::new(lost.id)));
@@ -344,22 +317,6 @@ impl Viewer {
         for (index, gone) in self.gone.iter_mut().enumerate() {
             gone.named = gone.named << 1 | u64::from(named.contains(&index));
         }
-    }
-
-    fn note_sent(&mut self, scratch: &Scratch, tick: u32) {
-        let sent = &mut self.sent[self.number as usize % SENT_MAX];
-        sent.number = self.number;
-        sent.tick = tick;
-        // One that was never acknowledged still has its list.
-        if sent.told.capacity() == 0 {
-            sent.told = self.told_before.pop().unwrap_or_default();
-        }
-        sent.told.clear();
-        // Room for all at once, so that a fuller snapshot finds it later.
-        sent.told.reserve(self.known.len());
-        let told = scratch.pending.iter();
-        sent.told
-            .extend(told.map(|pending| self.known[pending.index].id));
     }
 }
 
