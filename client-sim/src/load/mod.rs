@@ -23,8 +23,8 @@ mod server;
 mod sessions;
 mod settle;
 mod swarm;
+mod task_waits;
 mod thin_bot;
-mod turns;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

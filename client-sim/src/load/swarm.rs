@@ -15,7 +15,7 @@ use super::books::Page;
 use super::player::Player;
 use super::rates::{Rates, Stay};
 use super::thin_bot::Lesson;
-use super::turns::Turns;
+use super::task_waits::TaskWaits;
 
 /// Parts of a tick, in each of which bots look at what came and do what is due: at 60 ticks a
 /// second nobody waits longer than 2.8 ms.
@@ -55,7 +55,7 @@ struct Band<G: ThinBots> {
     page: Page,
     desk: Desk,
     /// How long this thread's bots wait for their network.
-    network: Turns,
+    network: TaskWaits,
     counting: Counting,
     /// What those have had who are gone.
     gone: Gone,
@@ -146,7 +146,7 @@ impl<G: ThinBots> Swarm<G> {
     ) -> std::io::Result<Self> {
         let start_thread = |index: usize| {
             let (tell, orders) = sync_channel(ORDERS_MAX);
-            let band = Band::new(desk.of_thread(index), Turns::watch(runtime));
+            let band = Band::new(desk.of_thread(index), TaskWaits::watch(runtime));
             let thread = std::thread::Builder::new()
                 .name(format!("swarm-{index}"))
                 .spawn(move || run(&orders, tick, band))?;
@@ -294,7 +294,7 @@ impl Gone {
 }
 
 impl<G: ThinBots> Band<G> {
-    fn new(desk: Desk, network: Turns) -> Self {
+    fn new(desk: Desk, network: TaskWaits) -> Self {
         Self {
             bots: Vec::new(),
             page: Page::default(),

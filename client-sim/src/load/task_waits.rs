@@ -15,12 +15,12 @@ const QUESTIONS_MAX: usize = 128;
 
 /// Where the task of one thread is asked, and what it has noted.
 #[derive(Debug)]
-pub(super) struct Turns {
+pub(super) struct TaskWaits {
     put: mpsc::Sender<Instant>,
     waits: Arc<Mutex<Times>>,
 }
 
-impl Turns {
+impl TaskWaits {
     /// Starts the task; it ends with this.
     pub(super) fn watch(runtime: &Handle) -> Self {
         let (put, mut questions) = mpsc::channel::<Instant>(QUESTIONS_MAX);
@@ -58,25 +58,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_has_no_turn_for_a_while_has_waited_as_long() {
-        let turns = Turns::watch(&Handle::current());
+        let waits = TaskWaits::watch(&Handle::current());
         let began = Instant::now();
-        turns.ask();
+        waits.ask();
         // The runtime's only thread is here, and gives nobody a turn.
         while began.elapsed() < Duration::from_millis(20) {
             std::hint::spin_loop();
         }
         tokio::task::yield_now().await;
-        let waits = turns.take();
-        assert_eq!(waits.count(), 1);
-        assert!(waits.ms_at(1.0).unwrap() >= 20.0, "{waits:?}");
-        assert_eq!(turns.take().count(), 0);
+        let noted = waits.take();
+        assert_eq!(noted.count(), 1);
+        assert!(noted.ms_at(1.0).unwrap() >= 20.0, "{noted:?}");
+        assert_eq!(waits.take().count(), 0);
     }
 
     #[tokio::test]
     async fn no_more_questions_wait_than_may() {
-        let turns = Turns::watch(&Handle::current());
-        (0..=QUESTIONS_MAX).for_each(|_| turns.ask());
+        let waits = TaskWaits::watch(&Handle::current());
+        (0..=QUESTIONS_MAX).for_each(|_| waits.ask());
         tokio::task::yield_now().await;
-        assert_eq!(turns.take().count(), QUESTIONS_MAX as u64);
+        assert_eq!(waits.take().count(), QUESTIONS_MAX as u64);
     }
 }
