@@ -271,7 +271,11 @@ fn verdict(report: &LoadReport, counted: &Page) -> Verdict {
     };
     let bottlenecks = [
         bottleneck("their own work", &counted.lag, LAG_MAX),
-        bottleneck("their network", &counted.network_lag, network_lag_max),
+        bottleneck(
+            "their network's work",
+            &counted.network_lag,
+            network_lag_max,
+        ),
     ];
     let bottlenecks: Vec<_> = bottlenecks.into_iter().flatten().collect();
     let state = match (bottlenecks.is_empty(), failed.is_empty()) {

@@ -14,8 +14,8 @@ use tokio::sync::mpsc;
 use super::books::Page;
 use super::player::Player;
 use super::rates::{Rates, Stay};
-use super::thin_bot::Lesson;
 use super::task_waits::TaskWaits;
+use super::thin_bot::Lesson;
 
 /// Parts of a tick, in each of which bots look at what came and do what is due: at 60 ticks a
 /// second nobody waits longer than 2.8 ms.
