@@ -11,11 +11,14 @@ const HOLD: u32 = 5;
 const LENGTHENING: f64 = 0.5;
 /// Share by which a lead that is too long is shortened.
 const SHORTENING: f64 = 0.5;
-/// Ticks by which a lead that just suffices is shortened, to find out whether less does too. With
+/// The longest step, seconds: a tick at 60 Hz. Whole ticks do not tell how much of a tick is
+/// missing or to spare, and a longer tick is no reason to lead by more time.
+const STEP_MAX: f64 = 1.0 / 60.0;
+/// Steps by which a lead that just suffices is shortened, to find out whether less does too. With
 /// the lengthening it lets one input of a hundred come late, as games do that would rather repeat
 /// an input now and then than add to everybody's delay.
 const PROBE: f64 = 0.1;
-/// The lead in the beginning, ticks.
+/// The lead in the beginning, steps.
 const LEAD_FIRST: f64 = 2.0;
 /// No lead is longer: a second at 60 Hz. The server would refuse inputs from farther ahead.
 const LEAD_MAX: f64 = 60.0;
@@ -35,6 +38,8 @@ const ROUNDING: Duration = Duration::from_micros(1);
 #[derive(Debug)]
 pub(super) struct Pace {
     tick_s: f64,
+    /// Ticks in a step, at most 1.
+    step: f64,
     /// A moment, and the tick that the server's newest snapshot was of then.
     origin: Option<(Instant, f64)>,
     lead: f64,
@@ -46,10 +51,13 @@ pub(super) struct Pace {
 
 impl Pace {
     pub(super) fn new(tick: Duration) -> Self {
+        let tick_s = tick.as_secs_f64();
+        let step = (STEP_MAX / tick_s).min(1.0);
         Self {
-            tick_s: tick.as_secs_f64(),
+            tick_s,
+            step,
             origin: None,
-            lead: LEAD_FIRST,
+            lead: LEAD_FIRST * step,
             least: (i32::MAX, 0),
             hold: 0,
         }
@@ -89,8 +97,9 @@ impl Pace {
             return;
         }
         let change = match least {
-            0 => -PROBE,
-            late if late < 0 => f64::from(-late) * LENGTHENING,
+            0 => -PROBE * self.step,
+            // Of the last one of these ticks a part may be missing.
+            late if late < 0 => (f64::from(-late - 1) + self.step) * LENGTHENING,
             spare => f64::from(-spare) * SHORTENING,
         };
         self.lead = (self.lead + change).clamp(0.0, LEAD_MAX);
@@ -196,6 +205,28 @@ mod tests {
         // What was sent before the correction is late too, and is no news.
         pace.heard(100, Some(-4), start);
         assert_eq!(pace.input_due(start), Some(104));
+    }
+
+    #[test]
+    fn a_longer_tick_does_not_make_the_lead_longer() {
+        let (tick, start) = (TICK * 5, Instant::now());
+        let lead_of = |pace: &Pace| {
+            let due = pace.input_due_at(200).expect("a clock");
+            (start + tick * 100).saturating_duration_since(due)
+        };
+        let assert_lead = |pace: &Pace, ms: f64| {
+            let lead = lead_of(pace).as_secs_f64() * 1e3;
+            assert!((lead - ms).abs() < 0.1, "{lead} and not {ms} ms");
+        };
+        let mut pace = Pace::new(tick);
+        pace.heard(100, None, start);
+        assert_lead(&pace, 33.3);
+        pace.heard(100, Some(-1), start);
+        assert_lead(&pace, 41.7);
+        for _ in 0..HOLD + WINDOW {
+            pace.heard(100, Some(0), start);
+        }
+        assert_lead(&pace, 40.0);
     }
 
     #[test]

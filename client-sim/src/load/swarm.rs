@@ -17,9 +17,10 @@ use super::rates::{Rates, Stay};
 use super::task_waits::TaskWaits;
 use super::thin_bot::Lesson;
 
-/// Parts of a tick, in each of which bots look at what came and do what is due: at 60 ticks a
-/// second nobody waits longer than 2.8 ms.
+/// Parts of a tick, in each of which bots look at what came and do what is due.
 const SLICES: u32 = 6;
+/// No part is longer, however long the ticks are: less than what `pace` looks early by.
+const SLICE_MAX: Duration = Duration::from_micros(2_800);
 /// Orders on their way into one thread; arrivals wait while there are so many.
 const ORDERS_MAX: usize = 1_024;
 /// Pages that wait to be read; the run reads them every second.
@@ -209,7 +210,7 @@ fn run<G: ThinBots>(
     tick: Duration,
     mut band: Band<G>,
 ) -> Vec<Connection> {
-    let slice = tick / SLICES;
+    let slice = (tick / SLICES).min(SLICE_MAX);
     let mut due = Instant::now();
     let mut page_due = due + Duration::from_secs(1);
     loop {
