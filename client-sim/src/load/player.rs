@@ -67,7 +67,7 @@ impl<G: ThinBots> Player<G> {
     pub(super) fn rests_until(&self) -> Option<Instant> {
         match self {
             Self::Thin(bot) => bot.rests_until(),
-            Self::Native(_) => None,
+            Self::Native(bot) => bot.rests_until(),
         }
     }
 

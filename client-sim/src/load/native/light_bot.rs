@@ -52,6 +52,8 @@ pub(crate) struct LightBot<P: BlindPolicy> {
     acted: u32,
     /// The newest tick that a packet was due in; 0 before the first.
     sent: u32,
+    /// When the server's next state is to be looked for.
+    look_from: Option<Instant>,
 }
 
 /// What the server's packets have changed.
@@ -94,6 +96,7 @@ where
             next_packet: 0,
             acted: 0,
             sent: 0,
+            look_from: None,
         }
     }
 
@@ -112,6 +115,13 @@ where
         self.connection.close(CloseCode::Consented, "");
     }
 
+    /// When the next state can come or the next input is due; none when that may be now. What comes
+    /// in between, such as the rest of a long state, waits for the input.
+    pub(crate) fn rests_until(&self) -> Option<Instant> {
+        let input_due = self.pace.input_due_at(self.acted + 1);
+        Some(self.look_from?.min(input_due?))
+    }
+
     /// Takes in what came.
     pub(crate) fn look(&mut self, now: Instant, witness: &mut impl Witness) {
         let before = self.state.snapshots;
@@ -120,7 +130,12 @@ where
                 break;
             };
             match self.state.take_in(&packet, &self.protocol, self.tick, now) {
-                Ok(tick) => self.pace.heard(tick, None, now),
+                Ok(tick) => {
+                    self.pace.heard(tick, None, now);
+                    // The server speaks when it has a state to send.
+                    let next = tick.saturating_add(self.protocol.ticks_per_state);
+                    self.look_from = self.pace.snapshot_due_at(next);
+                }
                 Err(error) => tracing::warn!(%error, "packet not understood"),
             }
         }

@@ -38,7 +38,9 @@ pub(crate) struct Protocol {
     pub(crate) input_message: u16,
     /// The component that is sent to an avatar's own player only.
     pub(crate) predicted: FnsId,
-    /// Ticks from one packet to the next.
+    /// Ticks from one of the server's states to the next.
+    pub(crate) ticks_per_state: u32,
+    /// Ticks from one packet of the player to the next.
     pub(crate) ticks_per_packet: u16,
     /// Ticks whose inputs are in one message.
     pub(crate) ticks_per_message: u16,
@@ -84,6 +86,7 @@ impl Protocol {
             pong_message: message(TypeId::of::<Pong>()),
             input_message: message(input_message),
             predicted,
+            ticks_per_state: G::descriptor().snapshot_interval_ticks().into(),
             ticks_per_packet: G::TICKS_PER_INPUT_PACKET,
             ticks_per_message: ticks_per_message::<G>(),
         }
