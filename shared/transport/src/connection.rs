@@ -21,17 +21,18 @@ use crate::link::Link;
 /// when a queue is full. Reliable frames, which thin mode has, arrive once and in order.
 #[derive(Debug, Clone)]
 pub struct Connection {
-    handle: Arc<Handle>,
+    /// Here as well as in the handle, which would be one more line of memory to wait for.
+    link: Arc<Link>,
+    _handle: Arc<Handle>,
 }
 
+/// Ends the link when its last clone is dropped.
 #[derive(Debug)]
-struct Handle {
-    link: Arc<Link>,
-}
+struct Handle(Arc<Link>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.link.abandon();
+        self.0.abandon();
     }
 }
 
@@ -57,17 +58,18 @@ pub enum SendError {
 impl Connection {
     pub(crate) fn new(link: Arc<Link>) -> Self {
         Self {
-            handle: Arc::new(Handle { link }),
+            _handle: Arc::new(Handle(Arc::clone(&link))),
+            link,
         }
     }
 
     fn link(&self) -> &Link {
-        &self.handle.link
+        &self.link
     }
 
     #[cfg(test)]
     pub(crate) fn weak_link(&self) -> std::sync::Weak<Link> {
-        Arc::downgrade(&self.handle.link)
+        Arc::downgrade(&self.link)
     }
 
     /// The carrier.

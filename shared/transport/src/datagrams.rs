@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::attendant::Attendant;
-use crate::events::Traffic;
 use crate::limits::{
     INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX,
 };
@@ -47,7 +46,7 @@ pub(crate) struct Posted {
 
 impl Datagrams {
     /// What suits the carrier.
-    pub(crate) fn of(config: &LinkConfig, traffic: &Arc<Traffic>) -> Self {
+    pub(crate) fn of(config: &LinkConfig) -> Self {
         let incoming = DatagramQueue::new(INCOMING);
         let Some((socket, office)) = &config.socket else {
             return Self::Queued(Queued {
@@ -56,10 +55,10 @@ impl Datagrams {
                 attendant: config.attendant.clone(),
             });
         };
-        let (office, traffic) = (Arc::clone(office), Arc::clone(traffic));
+        let (office, events) = (Arc::clone(office), Arc::clone(&config.events));
         Self::Posted(Posted {
             incoming,
-            mailbox: Mailbox::new(socket.clone(), office, traffic, Arc::clone(&config.events)),
+            mailbox: Mailbox::new(socket.clone(), office, events),
         })
     }
 

@@ -100,20 +100,20 @@ pub(crate) struct Link {
     closed: watch::Sender<Option<CloseReason>>,
     /// The same in short, for those who ask all the time.
     is_closed: AtomicBool,
-    traffic: Arc<Traffic>,
+    /// Without what has left a mailbox, which counts that itself.
+    traffic: Traffic,
 }
 
 impl Link {
     pub(crate) fn new(config: LinkConfig) -> Arc<Self> {
-        let traffic = Arc::default();
         Arc::new(Self {
-            datagrams: Datagrams::of(&config, &traffic),
+            datagrams: Datagrams::of(&config),
             config,
             reliable_in: ReliableQueue::new(INCOMING),
             reliable_out: ReliableQueue::new(RELIABLE),
             closed: watch::Sender::new(None),
             is_closed: AtomicBool::new(false),
-            traffic,
+            traffic: Traffic::default(),
         })
     }
 
@@ -122,7 +122,14 @@ impl Link {
     }
 
     pub(crate) fn stats(&self) -> LinkStats {
-        self.traffic.stats()
+        let stats = self.traffic.stats();
+        let posted = self.mailbox().map(|mailbox| mailbox.stats());
+        let posted = posted.unwrap_or_default();
+        LinkStats {
+            datagrams_out: stats.datagrams_out + posted.datagrams_out,
+            bytes_out: stats.bytes_out + posted.bytes_out,
+            ..stats
+        }
     }
 
     pub(crate) fn round_trip(&self) -> Option<Duration> {

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 
 use crate::close::CloseReason;
 use crate::encoding::Encoding;
-use crate::events::{Events, Traffic};
+use crate::events::{Events, LinkStats, Traffic};
 use crate::limits::{OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX};
 use crate::queue::{DatagramQueue, Pushed, QueueBounds};
 use crate::socket::{Flow, Socket};
@@ -33,7 +33,8 @@ pub(crate) struct Mailbox {
     encoding: Encoding,
     office: Arc<PostOffice>,
     counter: usize,
-    traffic: Arc<Traffic>,
+    /// What has left it.
+    traffic: Traffic,
     events: Arc<Events>,
     /// It waits at its counter.
     is_posted: AtomicBool,
@@ -117,7 +118,6 @@ impl Mailbox {
     pub(crate) fn new(
         (socket, encoding): (Arc<Socket>, Encoding),
         office: Arc<PostOffice>,
-        traffic: Arc<Traffic>,
         events: Arc<Events>,
     ) -> Arc<Self> {
         let counter = office.next.fetch_add(1, Ordering::Relaxed) % office.counters();
@@ -127,13 +127,18 @@ impl Mailbox {
             encoding,
             office,
             counter,
-            traffic,
+            traffic: Traffic::default(),
             events,
             is_posted: AtomicBool::new(false),
             is_blocked: AtomicBool::new(true),
             trouble: Notify::new(),
             failure: OnceLock::new(),
         })
+    }
+
+    /// What has left it so far.
+    pub(crate) fn stats(&self) -> LinkStats {
+        self.traffic.stats()
     }
 
     /// Puts a datagram in.
@@ -237,8 +242,7 @@ mod tests {
         let [client, server] = sockets().await;
         let office = PostOffice::with_counters(1);
         let posted = (server, Encoding::MessagePack);
-        let (traffic, events) = (Arc::default(), Arc::default());
-        let mailbox = Mailbox::new(posted, Arc::clone(&office), traffic, events);
+        let mailbox = Mailbox::new(posted, Arc::clone(&office), Arc::default());
         // A tick sends before the link's own task has run once.
         mailbox.push(Bytes::from_static(b"datagram"));
         mailbox.empty();
