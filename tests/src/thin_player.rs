@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gameserver_contract::session::{JoinAnswer, TransportKind};
 use gameserver_shared::stream::frame::{self, ClientFrame};
-use gameserver_shared::stream::reader::{Entity, SnapshotReader, Start, Taken};
+use gameserver_shared::stream::reader::{Entities, Entity, SnapshotReader, Start, Taken};
 use gameserver_transport::frame::{Credential, Hello, Mode};
 use serde::Serialize;
 
@@ -151,8 +151,8 @@ impl ThinPlayer {
 
     /// What is known of the match now.
     pub fn entities(&self) -> impl Iterator<Item = (u32, &Entity)> + '_ {
-        let known = self.reader.iter().flat_map(SnapshotReader::entities);
-        known.map(|(id, entity)| (*id, entity))
+        let known = self.reader.iter().map(SnapshotReader::entities);
+        known.flat_map(Entities::iter)
     }
 
     /// The meaning of a field, of the entity whose seat is this one.

@@ -10,6 +10,7 @@
 //! [`log`] (a whole match in a file).
 
 pub mod broadcast;
+mod entities;
 pub mod frame;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

@@ -1,12 +1,11 @@
 //! The client's end: from frames to the state that they mean. For bots, tools and tests; other
 //! languages do the same from `docs/protocol.md`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use smallvec::SmallVec;
-
+pub use crate::entities::{Entities, Entity};
 use crate::frame::{Acks, SNAPSHOT, START};
-use crate::past::{Past, State, Told};
+use crate::past::{Past, Told};
 use crate::record::fields;
 use crate::schema::{FIELDS_MAX, Field, KINDS_MAX, Shape};
 use crate::stage::BASELINES_MAX;
@@ -143,34 +142,6 @@ impl ShownField {
     }
 }
 
-/// Values of one state; those of most kinds need no allocation of their own.
-type Row = SmallVec<[u32; 12]>;
-
-/// An entity that the client knows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entity {
-    /// Index of its kind.
-    pub kind: usize,
-    /// The first tick in which it was told of; what was before says nothing of it.
-    since: u32,
-    tick: u32,
-    values: Row,
-}
-
-impl Entity {
-    /// The newest values, one for each field of the kind.
-    #[must_use]
-    pub fn values(&self) -> &[u32] {
-        &self.values
-    }
-
-    /// The tick of the newest values.
-    #[must_use]
-    pub fn tick(&self) -> u32 {
-        self.tick
-    }
-}
-
 /// What became of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
@@ -188,7 +159,7 @@ pub struct SnapshotReader {
     tick: u32,
     lead: Option<i32>,
     acks: Acks,
-    entities: BTreeMap<u32, Entity>,
+    entities: Entities,
     past: Past,
 }
 
@@ -226,7 +197,7 @@ impl SnapshotReader {
             tick: 0,
             lead: None,
             acks: Acks::default(),
-            entities: BTreeMap::new(),
+            entities: Entities::default(),
             past: Past::default(),
         }
     }
@@ -255,9 +226,9 @@ impl SnapshotReader {
         self.acks
     }
 
-    /// Everything that is known, by id.
+    /// Everything that is known.
     #[must_use]
-    pub fn entities(&self) -> &BTreeMap<u32, Entity> {
+    pub fn entities(&self) -> &Entities {
         &self.entities
     }
 
@@ -314,19 +285,17 @@ impl SnapshotReader {
     fn take_all_in(&mut self, gone: &Gone, mut told: Told) {
         match gone {
             Gone::All => self.entities.clear(),
-            Gone::These(ids) => ids.iter().for_each(|id| drop(self.entities.remove(id))),
+            Gone::These(ids) => self.entities.forget(ids),
         }
         told.sort();
-        for state in told.states() {
-            take_in(&mut self.entities, state, told.tick);
-        }
+        self.entities.take_in(&told);
         let keep_from = told.tick.saturating_sub(BASELINES_MAX * self.interval);
         self.past.add(told, keep_from, SNAPSHOTS_MAX);
     }
 
     /// The entity as it is known after what is gone is gone.
     fn known(&self, id: u32, gone: &Gone) -> Option<&Entity> {
-        self.entities.get(&id).filter(|_| !gone.has(id))
+        self.entities.get(id).filter(|_| !gone.has(id))
     }
 
     /// Refuses more entities than a match has.
@@ -334,7 +303,8 @@ impl SnapshotReader {
         if self.entities.len() + told.len() <= ENTITIES_MAX {
             return Ok(());
         }
-        let stay = self.entities.keys().filter(|id| !gone.has(**id)).count();
+        let stay = self.entities.ids().iter();
+        let stay = stay.filter(|id| !gone.has(**id)).count();
         let come = told.states().map(|state| state.id);
         let come: BTreeSet<_> = come.filter(|id| self.known(*id, gone).is_none()).collect();
         if stay + come.len() > ENTITIES_MAX {
@@ -455,33 +425,16 @@ impl SnapshotReader {
 
     /// The entity's values as they were known after that snapshot.
     fn at<'a>(&'a self, baseline: Baseline, id: u32, entity: &'a Entity) -> Option<&'a [u32]> {
-        if entity.tick == baseline.tick {
-            return Some(&entity.values);
+        if entity.tick() == baseline.tick {
+            return Some(entity.values());
         }
         let position = baseline.position?;
-        if entity.tick < baseline.tick {
-            return Some(&entity.values);
+        if entity.tick() < baseline.tick {
+            return Some(entity.values());
         }
         let state = self.past.state_at(position, id, entity.since)?;
         (state.kind == entity.kind).then_some(state.values)
     }
-}
-
-fn take_in(entities: &mut BTreeMap<u32, Entity>, state: State<'_>, tick: u32) {
-    let State { id, kind, values } = state;
-    let entity = entities.entry(id).or_insert_with(|| Entity {
-        kind,
-        since: tick,
-        tick,
-        values: Row::new(),
-    });
-    if entity.kind != kind {
-        // Told of twice in one snapshot, as two kinds: the last one counts.
-        (entity.kind, entity.since) = (kind, tick);
-    }
-    entity.tick = tick;
-    entity.values.clear();
-    entity.values.extend_from_slice(values);
 }
 
 impl Acks {

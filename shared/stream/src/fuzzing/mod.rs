@@ -68,7 +68,7 @@ fn cut(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 /// What holds for a client after any frames of any server.
 fn assert_sound(reader: &SnapshotReader) {
     assert!(reader.entities().len() <= ENTITIES_MAX, "too many entities");
-    for (id, entity) in reader.entities() {
+    for (id, entity) in reader.entities().iter() {
         let fields = &reader.kinds()[entity.kind].fields;
         let values = entity.values();
         assert_eq!(values.len(), fields.len(), "entity {id} has another kind");

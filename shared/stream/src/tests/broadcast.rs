@@ -30,7 +30,7 @@ fn a_watcher_knows_everything_from_the_first_key_frame_on() {
         });
         for (id, slot) in crowd.stage.present() {
             let truth = crowd.truth(*slot, Audience::Owner);
-            assert_eq!(early.entities()[id].values(), truth);
+            assert_eq!(early.entities().get(*id).unwrap().values(), truth);
         }
         assert_eq!(early.entities().len(), crowd.stage.present().len());
     }
@@ -58,13 +58,13 @@ fn a_teams_watcher_sees_what_the_team_sees() {
                 reader.read(frame).unwrap();
             },
         );
-        let known: Vec<u32> = reader.entities().keys().copied().collect();
+        let known = reader.entities().ids();
         assert_eq!(known, seen.iter().map(|row| row.0).collect::<Vec<_>>());
         for (id, slot) in seen {
             let own = crowd.stage.actor(slot).team == Some(2);
             let relation = if own { Audience::Team } else { Audience::All };
             let truth = crowd.truth(slot, relation);
-            assert_eq!(reader.entities()[&id].values(), truth);
+            assert_eq!(reader.entities().get(id).unwrap().values(), truth);
         }
     }
 }

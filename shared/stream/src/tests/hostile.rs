@@ -57,7 +57,7 @@ fn the_last_of_two_kinds_in_one_snapshot_counts() {
     assert_eq!(reader.read(&both), Ok(Taken::In));
     let difference = snapshot(2, 6, &[], &[(3, &[4, 0x10, 2])]);
     assert_eq!(reader.read(&difference), Ok(Taken::In));
-    assert_eq!(reader.entities()[&4].values(), [0, 0, 0, 0, 1]);
+    assert_eq!(reader.entities().get(4).unwrap().values(), [0, 0, 0, 0, 1]);
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_difference_is_to_what_was_known_then_whether_or_not_it_was_told_then() {
         assert_eq!(reader.read(&frame), Ok(Taken::In), "snapshot {number}");
         let expected = [0, 1, 1, 3, 4, 5][number as usize - 1];
         assert_eq!(
-            reader.entities()[&4].values()[4],
+            reader.entities().get(4).unwrap().values()[4],
             expected,
             "snapshot {number}"
         );

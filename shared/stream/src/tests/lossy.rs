@@ -17,12 +17,12 @@ const PLENTY: Budget = Budget {
 };
 
 fn assert_knows_exactly(crowd: &Crowd, reader: &SnapshotReader, seen: &[(u32, Slot)]) {
-    let known: Vec<u32> = reader.entities().keys().copied().collect();
+    let known = reader.entities().ids();
     let visible: Vec<u32> = seen.iter().map(|row| row.0).collect();
     assert_eq!(known, visible);
     for (id, slot) in seen {
         let relation = relation(SEAT, TEAM, crowd.stage.actor(*slot));
-        let told = reader.entities()[id].values();
+        let told = reader.entities().get(*id).unwrap().values();
         assert_eq!(told, crowd.truth(*slot, relation), "entity {id}");
     }
 }
@@ -188,7 +188,7 @@ fn nothing_that_changes_waits_longer_than_a_second() {
 
 /// Ticks that the client's state of an entity lags behind, 0 when it is as it should be.
 fn waiting(crowd: &Crowd, reader: &SnapshotReader, id: u32, slot: Slot) -> u32 {
-    let told = &reader.entities()[&id];
+    let told = reader.entities().get(id).unwrap();
     let relation = relation(SEAT, TEAM, crowd.stage.actor(slot));
     if told.values() == crowd.truth(slot, relation) {
         return 0;

@@ -148,7 +148,7 @@ impl Scene {
     fn expect(&self) -> Value {
         let Acks { newest, before } = self.reader.acks();
         let mut entities = Map::new();
-        for (id, entity) in self.reader.entities() {
+        for (id, entity) in self.reader.entities().iter() {
             let kind = &self.reader.kinds()[entity.kind];
             let values = kind.fields.iter().zip(entity.values());
             let values: Map<String, Value> = values

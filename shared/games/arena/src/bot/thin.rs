@@ -80,7 +80,7 @@ impl<P: Ground> ThinPolicy for ThinFighter<P> {
             position: self.position(own),
             aim: self.aim(own),
         };
-        let others = known.entities().values();
+        let others = known.entities().all().iter();
         let opponents = others
             .filter(|other| !std::ptr::eq(*other, own) && self.is_alive(other))
             .map(|other| self.position(other));
@@ -96,7 +96,7 @@ impl<P: Ground> ThinPolicy for ThinFighter<P> {
 impl<P: Ground> ThinFighter<P> {
     fn own<'a>(&self, seat: Seat, known: &'a SnapshotReader) -> Option<&'a Entity> {
         let seat = u32::from(seat.0);
-        let mut all = known.entities().values();
+        let mut all = known.entities().all().iter();
         all.find(|entity| entity.values()[self.fields.seat] == seat)
     }
 
