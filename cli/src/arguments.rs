@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gameserver_client_sim::load::gates::Gate;
+use gameserver_client_sim::load::native::PACKET_TICKS_MAX;
 use gameserver_client_sim::load::places::Protocol;
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::TransportKind;
@@ -139,6 +140,11 @@ pub(crate) struct LoadArguments {
     /// Default 2, but 0 among thin players.
     #[arg(long)]
     pub(crate) canaries: Option<u32>,
+    /// How many ticks' inputs light native players put into one packet; the game's number when
+    /// absent. More of them cost server and bots less, and come later.
+    #[arg(long, value_name = "TICKS",
+        value_parser = clap::value_parser!(u16).range(1..=i64::from(PACKET_TICKS_MAX)))]
+    pub(crate) packet_ticks: Option<u16>,
     /// Spectators besides them.
     #[arg(long, default_value_t = 0)]
     pub(crate) spectators: u32,

@@ -77,6 +77,9 @@ pub struct LoadConfig {
     pub protocol: Protocol,
     /// How many of the players are whole clients, which check what they are sent.
     pub canaries: u32,
+    /// Ticks whose inputs light native players put into one packet, 1 to
+    /// [`native::PACKET_TICKS_MAX`]; the game's number when absent.
+    pub packet_ticks: Option<u16>,
     /// Those who watch besides.
     pub spectators: u32,
     /// Matches to spread them over.
@@ -203,7 +206,10 @@ async fn play<G: ThinBots>(
     let lobby = Lobby::new(&config.api)?;
     let sessions = Sessions::open(config, &G::descriptor(), &lobby).await?;
     let ids = sessions.ids();
-    let protocol = native::Protocol::of::<G>(Handle::current());
+    let mut protocol = native::Protocol::of::<G>(Handle::current());
+    if let Some(ticks) = config.packet_ticks {
+        protocol = protocol.sending_every(ticks);
+    }
     let crowd = Crowd {
         lobby,
         players: players(config, ids.len()).into(),

@@ -28,8 +28,12 @@ fn title(config: &LoadConfig, game: &GameDescriptor) -> String {
         0 => String::new(),
         many => format!(", watched by {many}"),
     };
+    let slowed = match config.packet_ticks {
+        None => String::new(),
+        Some(ticks) => format!(", inputs of {ticks} ticks in a packet"),
+    };
     format!(
-        "{} {} players over {} in {matches} of {}{watched}",
+        "{} {} players over {} in {matches} of {}{watched}{slowed}",
         config.players, config.protocol, config.transport, game.name
     )
 }
@@ -44,6 +48,7 @@ fn plan(config: &LoadConfig, game: &GameDescriptor) -> Plan {
         conditions: config.conditions.to_string(),
         players: config.players,
         canaries: config.canaries,
+        packet_ticks: config.packet_ticks,
         spectators: config.spectators,
         matches: config.matches.max(1),
         ramp_s: config.ramp.as_secs_f64(),

@@ -10,6 +10,10 @@ use super::native::LightBot;
 use super::thin_bot::{ThinBot, Witness};
 
 /// One of the crowd.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "each is in a box of its own, and both kinds come by the thousand"
+)]
 pub(super) enum Player<G: ThinBots> {
     /// Knows the snapshot stream.
     Thin(ThinBot<G::Thin>),

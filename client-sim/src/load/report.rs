@@ -72,6 +72,9 @@ pub struct Plan {
     pub players: u32,
     /// Of these, whole clients.
     pub canaries: u32,
+    /// Ticks whose inputs light native players put into one packet, where it is not the game's
+    /// number.
+    pub packet_ticks: Option<u16>,
     /// Those who watch.
     pub spectators: u32,
     /// Matches that they are spread over.

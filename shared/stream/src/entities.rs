@@ -60,7 +60,7 @@ impl Entity {
 pub struct Entities {
     ids: Vec<u32>,
     /// In the order of the ids.
-    entities: Vec<Entity>,
+    known: Vec<Entity>,
     /// Those who come with a snapshot, with their kinds; empty in between.
     new: Vec<(u32, usize)>,
 }
@@ -69,7 +69,7 @@ impl Entities {
     /// What is known of this one.
     #[must_use]
     pub fn get(&self, id: u32) -> Option<&Entity> {
-        self.index(id).map(|index| &self.entities[index])
+        self.index(id).map(|index| &self.known[index])
     }
 
     /// The ids, ascending.
@@ -81,12 +81,12 @@ impl Entities {
     /// All of them, ascending by id.
     #[must_use]
     pub fn all(&self) -> &[Entity] {
-        &self.entities
+        &self.known
     }
 
     /// All of them with their ids, ascending.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &Entity)> {
-        self.ids.iter().copied().zip(&self.entities)
+        self.ids.iter().copied().zip(&self.known)
     }
 
     /// How many are known.
@@ -108,7 +108,7 @@ impl Entities {
     /// Forgets all of them.
     pub(crate) fn clear(&mut self) {
         self.ids.clear();
-        self.entities.clear();
+        self.known.clear();
     }
 
     /// Forgets these.
@@ -124,7 +124,7 @@ impl Entities {
             }
         }
         self.ids.truncate(kept);
-        self.entities.truncate(kept);
+        self.known.truncate(kept);
     }
 
     /// Takes in what a snapshot told, in the order of the ids.
@@ -138,7 +138,7 @@ impl Entities {
         self.new = new;
         for state in told.states() {
             if let Some(index) = self.index(state.id) {
-                self.entities[index].take_in(state, told.tick);
+                self.known[index].take_in(state, told.tick);
             }
         }
     }
@@ -149,21 +149,21 @@ impl Entities {
         let mut from = self.len();
         self.ids.extend(new.iter().map(|new| new.0));
         let blank = new.iter().map(|new| Entity::new(new.1, tick));
-        self.entities.extend(blank);
+        self.known.extend(blank);
         for (before, (id, kind)) in new.iter().enumerate().rev() {
             while from > 0 && self.ids[from - 1] > *id {
                 from -= 1;
                 self.move_entity(from, from + before + 1);
             }
             self.ids[from + before] = *id;
-            self.entities[from + before] = Entity::new(*kind, tick);
+            self.known[from + before] = Entity::new(*kind, tick);
         }
     }
 
     /// What was at its new place is of no more use.
     fn move_entity(&mut self, from: usize, to: usize) {
         self.ids.swap(from, to);
-        self.entities.swap(from, to);
+        self.known.swap(from, to);
     }
 }
 

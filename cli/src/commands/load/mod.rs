@@ -47,6 +47,7 @@ async fn play<G: ThinBots>(arguments: LoadArguments, mut display: Display) -> Re
             Protocol::Thin => 0,
             Protocol::Native | Protocol::Mixed => CANARIES.min(arguments.players),
         }),
+        packet_ticks: arguments.packet_ticks,
         spectators: arguments.spectators,
         matches: arguments.matches,
         transport: arguments.transport.into(),

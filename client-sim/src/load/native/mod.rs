@@ -36,4 +36,5 @@ pub(super) use canary::Canaries;
 pub(super) use figures::CanaryCounts;
 pub use figures::CanaryFigures;
 pub(super) use light_bot::LightBot;
+pub use protocol::PACKET_TICKS_MAX;
 pub(super) use protocol::Protocol;

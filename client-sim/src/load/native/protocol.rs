@@ -8,6 +8,7 @@ use bevy_replicon::shared::replication::registry::FnsId;
 use bevy_replicon::shared::replication::rules::ReplicationRules;
 use gameserver_client::headless::headless_client;
 use gameserver_shared::game::Game;
+use gameserver_shared::input::{INPUT_REPEATS, INPUT_TICKS_PER_MESSAGE_MAX};
 use gameserver_shared::protocol::{fingerprint, ticks_per_message};
 use lightyear::input::input_message::InputMessage;
 use lightyear::prelude::input::InputChannel;
@@ -17,6 +18,10 @@ use lightyear::prelude::{
 };
 use lightyear_replication::channels::RepliconChannelMap;
 use tokio::runtime::Handle;
+
+/// Ticks whose inputs fit into one packet together with those that are repeated.
+pub const PACKET_TICKS_MAX: u16 = 6;
+const _: () = assert!((PACKET_TICKS_MAX * INPUT_REPEATS) as usize <= INPUT_TICKS_PER_MESSAGE_MAX);
 
 /// What every light bot of a game has to know.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +56,17 @@ impl Protocol {
     pub(crate) fn of<G: Game>(runtime: Handle) -> Self {
         let mut client = headless_client::<G>(runtime);
         Self::read::<G>(client.world_mut())
+    }
+
+    /// The same for players who send the inputs of so many ticks in a packet, 1 to
+    /// [`PACKET_TICKS_MAX`], and repeat them as often.
+    pub(crate) fn sending_every(self, ticks: u16) -> Self {
+        let ticks = ticks.clamp(1, PACKET_TICKS_MAX);
+        Self {
+            ticks_per_packet: ticks,
+            ticks_per_message: INPUT_REPEATS * ticks,
+            ..self
+        }
     }
 
     fn read<G: Game>(world: &mut World) -> Self {
