@@ -161,6 +161,28 @@ async fn light_native_players_play_as_clients_do() {
     }
 }
 
+/// Inputs of four ticks in a packet: what they put off, they do not lose.
+#[tokio::test]
+async fn slowed_players_play_as_well() {
+    let replays = tempfile::tempdir().expect("a folder");
+    let (mut dev, api, metrics) = server(replays.path());
+    let slowed = [&crowd("native", "quic")[..], &["--packet-ticks", "4"]].concat();
+    let report = load(&slowed, (&api, &metrics));
+    assert_eq!(report["plan"]["packet_ticks"], 4);
+    assert_plays_well(&report);
+    assert_nothing_refused(&metrics).await;
+    dev.signal("TERM");
+    assert!(dev.wait_for_exit().success());
+    assert_everybody_played(replays.path());
+}
+
+#[test]
+fn no_packet_has_room_for_more_inputs_than_a_message_takes() {
+    let (code, _, err) = run(&["load", "--packet-ticks", "7"], &[]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("7 is not in 1..=6"), "{err}");
+}
+
 #[tokio::test]
 async fn thin_and_native_players_play_together() {
     let replays = tempfile::tempdir().expect("a folder");
