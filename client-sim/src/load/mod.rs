@@ -77,8 +77,9 @@ pub struct LoadConfig {
     pub protocol: Protocol,
     /// How many of the players are whole clients, which check what they are sent.
     pub canaries: u32,
-    /// Ticks whose inputs light native players put into one packet, 1 to
-    /// [`native::PACKET_TICKS_MAX`]; the game's number when absent.
+    /// Ticks whose inputs light native players put into one packet: 1 to
+    /// [`native::PACKET_TICKS_MAX`], other numbers count as the nearer end. The game's number when
+    /// absent.
     pub packet_ticks: Option<u16>,
     /// Those who watch besides.
     pub spectators: u32,

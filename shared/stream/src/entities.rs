@@ -1,5 +1,5 @@
-//! What a client knows of each entity. Their ids lie together, apart from the rest, and all of it in
-//! the order of the ids, as snapshots name them: who reads one walks through memory instead of
+//! What a client knows of each entity. Their ids lie together, apart from the rest, and all of it
+//! in the order of the ids, as snapshots name them: who reads one walks through memory instead of
 //! jumping about in it. It knows no frame.
 
 use std::collections::BTreeSet;
