@@ -129,16 +129,24 @@ impl Entities {
 
     /// Takes in what a snapshot told, in the order of the ids.
     pub(crate) fn take_in(&mut self, told: &Told) {
+        self.take_known_in(told);
+        if self.new.is_empty() {
+            return;
+        }
         let mut new = std::mem::take(&mut self.new);
-        let unknown = told.states().filter(|state| self.index(state.id).is_none());
-        new.extend(unknown.map(|state| (state.id, state.kind)));
         new.dedup_by_key(|new| new.0);
         self.insert(&new, told.tick);
         new.clear();
         self.new = new;
+        self.take_known_in(told);
+    }
+
+    /// Takes in what is told of those who are known, and notes the others.
+    fn take_known_in(&mut self, told: &Told) {
         for state in told.states() {
-            if let Some(index) = self.index(state.id) {
-                self.known[index].take_in(state, told.tick);
+            match self.index(state.id) {
+                Some(index) => self.known[index].take_in(state, told.tick),
+                None => self.new.push((state.id, state.kind)),
             }
         }
     }
@@ -147,9 +155,8 @@ impl Entities {
     /// however many come.
     fn insert(&mut self, new: &[(u32, usize)], tick: u32) {
         let mut from = self.len();
-        self.ids.extend(new.iter().map(|new| new.0));
-        let blank = new.iter().map(|new| Entity::new(new.1, tick));
-        self.known.extend(blank);
+        self.ids.resize(from + new.len(), 0);
+        self.known.resize(from + new.len(), Entity::new(0, tick));
         for (before, (id, kind)) in new.iter().enumerate().rev() {
             while from > 0 && self.ids[from - 1] > *id {
                 from -= 1;
