@@ -31,7 +31,11 @@ export class Api {
     if (!url) throw new TypeError('Api: url is missing');
     this.#url = url.replace(/\/+$/, '');
     this.#fetch = (...request) => fetch(...request);
-    this.login = new Login((path, body) => this.#plain(path, body), storage ?? defaultStorage());
+    // One origin may have several servers behind path prefixes, each with accounts of its own.
+    const { location } = globalThis;
+    const server = location === undefined || this.#url === location.origin ? '' : this.#url;
+    const post = (path, body) => this.#plain(path, body);
+    this.login = new Login(post, storage ?? defaultStorage(), server);
   }
 
   /** The logged-in player; logs in when nobody is. */
@@ -63,8 +67,10 @@ export class Api {
    * @returns {Promise<{items: any[], next_cursor: string | null}>}
    */
   async sessions(filter = {}) {
-    const query = new URLSearchParams(Object.entries(filter).map(([k, v]) => [k, String(v)]));
-    return this.#json('GET', query.size > 0 ? `/sessions?${query}` : '/sessions');
+    const pairs = Object.entries(filter).map(([name, value]) => [name, String(value)]);
+    // Browsers of 2023 do not know how many pairs a query has; its text they know.
+    const query = new URLSearchParams(pairs).toString();
+    return this.#json('GET', query === '' ? '/sessions' : `/sessions?${query}`);
   }
 
   /** @param {string} id */
@@ -97,13 +103,18 @@ export class Api {
     return this.#json('POST', `/sessions/${encodeURIComponent(id)}/end`);
   }
 
-  /** The public sessions, kept true by the server. @returns {SessionList} */
+  /**
+   * The public sessions, kept true by the server. The pages of an origin share one stream.
+   *
+   * @returns {SessionList}
+   */
   watchSessions() {
-    return new SessionList(async (signal) => {
+    const open = async (signal) => {
       const headers = { Accept: 'text/event-stream' };
       const response = await this.#call('GET', '/sessions/events', undefined, headers, signal);
       return response.body;
-    });
+    };
+    return new SessionList(open, { group: `gameserver.sessions ${this.#url}` });
   }
 
   /**
@@ -149,11 +160,12 @@ export class Api {
       const all = { ...headers, Authorization: `Bearer ${token}` };
       return this.#send(method, path, body, all, signal);
     };
+    const token = await this.login.token();
     try {
-      return await send(await this.login.token());
+      return await send(token);
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 401) throw error;
-      return send(await this.login.renew());
+      return send(await this.login.renew(token));
     }
   }
 

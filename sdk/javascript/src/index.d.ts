@@ -75,7 +75,7 @@ export class Api {
   readonly login: {
     player: Player | null;
     token(): Promise<string>;
-    renew(): Promise<string>;
+    renew(refused?: string): Promise<string>;
     logOut(): Promise<void>;
   };
   me(): Promise<Player>;
@@ -109,7 +109,13 @@ export class Api {
 
 /** The public sessions, kept true by the server. */
 export class SessionList {
-  constructor(open: (signal: AbortSignal) => Promise<ReadableStream<Uint8Array>>);
+  constructor(
+    open: (signal: AbortSignal) => Promise<ReadableStream<Uint8Array>>,
+    options?: {
+      /** Pages that name the same group share one stream. */
+      group?: string;
+    },
+  );
   readonly items: Session[];
   readonly state: 'connecting' | 'live' | 'offline';
   readonly error: Error | null;
@@ -152,6 +158,7 @@ export interface Kind {
 export type EntityValues = { id: number; kind: string } & Record<string, any>;
 export interface MatchStats {
   transport: 'webtransport' | 'websocket';
+  /** Round trip: the shortest of the last ten seconds; null before the first answer. */
   rttMs: number | null;
   snapshotsPerS: number;
   bytesPerSDown: number;
@@ -186,7 +193,7 @@ export interface MatchOptions {
   snapOn?: string[];
   /** Fields that move evenly; by default those whose step is no integer. */
   smooth?: string[];
-  /** Asked for a new ticket when there is no other way back. */
+  /** Asked for a new ticket when there is no other way back, or a refusal says when to come back. */
   rejoin?: () => Promise<JoinAnswer>;
   /** Instead of the platform's; null leaves it out. */
   WebTransport?: any;
@@ -205,7 +212,10 @@ export class Match {
   readonly seat: number | null;
   readonly config: any;
   readonly kinds: Kind[];
+  readonly transport: 'webtransport' | 'websocket';
   readonly tick: number;
+  /** The tick that inputs are sent for now, with a fraction; NaN before the first. */
+  readonly inputTick: number;
   readonly serverTick: number;
   readonly stats: MatchStats;
   readonly end: { name: string; text: string } | null;
@@ -344,6 +354,7 @@ export class InputClock {
   constructor(tickRate: number);
   readonly isRunning: boolean;
   steer(lead: number | null, clock: { serverTick: number; rttMs: number }, nowMs: number): void;
+  at(nowMs: number): number;
   due(nowMs: number): { first: number; count: number };
 }
 export class InputWindow {

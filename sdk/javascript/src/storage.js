@@ -31,3 +31,46 @@ export function defaultStorage() {
     return new MemoryStorage();
   }
 }
+
+/**
+ * A storage that keeps in memory what another one cannot take: it may be full, or be denied later.
+ */
+export class ForgivingStorage {
+  #storage;
+  #memory = new Map();
+
+  /** @param {{getItem(key: string): string | null, setItem(key: string, value: string): void,
+   *   removeItem(key: string): void}} storage */
+  constructor(storage) {
+    this.#storage = storage;
+  }
+
+  /** @param {string} key @returns {string | null} */
+  getItem(key) {
+    if (this.#memory.has(key)) return this.#memory.get(key);
+    try {
+      return this.#storage.getItem(key);
+    } catch {
+      return null;
+    }
+  }
+  /** @param {string} key @param {string} value */
+  setItem(key, value) {
+    try {
+      this.#storage.setItem(key, value);
+      this.#memory.delete(key);
+    } catch {
+      this.#memory.set(key, value);
+    }
+  }
+  /** @param {string} key */
+  removeItem(key) {
+    this.#memory.delete(key);
+    try {
+      this.#storage.removeItem(key);
+    } catch {
+      // What cannot be removed must not count any more either.
+      this.#memory.set(key, null);
+    }
+  }
+}

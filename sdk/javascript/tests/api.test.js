@@ -61,7 +61,7 @@ class TestApi {
       access_token: `access ${this.issued}`,
       refresh_token: `refresh ${this.issued}`,
       expires_in_s: this.expiresInS,
-      device: body.device_id ? null : DEVICE,
+      device: body.device_id ? null : { ...DEVICE, id: `d-${this.issued}` },
     });
   }
 
@@ -119,8 +119,38 @@ test('a guest is logged in by itself, once, and the device is kept', () =>
     assert.ok(server.calls().includes('GET /sessions?game=arena&limit=5'));
     const again = new Api({ url: server.url, storage });
     await again.me();
+    assert.equal(server.calls().filter((call) => call.startsWith('POST /auth/')).length, 1);
+    storage.removeItem('gameserver.token');
+    await new Api({ url: server.url, storage }).me();
     const login = server.requests.findLast(({ call }) => call === 'POST /auth/guest');
     assert.deepEqual(login.body, { device_id: 'd-1', device_secret: 's-1' });
+  }));
+
+test('a storage that takes nothing any more does not undo a good login', () =>
+  withApi(async (server) => {
+    const storage = new MemoryStorage();
+    storage.setItem = () => {
+      throw new DOMException('full', 'QuotaExceededError');
+    };
+    const api = new Api({ url: server.url, storage });
+    await api.me();
+    server.good.clear();
+    server.issued += 5;
+    await api.me();
+    const login = server.requests.findLast(({ call }) => call === 'POST /auth/guest');
+    assert.deepEqual(login.body, { device_id: 'd-1', device_secret: 's-1' }, 'the same guest');
+  }));
+
+test('two pages of one storage that begin at once are one guest', () =>
+  withApi(async (server, _, storage) => {
+    // Nothing here can wait for another page, as in a browser without Web Locks.
+    const pages = [1, 2].map(() => new Api({ url: server.url, storage }));
+    await Promise.all(pages.map((page) => page.me()));
+    const made = server.requests.filter(({ call, body }) => call === 'POST /auth/guest' && !body.device_id);
+    const device = JSON.parse(storage.getItem('gameserver.device'));
+    const later = server.requests.filter(({ body }) => body?.device_id);
+    assert.equal(made.length, 2);
+    assert.deepEqual(later.map(({ body }) => body.device_id), [device.id], 'the slower one is the first one');
   }));
 
 test('a device that the server has forgotten makes way for a new guest', () =>
@@ -205,6 +235,37 @@ test('a replay is loaded piece by piece', () =>
       steps.map(([loaded]) => loaded),
       [1_048_576, 2_097_152, 2_500_000],
     );
+  }));
+
+test('a browser of 2023 filters, pages and is pushed to as well', () =>
+  withApi(async (server, api) => {
+    const [any, size] = [
+      Object.getOwnPropertyDescriptor(AbortSignal, 'any'),
+      Object.getOwnPropertyDescriptor(URLSearchParams.prototype, 'size'),
+    ];
+    delete AbortSignal.any;
+    delete URLSearchParams.prototype.size;
+    try {
+      await api.sessions({ state: 'ended', cursor: 'c' });
+      assert.ok(server.calls().includes('GET /sessions?state=ended&cursor=c'));
+      const list = api.watchSessions();
+      const live = new Promise((resolve, reject) => {
+        list.on('state', ({ state, error }) => {
+          if (state === 'live') resolve();
+          if (state === 'offline') reject(error);
+        });
+      });
+      while (server.streams.length === 0)
+        await new Promise((resolve) => {
+          setTimeout(resolve, 5);
+        });
+      server.push('snapshot', { items: [] });
+      await live;
+      list.stop();
+    } finally {
+      Object.defineProperty(AbortSignal, 'any', any);
+      Object.defineProperty(URLSearchParams.prototype, 'size', size);
+    }
   }));
 
 test('the list of sessions follows what is pushed, over a lost stream too', () =>
