@@ -15,6 +15,8 @@ const JUMP_MS = 400;
 /** Delays beyond this are not believed. */
 const JITTER_MS_MAX = 500;
 const INTERVALS_SHOWN_LATE = 2;
+/** Answers to pings that the round trip is the shortest of: of ten seconds. */
+const PONGS_KEPT = 20;
 
 /** Estimates the server's tick from what arrives. */
 export class ServerClock {
@@ -26,8 +28,12 @@ export class ServerClock {
     this.originMs = 0;
     /** Usual deviation of the arrivals. */
     this.jitterMs = 0;
-    /** Round trip, smoothed; NaN before the first pong. */
+    /**
+     * Round trip: the shortest of the last pings, because the answer to a ping waits for the
+     * server's next tick, and now and then for this program. NaN before the first pong.
+     */
     this.rttMs = Number.NaN;
+    this.pongs = [];
   }
 
   /**
@@ -56,7 +62,9 @@ export class ServerClock {
   onPong(sentMs, nowMs) {
     const rtt = nowMs - sentMs;
     if (!(rtt >= 0) || rtt > 60_000) return;
-    this.rttMs = Number.isNaN(this.rttMs) ? rtt : this.rttMs + (rtt - this.rttMs) * 0.2;
+    this.pongs.push(rtt);
+    if (this.pongs.length > PONGS_KEPT) this.pongs.shift();
+    this.rttMs = Math.min(...this.pongs);
   }
 
   /** False before the first snapshot. */

@@ -72,6 +72,16 @@ export class InputClock {
   }
 
   /**
+   * Where the clock is, whoever looked at it last: to draw between two ticks.
+   *
+   * @param {number} nowMs
+   * @returns {number} A tick with a fraction; NaN while it does not run.
+   */
+  at(nowMs) {
+    return this.next + (Math.max(0, nowMs - this.lastMs) / this.tickMs) * (1 + this.skew);
+  }
+
+  /**
    * The ticks that inputs are due for now; call it often.
    *
    * @param {number} nowMs

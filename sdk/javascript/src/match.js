@@ -26,19 +26,34 @@ import {
 import { InputClock, InputWindow } from './inputs.js';
 import { MatchState, readEvent } from './match-state.js';
 import { backoffMs, sleep } from './reconnect.js';
+import { eitherOf } from './signals.js';
+import { Silence, SILENT_MS } from './silence.js';
 import { RateMeter } from './stats.js';
 
 /** How often the inputs' clock is looked at: faster than any tick rate of note. */
 const PUMP_MS = 5;
-/** Without inputs a player acknowledges so often. */
-const PING_MS = 500;
+/**
+ * Between two pings. A server answers in its next tick; no multiple of a tick, so that each ping
+ * waits for it for another time and the shortest of them hardly waits at all.
+ */
+const PING_MS = 487;
 /** Events that wait for their first listeners; a server tells some dozens at the start. */
 const HELD_MAX = 4096;
 /** As long as the server holds a seat. */
 const RECONNECT_MS = 30_000;
 const PINGS_MAX = 16;
+/** Snapshots that a new connection takes in before the first is shown, roughly. */
+const BEFORE_SHOWN = 4;
 /** How long a close may take after it was announced. */
 const BYE_MS = 1000;
+/** First wait before a way back to datagrams is looked for, and the longest; each is twice the last. */
+const RETURN_MS = 5_000;
+const RETURN_MS_MAX = 60_000;
+/** Hellos that `connect` sends after refusals that say when to come back, and its longest wait. */
+const COME_BACKS_MAX = 3;
+const COME_BACK_MS_MAX = 10_000;
+/** Refusals that end by themselves: the seat is still held. */
+const PASSING = new Set(['busy', 'overloaded', 'seat_taken']);
 
 /**
  * @typedef {object} JoinAnswer
@@ -68,10 +83,22 @@ const BYE_MS = 1000;
  * @throws {ConnectError | RefusedError | ProtocolError}
  */
 export async function connect(answer, options = {}) {
-  const match = new Match(answer, options);
-  await match.open({ kind: 'ticket', text: answer.ticket });
-  setTimeout(() => match.release());
-  return match;
+  let current = answer;
+  for (let comeBacks = 0; ; comeBacks += 1) {
+    const match = new Match(current, options);
+    try {
+      await match.open({ kind: 'ticket', text: current.ticket });
+      setTimeout(() => match.release());
+      return match;
+    } catch (error) {
+      const waitMs = error instanceof RefusedError ? error.retryAfterMs : null;
+      const isWorthIt = waitMs !== null && waitMs <= COME_BACK_MS_MAX && comeBacks < COME_BACKS_MAX;
+      if (!isWorthIt || !options.rejoin) throw error;
+      await sleep(waitMs, options.signal);
+      if (options.signal?.aborted) throw error;
+      current = await options.rejoin();
+    }
+  }
 }
 
 /**
@@ -96,6 +123,15 @@ export class Match extends Emitter {
   #end = null;
   #giveUp = new AbortController();
   #held = [];
+  /** The state of the connection before, until the new one has something to show. */
+  #former = null;
+  #silence = null;
+  /** When to look for a way back to datagrams; Infinity while nothing was left. */
+  #returnAtMs = Infinity;
+  #returnMs = RETURN_MS;
+  #hadDatagrams = false;
+  #returningFrom = null;
+  #endWhileReturning = null;
 
   /** @param {JoinAnswer} answer @param {MatchOptions} options */
   constructor(answer, options) {
@@ -135,9 +171,17 @@ export class Match extends Emitter {
   get kinds() {
     return this.#state.kinds;
   }
+  /** What the connection is over now: 'webtransport' or 'websocket'. */
+  get transport() {
+    return this.#connection.transport;
+  }
   /** Tick of the newest snapshot. */
   get tick() {
     return this.#state.snapshots.tick;
+  }
+  /** The tick that inputs are sent for now, with a fraction; NaN before the first. */
+  get inputTick() {
+    return this.#inputClock.at(this.#now());
   }
   /** Where the server is now, in ticks. */
   get serverTick() {
@@ -153,7 +197,10 @@ export class Match extends Emitter {
    * match and are reused by the next call.
    */
   entities() {
-    return this.#state.shownAt(this.#now());
+    const now = this.#now();
+    const shown = this.#state.shownAt(now);
+    if (shown.length > 0 || this.#state.taken > 2 * BEFORE_SHOWN) this.#former = null;
+    return this.#former?.shownAt(now) ?? shown;
   }
 
   /** The entities as the newest snapshots had them, with the tick of each: new objects. */
@@ -165,7 +212,7 @@ export class Match extends Emitter {
   get stats() {
     const { clock, playback, snapshots } = this.#state;
     return {
-      transport: this.#connection.transport,
+      transport: this.transport,
       rttMs: Number.isNaN(clock.rttMs) ? null : clock.rttMs,
       ...this.#meter.rates,
       lead: snapshots.lead,
@@ -205,14 +252,13 @@ export class Match extends Emitter {
    * Connects and waits for the start frame. Called by `connect`, and again to come back.
    *
    * @param {{kind: 'ticket' | 'resume', text: string}} credential
+   * @param {import('./race.js').TransportOffer[]} [transports] Those to try, in this order.
    */
-  async open(credential) {
-    const signal =
-      this.#options.signal === undefined
-        ? this.#giveUp.signal
-        : AbortSignal.any([this.#giveUp.signal, this.#options.signal]);
+  async open(credential, transports = this.#answer.transports) {
+    const { signal, release } = eitherOf(this.#giveUp.signal, this.#options.signal);
     const options = { ...this.#options, signal };
-    const connection = await Connection.open(this.#answer.transports, credential, options);
+    const opening = Connection.open(transports, credential, options);
+    const connection = await opening.finally(release);
     if (this.#end !== null) {
       connection.close('consented', '');
       return;
@@ -222,6 +268,9 @@ export class Match extends Emitter {
     await new Promise((resolve, reject) => {
       let hasStarted = false;
       const onFrame = (frame) => {
+        // One that was replaced may still have something in its queue.
+        if (connection !== this.#connection) return;
+        this.#silence?.heard();
         if (!hasStarted) {
           this.#start(connection, frame);
           hasStarted = true;
@@ -229,7 +278,7 @@ export class Match extends Emitter {
         } else this.#receive(frame);
       };
       connection.listen(onFrame, (end) => {
-        if (hasStarted) this.#broken(this.#bye ?? end);
+        if (hasStarted) this.#ended(connection, end);
         else reject(new ProtocolError(`closed before the start: ${end.name} ${end.text}`));
       });
     });
@@ -240,7 +289,12 @@ export class Match extends Emitter {
     const { welcome } = connection;
     const now = this.#now();
     const { snapOn, smooth } = this.#options;
+    this.#former = this.#state;
     this.#state = new MatchState(frame, { tickRate: welcome.tickRate, snapOn, smooth });
+    this.#silence = new Silence(now);
+    if (this.transport === 'webtransport') this.#hadDatagrams = true;
+    this.#returnAtMs =
+      this.#hadDatagrams && this.transport === 'websocket' ? now + this.#returnMs : Infinity;
     this.#inputClock = new InputClock(welcome.tickRate);
     this.#inputWindow = new InputWindow();
     this.#meter.reset(now);
@@ -329,6 +383,43 @@ export class Match extends Emitter {
     const { bytesDown: down, bytesUp: up } = this.#connection;
     const totals = { down, up, taken: this.#state.taken, newest: snapshots.newest };
     if (this.#meter.update(now, totals)) this.emit('stats', this.stats);
+    this.#look(now);
+  }
+
+  /** Leaves a connection that has gone silent, and looks for datagrams again where TCP stood in. */
+  #look(now) {
+    // Watchers have no seat to keep, and a match that nobody plays need not say anything.
+    if (this.welcome.resumeToken === '' || this.#returningFrom !== null) return;
+    const isSilent = this.#silence.at(now) > SILENT_MS[this.transport];
+    if (isSilent) this.#connection.close('timeout', 'nothing was heard');
+    else if (now >= this.#returnAtMs) this.#return(now);
+  }
+
+  /** Takes the seat along to a connection with datagrams; the present one serves until then. */
+  async #return(now) {
+    const before = this.#connection;
+    this.#returnMs = Math.min(RETURN_MS_MAX, 2 * this.#returnMs);
+    this.#returnAtMs = now + this.#returnMs;
+    this.#returningFrom = before;
+    const offers = this.#answer.transports.filter(({ kind }) => kind === 'webtransport');
+    const credential = { kind: 'resume', text: before.welcome.resumeToken };
+    const isThere = await this.open(credential, offers).then(
+      () => true,
+      () => false,
+    );
+    const end = this.#endWhileReturning;
+    this.#returningFrom = null;
+    this.#endWhileReturning = null;
+    if (isThere || (end === null && this.#connection === before)) return;
+    // The server gave the seat to a connection that then did not come to be.
+    const isReplaced = end === null || end.name === 'replaced';
+    this.#broken(isReplaced ? { name: 'lost', text: '' } : end);
+  }
+
+  #ended(connection, end) {
+    if (connection !== this.#connection) return;
+    if (connection === this.#returningFrom) this.#endWhileReturning = this.#bye ?? end;
+    else this.#broken(this.#bye ?? end);
   }
 
   #broken(end) {
@@ -342,21 +433,37 @@ export class Match extends Emitter {
   async #comeBack(end) {
     const untilMs = this.#now() + RECONNECT_MS;
     let token = this.#connection.welcome.resumeToken;
+    let waitMs = 0;
+    // Who was silent for too long is gone for good: nothing is won by waiting.
+    const isUnheard = end.name === 'timeout';
     for (let attempt = 0; this.#end === null && this.#now() < untilMs; attempt += 1) {
       this.emit('reconnecting', { attempt, name: end.name });
-      await sleep(backoffMs(attempt), this.#giveUp.signal);
+      const pauseMs = attempt === 0 && isUnheard ? 0 : backoffMs(attempt);
+      const leftMs = Math.max(0, untilMs - this.#now());
+      await sleep(Math.min(leftMs, Math.max(pauseMs, waitMs)), this.#giveUp.signal);
       if (this.#end !== null) return;
       try {
-        await this.open(token ? { kind: 'resume', text: token } : await this.#newTicket());
+        const credential = token ? { kind: 'resume', text: token } : await this.#newTicket();
+        await this.open(credential, this.#inOrder(isUnheard));
         return;
       } catch (error) {
-        if (error instanceof RefusedError && error.code !== 'busy') token = '';
+        waitMs = error?.retryAfterMs ?? (error?.retryAfterS ?? 0) * 1000;
+        const isPassing = PASSING.has(error?.code) || waitMs > 0;
+        if (error instanceof RefusedError && !isPassing) token = '';
         if (!token && !this.#options.rejoin) break;
         // A full or ended match will not take anybody back.
         if (error?.status >= 400 && error.status < 500 && error.status !== 429) break;
       }
     }
     this.#finish(end);
+  }
+
+  /** The offers, TCP first where datagrams have just failed. */
+  #inOrder(isUnheard) {
+    const { transports } = this.#answer;
+    if (!isUnheard || !this.#hadDatagrams) return transports;
+    const isTcp = ({ kind }) => kind === 'websocket';
+    return [...transports.filter(isTcp), ...transports.filter((offer) => !isTcp(offer))];
   }
 
   async #newTicket() {

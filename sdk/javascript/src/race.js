@@ -10,6 +10,9 @@ import { openWebTransport } from './carriers/webtransport.js';
 export const STAGGER_MS = 250;
 /** All of it, answer included. */
 export const CONNECT_TIMEOUT_MS = 10_000;
+const NOTHING_HERE =
+  'This program has neither WebTransport nor WebSocket: Node has WebSocket from version 22 on, or ' +
+  'with --experimental-websocket; another implementation is passed as connect(answer, { WebSocket }).';
 /** Offers looked at; a server has three. */
 const OFFERS_MAX = 8;
 
@@ -28,9 +31,14 @@ const OFFERS_MAX = 8;
  * @throws {ConnectError}
  */
 export async function race(offers, options = {}) {
-  const openers = usable(offers, options);
+  const { WebTransport = globalThis.WebTransport, WebSocket = globalThis.WebSocket } = options;
+  if (!WebTransport && !WebSocket) throw new ConnectError('no_transport', NOTHING_HERE);
+  const openers = usable(offers, { WebTransport, WebSocket });
   if (openers.length === 0) {
-    throw new ConnectError('no_transport', 'The server offers no transport that works here.');
+    const offered = offers.map(({ kind }) => kind).join(', ') || 'nothing';
+    const here = [WebTransport && 'WebTransport', WebSocket && 'WebSocket'].filter(Boolean);
+    const text = `The server offers ${offered}, and this program can use ${here.join(' and ')}.`;
+    throw new ConnectError('no_transport', text);
   }
   const giveUp = new AbortController();
   const timer = setTimeout(() => giveUp.abort(), CONNECT_TIMEOUT_MS);
@@ -46,8 +54,7 @@ export async function race(offers, options = {}) {
 }
 
 /** The offers that this platform can open, as functions that do it. */
-function usable(offers, options) {
-  const { WebTransport = globalThis.WebTransport, WebSocket = globalThis.WebSocket } = options;
+function usable(offers, { WebTransport, WebSocket }) {
   const known = offers.slice(0, OFFERS_MAX).map((offer) => {
     if (offer.kind === 'webtransport' && WebTransport) {
       return (signal) => openWebTransport(offer, { WebTransport, signal });

@@ -117,11 +117,12 @@ export class Replay {
       if (block.standsAlone) start = block;
       const payload = unpacker.unpack(block);
       for (const record of payload === null ? [] : readRecords(payload)) {
+        // The last ticks have no snapshot of their own: it is not their turn.
+        if (record.kind !== 'gap') this.lastTick = Math.max(this.lastTick, record.tick);
         if (record.kind === 'snapshot') {
           first = Math.min(first, record.tick);
-          this.lastTick = Math.max(this.lastTick, record.tick);
           if (record.isKey) start.keyTick = Math.min(start.keyTick, record.tick);
-        } else this.#note(record);
+        } else if (record.kind !== 'tick') this.#note(record);
       }
       if (index % BLOCKS_A_SLICE === BLOCKS_A_SLICE - 1) {
         onProgress?.(index / this.#blocks.length);

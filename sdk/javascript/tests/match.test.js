@@ -7,9 +7,9 @@ import { KINDS, ThinServer } from './support/thin-server.js';
 const SOON_MS = 5000;
 
 /** Resolves with the payload of the next such event. */
-function next(match, name, isIt = () => true) {
+function next(match, name, isIt = () => true, withinMs = SOON_MS) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no ${name}`)), SOON_MS);
+    const timer = setTimeout(() => reject(new Error(`no ${name}`)), withinMs);
     const stop = match.on(name, (payload) => {
       if (!isIt(payload)) return;
       clearTimeout(timer);
@@ -178,6 +178,61 @@ test('a refusal by an overloaded server says when to come back', () =>
     );
   }));
 
+test('a refusal that says when to come back is come back from, not before', () =>
+  withServer(async (server) => {
+    const times = [];
+    server.judge = () => {
+      times.push(performance.now());
+      return times.length < 3 ? [14, 'full', 300] : null;
+    };
+    const tickets = ['second', 'third'];
+    const match = await connect(server.joinAnswer(), {
+      rejoin: async () => ({ ...server.joinAnswer(), ticket: tickets.shift() }),
+    });
+    assert.deepEqual(
+      server.hellos.map((hello) => hello[4]),
+      ['a ticket', 'second', 'third'],
+    );
+    assert.ok(times[1] - times[0] >= 290 && times[2] - times[1] >= 290, String(times));
+    match.leave();
+  }));
+
+test('who comes back to a full server keeps the token, and waits as long as it says', () =>
+  withServer(async (server) => {
+    const match = await connect(server.joinAnswer());
+    const again = next(match, 'start');
+    const times = [];
+    server.judge = () => {
+      times.push(performance.now());
+      return times.length < 2 ? [14, 'full', 1200] : null;
+    };
+    server.connections[0].socket.drop();
+    await again;
+    assert.deepEqual(
+      server.hellos.slice(1).map((hello) => hello.slice(3, 5)),
+      [
+        [1, 'resume 1'],
+        [1, 'resume 1'],
+      ],
+    );
+    assert.ok(times[1] - times[0] >= 1190, `${times[1] - times[0]} ms`);
+    match.leave();
+  }));
+
+test('a server that says nothing any more is left, and the seat is kept', { timeout: 30_000 }, () =>
+  withServer(async (server) => {
+    const match = await connect(server.joinAnswer());
+    const [silent] = server.connections;
+    // It stays connected, and answers no ping.
+    silent.socket.onMessage = () => {};
+    const broken = await next(match, 'reconnecting', () => true, 15_000);
+    assert.equal(broken.name, 'timeout');
+    await next(match, 'start');
+    assert.deepEqual(server.hellos[1].slice(3, 5), [1, 'resume 1']);
+    assert.equal(silent.closeCode, 4010, 'not as somebody who leaves');
+    match.leave();
+  }));
+
 test('whatever a server sends, the connection ends with protocol_error', async () => {
   const wrong = [
     [4, 1, 3, null, null, [0, [1, 9, 1, 1]]],
@@ -201,6 +256,15 @@ test('whatever a server sends, the connection ends with protocol_error', async (
     server.connections[0].socket.sendText('text');
     assert.equal((await closed).name, 'protocol_error');
   });
+});
+
+test('a program without any transport is told so, and does not blame the server', async () => {
+  const answer = { ticket: 't', role: 'player', transports: [{ kind: 'websocket', url: 'ws://x' }] };
+  const nothing = { WebSocket: null, WebTransport: null };
+  await assert.rejects(
+    connect(answer, nothing),
+    (error) => error.code === 'no_transport' && /Node has WebSocket from version 22/.test(error.message),
+  );
 });
 
 test('no transport and no server are told apart', async () => {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Replay, ReplayError } from '../src/index.js';
 import { findBlocks, Unpacker } from '../src/log/blocks.js';
-import { decodeAt } from '../src/messagepack.js';
+import { decodeAt, encode } from '../src/messagepack.js';
 import { bytes, hex } from './support/hex.js';
 import { block, bytesOf, logOfTenSeconds, stored } from './support/log.js';
 
@@ -25,6 +25,24 @@ test('any tick can be shown, forwards, backwards and in between', async () => {
     assert.ok(Math.abs(x(tick) - (tick / 3) * 0.25) < 1e-9, `tick ${tick}: ${x(tick)}`);
   }
   assert.equal(x(1), undefined);
+});
+
+test('a log is shown to its very last tick, which has no snapshot', async () => {
+  const log = logOfTenSeconds();
+  const last = Buffer.concat([
+    encode([1, 602, [], [0, new Uint8Array(5)], new Uint8Array(8)]),
+    encode([3, 602, encode([5, 11, 602, 'kill', [9, 9]])]),
+  ]);
+  log.blocks.splice(10, 0, block(10, [601, 602], 1, last.length, stored(last)));
+  log.blocks[11].writeUInt32BE(11, 20);
+  const replay = await Replay.open(bytesOf(log));
+  assert.equal(replay.lastTick, 602);
+  assert.deepEqual(
+    replay.eventsUntil(replay.lastTick).at(-1).payload,
+    [9, 9],
+    'the last kill is in it',
+  );
+  assert.equal(replay.entitiesAt(602).length, 1);
 });
 
 test('events are known up to a tick', async () => {

@@ -124,6 +124,21 @@ test('the server is half a round trip ahead of what arrives', () => {
   assert.ok(Math.abs(server.rttMs - 100) < 0.01);
 });
 
+test('the round trip is the shortest of the last, not the wait for a tick', () => {
+  const server = new ServerClock(RATE);
+  let now = 0;
+  // The answer waits for the next tick: up to 16.7 ms more, a little other each time.
+  for (let count = 0; count < 40; count += 1) {
+    now += 487;
+    const there = now + 0.3;
+    const answered = Math.ceil(there / TICK_MS) * TICK_MS;
+    server.onPong(now, answered + 0.3);
+  }
+  assert.ok(server.rttMs >= 0.6 && server.rttMs < 2.5, `${server.rttMs} ms`);
+  for (let count = 0; count < 20; count += 1) server.onPong(0, 80);
+  assert.equal(server.rttMs, 80, 'a way that became longer is not hidden for ever');
+});
+
 /** A server that inputs reach after a fixed way, reporting the lead with each snapshot. */
 function steerThrough({ wayMs, skew, startOffTicks, knowsRtt = true }) {
   const clock = new InputClock(RATE);

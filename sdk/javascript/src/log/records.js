@@ -2,17 +2,19 @@
  * The records of a match log, as much of them as a viewer needs: the header, what spectators were
  * sent and told, who came and went.
  *
- * Inputs, hashes and key frames are for a simulation; they are passed over.
+ * Of a tick only its number is read: inputs, hashes and key frames are for a simulation.
  */
 import { decodeAt } from '../messagepack.js';
 import { ReplayError } from '../errors.js';
 import { uuid } from '../frames.js';
 
 const HEADER = 0;
+const TICK = 1;
 const SNAPSHOT = 2;
 const EVENT = 3;
 const GAP = 5;
 const FOOTER = 6;
+const TICK_MAX = 0xffff_ffff;
 
 /**
  * @typedef {object} LogHeader
@@ -52,7 +54,11 @@ export function* readRecords(payload) {
 }
 
 function viewed([kind, tick, ...rest]) {
+  const isTick = Number.isInteger(tick) && tick >= 0 && tick <= TICK_MAX;
+  if (!isTick && kind !== FOOTER) return null;
   switch (kind) {
+    case TICK:
+      return { kind: 'tick', tick };
     case SNAPSHOT:
       return rest[1] instanceof Uint8Array
         ? { kind: 'snapshot', tick, isKey: rest[0] === 1, frame: rest[1] }
