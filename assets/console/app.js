@@ -1,7 +1,7 @@
 /** The console's start: picks the view that the address names, one at a time. */
 import { notifyError, showPlayer } from './context.js';
 import { h } from './dom.js';
-import { sentenceFor } from './messages.js';
+import { isFull, passes, sentenceFor } from './messages.js';
 import { playView } from './views/play.js';
 import { replayView } from './views/replay.js';
 import { sessionsView } from './views/sessions.js';
@@ -49,21 +49,31 @@ async function show() {
 }
 
 function failure(error) {
+  const [, name = '', argument = ''] = location.hash.split('/');
+  const link = (text, href, kind = '') => h('a', { class: `button ${kind}`, href }, text);
+  const again = (kind = '') =>
+    h('button', { type: 'button', class: kind, onclick: show }, 'Try again');
+  // What helps stands first; nothing helps where the match is not there any more.
+  let ways = [link('All sessions', '#/', 'primary')];
+  if (passes(error)) ways = [again('primary'), link('All sessions', '#/')];
+  else if (isFull(error) && name === 'play') {
+    const watch = link('Watch it', `#/watch/${argument}`, 'primary');
+    ways = [watch, link('All sessions', '#/'), again()];
+  }
   return h(
     'section',
     { class: 'empty', role: 'alert', 'data-testid': 'failure' },
     h('h1', {}, 'That did not work'),
     h('p', {}, sentenceFor(error)),
-    h(
-      'div',
-      { class: 'row' },
-      h('button', { type: 'button', class: 'primary', onclick: show }, 'Try again'),
-      h('a', { class: 'button', href: '#/' }, 'All sessions'),
-    ),
+    h('div', { class: 'row' }, ...ways),
   );
 }
 
 window.addEventListener('hashchange', show);
 window.addEventListener('pagehide', () => close());
+// A page that the browser kept when it was left has closed its connections.
+window.addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) show();
+});
 showPlayer().catch(notifyError);
 show();

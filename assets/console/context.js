@@ -1,5 +1,5 @@
 /** What all views share: the API, the player's name, notices. */
-import { Api } from '/sdk/src/index.js';
+import { Api } from './sdk/src/index.js';
 import { h } from './dom.js';
 import { sentenceFor } from './messages.js';
 
@@ -7,7 +7,8 @@ const NOTICE_MS = 8000;
 const NOTICES_MAX = 3;
 const NAME_MAX = 32;
 
-export const api = new Api();
+/** Beside this page, wherever that is: a proxy may have put a path in front. */
+export const api = new Api({ url: new URL('.', document.baseURI).href });
 
 /** Tells something at the top of the page for a while. */
 export function notify(text, kind = 'info') {

@@ -1,7 +1,7 @@
 /** Errors and ends as sentences that say what happened and what to do next. */
 
 const SENTENCES = {
-  'network.unreachable': 'The server cannot be reached. Check that it runs; this page tries again.',
+  'network.unreachable': 'The server cannot be reached. Check that it runs.',
   'session.full': 'All seats of this match are taken. Watch it, or pick another one.',
   'session.not_found': 'This match is not here any more. Pick another one from the list.',
   'session.not_joinable': 'This match takes nobody in its present state. Pick another one.',
@@ -13,6 +13,8 @@ const SENTENCES = {
   'session.view_not_allowed': 'This match shows spectators one team only: choose whose eyes.',
   'fleet.no_capacity': 'No game server has room now. Try again in a minute, or join a match.',
   'fleet.unavailable': 'The game server did not answer. Try again.',
+  'server.busy': 'The server has as many listeners as it takes. Try again in a minute.',
+  'game.unknown': 'No game server hosts this game at the moment. Try again in a few seconds.',
   'rate.limited': 'That was too often. Wait a moment and try again.',
   'replay.not_found': 'There is no recording of this match. It may have been deleted by age.',
   'replay.not_ready': 'The recording of this match is not shown yet. Try again when it is over.',
@@ -32,12 +34,41 @@ const SENTENCES = {
   banned: 'You may not play in this match any more.',
   replaced: 'You joined this match from another window, which plays on there.',
   match_over: 'The match is over.',
+  server_stopped: 'The server was stopped before this match was decided.',
+  match_stopped: 'This match was ended before it was decided, by its host or by the server.',
+  internal: 'This match has failed on the server. Pick another one.',
+  rate_limited: 'This page sent more than the server takes. Join again.',
   consented: 'You have left the match.',
   slow_consumer: 'Your connection was too slow for this match. Join again, or watch it.',
   protocol_error: 'Page and server do not understand each other. Reload the page.',
   protocol_mismatch: 'This page is of another version than the server. Reload the page.',
   lost: 'The connection broke and could not be taken up again. Join again.',
 };
+
+const PASSING = new Set([
+  'network.unreachable',
+  'session.overloaded',
+  'fleet.no_capacity',
+  'fleet.unavailable',
+  'game.unknown',
+  'rate.limited',
+  'unreachable',
+  'timeout',
+  'ticket_expired',
+  'seat_taken',
+  'busy',
+  'overloaded',
+]);
+
+/** @param {any} error @returns {boolean} True when the same again may well work. */
+export function passes(error) {
+  return PASSING.has(error?.code) || error?.status >= 500 || !error?.code;
+}
+
+/** @param {any} error @returns {boolean} True when there is a match, but no seat in it. */
+export function isFull(error) {
+  return ['session.full', 'match_full'].includes(error?.code);
+}
 
 /** @param {any} error @returns {string} */
 export function sentenceFor(error) {

@@ -7,8 +7,9 @@ const ROWS = [
   {
     id: 'rtt',
     name: 'Round trip',
+    title: 'To the server and back, the shortest of the last ten seconds',
     value: ({ rttMs }) => rttMs,
-    show: ({ rttMs }) => (rttMs === null ? '–' : `${Math.round(rttMs)} ms`),
+    show: ({ rttMs }) => (rttMs === null ? '–' : `${rttMs.toFixed(rttMs < 9.95 ? 1 : 0)} ms`),
   },
   {
     id: 'snapshots',
@@ -31,6 +32,7 @@ const ROWS = [
   {
     id: 'loss',
     name: 'Loss',
+    title: 'Snapshots that did not arrive, of the last second',
     value: ({ lossPercent }) => lossPercent,
     show: ({ lossPercent }) =>
       `${lossPercent.toFixed(lossPercent > 0 && lossPercent < 10 ? 1 : 0)} %`,
@@ -38,22 +40,24 @@ const ROWS = [
   {
     id: 'lead',
     name: 'Input lead',
+    title: 'How early the own inputs are at the server',
     value: ({ lead }) => lead,
     show: ({ lead }) => (lead === null ? '–' : `${lead} ticks`),
   },
   {
     id: 'delay',
     name: 'Shown after',
+    title: 'How long after its arrival a snapshot is shown, so that the next one is there by then',
     show: ({ playbackDelayMs }) => `${Math.round(playbackDelayMs)} ms`,
   },
 ];
 
 /** @returns {{element: HTMLElement, update(stats: any): void}} */
 export function networkPanel() {
-  const cells = ROWS.map(({ id, name, value }) => {
+  const cells = ROWS.map(({ id, name, title, value }) => {
     const text = h('dd', { 'data-testid': `net-${id}` }, '–');
     const spark = value ? h('canvas', { class: 'spark', 'aria-hidden': 'true' }) : null;
-    const row = h('div', {}, h('dt', {}, name), spark, text);
+    const row = h('div', { title }, h('dt', {}, name), spark, text);
     return { row, text, spark, samples: [] };
   });
   const element = h(
@@ -83,12 +87,13 @@ function drawSpark(canvas, samples) {
   canvas.height = height;
   const c = canvas.getContext('2d');
   const most = Math.max(1, ...samples);
-  const step = width / (SAMPLES - 1);
+  // What there is fills the width: it is a line after two seconds already.
+  const step = width / Math.max(1, samples.length - 1);
   c.strokeStyle = getComputedStyle(canvas).color;
   c.lineWidth = 1.5 * ratio;
   c.beginPath();
   samples.forEach((sample, index) => {
-    const x = width - (samples.length - 1 - index) * step;
+    const x = index * step;
     const y = height - ratio - (Math.max(0, sample) / most) * (height - 2 * ratio);
     if (index === 0) c.moveTo(x, y);
     else c.lineTo(x, y);

@@ -3,7 +3,7 @@ import { h } from './dom.js';
 import { sentenceFor } from './messages.js';
 import { recordingView } from './views/replay.js';
 
-const LOG = '/replay';
+const LOG = 'replay';
 
 async function show() {
   const main = document.getElementById('main');

@@ -11,6 +11,8 @@ import {
 } from '../../assets/console/arena/map.js';
 import { Predictor } from '../../assets/console/arena/predict.js';
 import { Roster } from '../../assets/console/arena/roster.js';
+import { sentenceForMatchEnd } from '../../assets/console/ends.js';
+import { InputClock } from '../../sdk/javascript/src/inputs.js';
 import { Route } from './route.mjs';
 
 const RATE = 60;
@@ -114,6 +116,33 @@ test('a push that was not foreseen is corrected, and stays so', () => {
   assert.ok(predictor.corrections >= 1 && predictor.corrections < 8, `${predictor.corrections}`);
 });
 
+test('the own fighter is drawn at an even speed, however late timers are', () => {
+  const clock = new InputClock(RATE);
+  const predictor = new Predictor(CONFIG, RATE, (nowMs) => clock.at(nowMs));
+  clock.steer(null, { serverTick: 0, rttMs: 20 }, 0);
+  predictor.onSnapshot(0, { x: 1, y: 5, life: 0 }, 0);
+  // Timers fire 1 to 11 ms after each other, pictures come every 16.7 ms.
+  let [nextMs, pictureMs, chance] = [0, 0, 1];
+  const speeds = [];
+  let before = null;
+  for (let now = 0; now < 3000; now += 0.1) {
+    if (now >= nextMs) {
+      chance = (chance * 48_271) % 2_147_483_647;
+      nextMs = now + 1 + (chance % 100) / 10;
+      const { first, count } = clock.due(now);
+      for (let tick = first; tick < first + count; tick += 1) predictor.onInput(tick, RIGHT, now);
+    }
+    if (now >= pictureMs) {
+      pictureMs += 1000 / 60;
+      const { x } = predictor.shown(now);
+      if (before !== null && now > 500) speeds.push(((x - before.x) * 1000) / (now - before.now));
+      before = { x, now };
+    }
+  }
+  const [least, most] = [Math.min(...speeds), Math.max(...speeds)];
+  assert.ok(least > 5.7 && most < 6.3, `${least.toFixed(2)} to ${most.toFixed(2)} m/s drawn at 6`);
+});
+
 test('who comes back elsewhere is there at once', () => {
   const predictor = new Predictor(CONFIG, RATE);
   predictor.onSnapshot(3, { x: 5, y: 5, life: 0 }, 0);
@@ -151,4 +180,52 @@ test('scores are counted from events and put right by what is seen', () => {
     roster.feed.map(({ kind }) => kind),
     ['kill', 'note'],
   );
+});
+
+function rosterOf(...names) {
+  const roster = new Roster();
+  const event = (name, payload, tick = 500) => roster.onEvent({ name, payload, tick });
+  event('phase', ['running', 0], 1);
+  event('joined', names.map((name, seat) => [seat, name]), 1);
+  return { roster, event };
+}
+
+test('the end of a match names who has won, from the rows as the server sends them', () => {
+  const over = { name: 'match_over', text: '' };
+  const { roster, event } = rosterOf('ann', 'bob', 'cyd');
+  event('over', [
+    [1, 2, 7],
+    [0, 1, 10],
+    [2, 3, 0],
+  ]);
+  assert.deepEqual(roster.result[0], [0, 1, 10]);
+  assert.equal(sentenceForMatchEnd(roster, 1, over), 'The match is over: ann has won.');
+  assert.equal(sentenceForMatchEnd(roster, 0, over), 'The match is over: you have won.');
+  const tie = rosterOf('ann', 'bob');
+  tie.event('over', [
+    [0, 1, 3],
+    [1, 1, 3],
+  ]);
+  assert.match(sentenceForMatchEnd(tie.roster, null, over), /ann and bob share the first place/);
+});
+
+test('a match that was stopped is not told as one that is over', () => {
+  const over = { name: 'match_over', text: '' };
+  const { roster, event } = rosterOf('ann');
+  assert.match(sentenceForMatchEnd(roster, 0, over), /ended before it was decided/);
+  event('draining', [10]);
+  assert.match(sentenceForMatchEnd(roster, 0, over), /server was stopped/);
+  assert.match(sentenceForMatchEnd(roster, 0, { name: 'kicked', text: '' }), /removed/);
+});
+
+test('a kill before the start is said not to count, and counts nowhere', () => {
+  const { roster, event } = rosterOf('ann', 'bob');
+  event('phase', ['starting', 100], 100);
+  event('kill', [0, 1]);
+  roster.onFighters([{ seat: 0, kills: 1, deaths: 0 }]);
+  assert.equal(roster.standings()[0].kills, 0);
+  assert.match(roster.feed.at(-1).text, /does not count yet/);
+  event('phase', ['running', 600], 600);
+  event('kill', [0, 1], 700);
+  assert.equal(roster.standings()[0].kills, 1);
 });

@@ -71,14 +71,27 @@ export class Chromium {
    * A new page in a profile of its own, with nothing in its storage.
    *
    * @param {{width?: number, height?: number, isPhone?: boolean, scheme?: 'light' | 'dark',
-   *   before?: string}} [options] `before` is script that runs ahead of the page's own.
+   *   before?: string, beside?: Page, mayHide?: boolean}} [options] `before` is script that runs
+   *   ahead of the page's own; `beside` is a page to share the profile with; a page that `mayHide`
+   *   knows when another one is in front.
    */
-  async page({ width = 1280, height = 800, isPhone = false, scheme = 'light', before = '' } = {}) {
-    const { browserContextId } = await this.send('Target.createBrowserContext');
+  async page({
+    width = 1280,
+    height = 800,
+    isPhone = false,
+    scheme = 'light',
+    before = '',
+    beside = null,
+    mayHide = false,
+  } = {}) {
+    const { browserContextId } =
+      beside === null
+        ? await this.send('Target.createBrowserContext')
+        : { browserContextId: beside.contextId };
     const url = 'about:blank';
     const { targetId } = await this.send('Target.createTarget', { url, browserContextId });
     const { sessionId } = await this.send('Target.attachToTarget', { targetId, flatten: true });
-    const page = new Page(this, sessionId, browserContextId);
+    const page = new Page(this, sessionId, browserContextId, targetId);
     this.#listeners.set(sessionId, page);
     await page.send('Page.enable');
     await page.send('Runtime.enable');
@@ -89,7 +102,7 @@ export class Chromium {
     const features = [{ name: 'prefers-color-scheme', value: scheme }];
     await page.send('Emulation.setEmulatedMedia', { features });
     // Pages that are not in front would otherwise draw nothing.
-    await page.send('Emulation.setFocusEmulationEnabled', { enabled: true });
+    await page.send('Emulation.setFocusEmulationEnabled', { enabled: !mayHide });
     if (before) await page.send('Page.addScriptToEvaluateOnNewDocument', { source: before });
     return page;
   }
@@ -131,10 +144,11 @@ export class Chromium {
 
 /** One tab. */
 class Page {
-  constructor(browser, sessionId, contextId) {
+  constructor(browser, sessionId, contextId, targetId) {
     this.browser = browser;
     this.sessionId = sessionId;
     this.contextId = contextId;
+    this.targetId = targetId;
     /** Errors and warnings of the page, as texts. */
     this.complaints = [];
   }
@@ -157,6 +171,16 @@ class Page {
     } else if (method === 'Log.entryAdded' && ['error', 'warning'].includes(params.entry.level)) {
       this.complaints.push(`${params.entry.text} ${params.entry.url ?? ''}`);
     }
+  }
+
+  /** Closes the tab alone. */
+  async closeTab() {
+    await this.browser.send('Target.closeTarget', { targetId: this.targetId });
+  }
+
+  /** Shows the tab in front of the others of its window. */
+  async show() {
+    await this.send('Page.bringToFront');
   }
 
   /** Closes the tab and forgets its profile. */

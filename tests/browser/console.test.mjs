@@ -15,6 +15,7 @@ import { Route } from './route.mjs';
 const SERVER = (process.env.GAMESERVER_URL ?? 'http://127.0.0.1:8080').replace(/\/+$/, '');
 const TRANSPORT = process.env.EXPECT_TRANSPORT ?? 'webtransport';
 const PHONE = { width: 390, height: 844, isPhone: true };
+const SCREENS = [{}, PHONE, { width: 844, height: 390, isPhone: true }];
 const KEYS = { right: 'KeyD', left: 'KeyA', up: 'KeyW', down: 'KeyS' };
 const NO_WEBTRANSPORT = 'delete window.WebTransport';
 const IN_MATCH = 'window.gameserver?.own';
@@ -61,6 +62,15 @@ async function openPractice(page) {
   await page.evaluate(`${mode}.value = 'practice'`);
   await page.click('new-match');
   return page.until(IN_MATCH);
+}
+
+/** Shows the matches that are over, on the first page. */
+function showEnded(page) {
+  return page.evaluate(`(() => {
+    const scope = document.querySelector('[data-testid="session-scope"]');
+    scope.value = 'ended';
+    scope.dispatchEvent(new Event('change'));
+  })()`);
 }
 
 const state = (page) => page.evaluate('window.gameserver');
@@ -114,7 +124,7 @@ test('one click leads into a match, over the best transport, and it is drawn', (
     const shown = (id) =>
       page.evaluate(`document.querySelector('[data-testid="net-${id}"]').textContent`);
     assert.equal(await shown('transport'), TRANSPORT);
-    assert.match(await shown('rtt'), /^\d+ ms$/);
+    assert.match(await shown('rtt'), /^\d+(\.\d)? ms$/);
     assert.ok((await colours(page)) >= 5, 'something is drawn');
   }));
 
@@ -208,7 +218,9 @@ test('a match that its host has ended can be watched again', () =>
     await page.until(`${row}?.querySelector('[data-testid="end"]')`);
     await page.evaluate(`${row}.querySelector('[data-testid="end"]').click()`);
     await page.until(`!${row}`);
-    await page.evaluate(`location.hash = '#/replay/${session}'`);
+    await showEnded(page);
+    await page.until(`${row}?.querySelector('[data-testid="replay"]')`);
+    await page.evaluate(`${row}.querySelector('[data-testid="replay"]').click()`);
     await page.until('window.gameserver?.view === "replay" && window.gameserver.others.length > 0');
     await page.evaluate(`(() => {
     const position = document.querySelector('[data-testid="replay-position"]');
@@ -217,6 +229,76 @@ test('a match that its host has ended can be watched again', () =>
   })()`);
     await page.until('window.gameserver.tick >= window.gameserver.lastTick - 1');
     assert.ok((await colours(page)) >= 5, 'something is drawn');
+  }));
+
+test('a match that was stopped is told as such, with a way to its recording', async () => {
+  const page = await browser.page();
+  try {
+    await openPractice(page);
+    const { session } = await state(page);
+    await page.evaluate(`import('./context.js').then(({ api }) => api.end('${session}'))`);
+    const banner = 'document.querySelector(\'[data-testid="banner"]\')';
+    await page.until(`/ended before it was decided/.test(${banner}.textContent)`);
+    await page.click('watch-replay');
+    // It is not shown at once, and asked for again: that is all the page may complain of.
+    await page.until('window.gameserver?.view === "replay" && window.gameserver.others.length > 0');
+    const others = page.complaints.filter((text) => !/409.*\/replay$/.test(text));
+    assert.deepEqual(others, []);
+  } finally {
+    await page.close();
+  }
+});
+
+test('nothing lies over the map, on any screen, and a phone on its side shows all of it', () =>
+  inPages(SCREENS, async (...pages) => {
+    for (const [index, page] of pages.entries()) {
+      await openPractice(page);
+      const name = JSON.stringify(SCREENS[index]);
+      const covered = await page.evaluate(`(() => {
+        const box = document.querySelector('[data-testid="canvas"]').getBoundingClientRect();
+        const overlaps = (other) => {
+          const { left, right, top, bottom } = other.getBoundingClientRect();
+          return right > box.left && left < box.right && bottom > box.top && top < box.bottom;
+        };
+        const others = document.querySelectorAll('.hud, .feed, .match-bar, .side, .chat, .top');
+        return Array.from(others).filter(overlaps).map(({ className }) => className);
+      })()`);
+      assert.deepEqual(covered, [], name);
+      const bottom = await page.evaluate(
+        'document.querySelector(\'[data-testid="canvas"]\').getBoundingClientRect().bottom',
+      );
+      const { height } = { height: 800, ...SCREENS[index] };
+      assert.ok(bottom <= height, `${name}: the map ends at ${bottom} px`);
+    }
+  }));
+
+test('the scores that Tab shows move nothing else', () =>
+  inPages([{}], async (page) => {
+    await openPractice(page);
+    const top =
+      'document.querySelector(\'[data-testid="network-panel"]\').getBoundingClientRect().top';
+    const before = await page.evaluate(top);
+    await page.key('keyDown', 'Tab');
+    await page.until('document.querySelector(".enlarged")');
+    assert.equal(await page.evaluate(top), before);
+    await page.key('keyUp', 'Tab');
+    await page.until('!document.querySelector(".enlarged")');
+    assert.equal(await page.evaluate(top), before);
+  }));
+
+test('rows of the list stand in columns, and new matches are of games that have a page', () =>
+  inPages([{}], async (page) => {
+    await openPractice(page);
+    await page.click('leave');
+    await page.until('document.querySelector(\'[data-testid="end"]\')');
+    await page.until('document.querySelectorAll(".session").length > 1');
+    const lefts = await page.evaluate(`
+      Array.from(document.querySelectorAll('.fact.players'), (fact) =>
+        fact.getBoundingClientRect().left)`);
+    assert.equal(new Set(lefts).size, 1, String(lefts));
+    const list = 'document.querySelector(\'[data-testid="new-game"]\')';
+    const games = await page.evaluate(`Array.from(${list}.options, ({ value }) => value)`);
+    assert.deepEqual(games, ['arena']);
   }));
 
 test('a phone shows every page without scrolling sideways', () =>
@@ -241,7 +323,10 @@ test('what does not work is told in a sentence, with a way on', async () => {
     const failure = 'document.querySelector(\'[data-testid="failure"]\')';
     const text = await page.until(`${failure}?.textContent`);
     assert.match(text, /not here any more/);
-    assert.ok(await page.evaluate(`${failure}.querySelector('a[href="#/"]') !== null`));
+    const first = `${failure}.querySelector('.row').firstChild`;
+    assert.equal(await page.evaluate(`${first}.getAttribute('href')`), '#/');
+    assert.ok(await page.evaluate(`${first}.classList.contains('primary')`), 'it helps');
+    assert.doesNotMatch(text, /Try again/, 'nothing changes by that');
   } finally {
     await page.close();
   }

@@ -12,12 +12,20 @@ const TOLERANCE_M = 0.06;
 const FADE_PER_100_MS = 0.2;
 /** Farther than this nothing is smoothed. */
 const JUMP_M = 3;
+/** Share of a tick that the own fighter is drawn past the newest one, at most. */
+const BEYOND_MAX = 2;
 
 export class Predictor {
-  /** @param {any} config Of the match. @param {number} tickRate */
-  constructor(config, tickRate) {
+  /**
+   * @param {any} config Of the match.
+   * @param {number} tickRate
+   * @param {(nowMs: number) => number} [tickAt] The tick that inputs are sent for at a time, with a
+   *   fraction. Without it a tick is taken to begin when its input is sent, which timers do late.
+   */
+  constructor(config, tickRate, tickAt) {
     this.config = config;
     this.tickRate = tickRate;
+    this.tickAt = tickAt ?? ((nowMs) => this.tick + ((nowMs - this.tickAtMs) * tickRate) / 1000);
     this.reset();
   }
 
@@ -106,8 +114,9 @@ export class Predictor {
   /** Where to draw the own fighter: between two ticks, corrections fading. */
   shown(nowMs) {
     if (this.body === null) return null;
-    const tickMs = 1000 / this.tickRate;
-    const share = Math.min(1, Math.max(0, (nowMs - this.tickAtMs) / tickMs));
+    // A timer may be late, and the picture's time a little before it: motion goes on evenly.
+    const ahead = this.tickAt(nowMs) - this.tick;
+    const share = Number.isNaN(ahead) ? 0 : Math.min(BEYOND_MAX, Math.max(-1, ahead));
     const left = FADE_PER_100_MS ** (Math.max(0, nowMs - this.offset.atMs) / 100);
     return {
       x: this.before.x + (this.body.x - this.before.x) * share + this.offset.x * left,

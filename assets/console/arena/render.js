@@ -10,6 +10,10 @@ const SHOTS_COUNT = 256;
 /** Metres that are seen at least when one fighter is followed: across, and upwards. */
 const FOLLOW_M = [22, 20];
 const GRID_M = 5;
+/** Characters of a name that are drawn, and pixels a metre from which on there is room for all. */
+const NAME_MAX = 32;
+const NAME_MAX_FAR = 16;
+const NEAR_SCALE = 24;
 const COLOURS = [
   '--ink',
   '--floor',
@@ -109,6 +113,7 @@ export class ArenaRenderer {
     const whole = Math.min(width / (map.width_m + 1), height / (map.height_m + 1));
     const near = Math.max(whole, Math.min(width / FOLLOW_M[0], height / FOLLOW_M[1]));
     const scale = follow === null ? whole : near;
+    this.isNear = scale > NEAR_SCALE * this.ratio;
     const target = {
       x: centred(follow?.x ?? map.width_m / 2, map.width_m, width / scale),
       y: centred(follow?.y ?? map.height_m / 2, map.height_m, height / scale),
@@ -209,7 +214,14 @@ export class ArenaRenderer {
     c.font = `${isOwn ? 600 : 400} ${size}px system-ui, sans-serif`;
     c.textAlign = 'center';
     c.fillStyle = colour['--label'];
-    c.fillText(name.length > 16 ? `${name.slice(0, 15)}…` : name, x, top - 4 * this.ratio);
+    c.fillText(this.shortened(name), x, top - 4 * this.ratio);
+  }
+
+  /** From afar there is room for the beginning of a name only. */
+  shortened(name) {
+    const most = this.isNear ? NAME_MAX : NAME_MAX_FAR;
+    const characters = [...name];
+    return characters.length > most ? `${characters.slice(0, most - 1).join('')}…` : name;
   }
 
   /** A counter that moved means shots; less health means a hit. */

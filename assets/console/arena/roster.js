@@ -7,6 +7,8 @@
 const FEED_MAX = 50;
 /** At the start everybody who is there is told as having joined: no news. */
 const ARRIVALS_TICKS = 60;
+/** Phases in which kills do not count. */
+const WARM_UP = ['waiting', 'starting'];
 
 export class Roster {
   constructor() {
@@ -16,9 +18,11 @@ export class Roster {
     this.feed = [];
     this.phase = '';
     this.phaseSince = 0;
-    /** @type {any[] | null} Result: [seat, placement, score]. */
+    /** @type {[number, number, number][] | null} Result when it is told: seat, placement, score. */
     this.result = null;
     this.changes = 0;
+    /** The server has said that it is being stopped. */
+    this.isDraining = false;
     this.firstTick = -1;
   }
 
@@ -37,7 +41,8 @@ export class Roster {
     else if (name === 'left') payload.forEach((seat) => this.onLeft(seat));
     else if (name === 'chat') this.say('chat', `${this.nameOf(first)}: ${second}`, first);
     else if (name === 'kill') this.onKill(first, second);
-    else if (name === 'over') this.result = Array.isArray(first) ? first : null;
+    else if (name === 'over') this.onOver(payload);
+    else if (name === 'draining') this.onDraining(Number(first));
   }
 
   onPhase(phase, since) {
@@ -46,6 +51,25 @@ export class Roster {
     }
     this.phase = phase;
     this.phaseSince = since;
+  }
+
+  /** @param {any[]} rows `[seat, placement, score]` of each player. */
+  onOver(rows) {
+    const isRow = (row) => Array.isArray(row) && row.length >= 3;
+    this.result = rows.filter(isRow).sort(([, a], [, b]) => a - b);
+  }
+
+  /** @param {number} seconds Until the server ends the match. */
+  onDraining(seconds) {
+    if (!this.isDraining) {
+      this.say('note', `The server is being stopped: this match ends in ${seconds} s`, null);
+    }
+    this.isDraining = true;
+  }
+
+  /** Before the start a match is played for practice: nothing counts yet. */
+  get isWarmUp() {
+    return WARM_UP.includes(this.phase);
   }
 
   onJoined([seat, name], isNews) {
@@ -71,14 +95,22 @@ export class Roster {
   onKill(killer, killed) {
     const by = this.players.get(killer);
     const whom = this.players.get(killed);
+    const text = `${this.nameOf(killer)} ⟶ ${this.nameOf(killed)}`;
+    if (this.isWarmUp) {
+      this.say('note', `${text} (does not count yet)`, killer);
+      return;
+    }
     if (by) by.kills += 1;
     if (whom) whom.deaths += 1;
-    this.say('kill', `${this.nameOf(killer)} ⟶ ${this.nameOf(killed)}`, killer);
+    this.say('kill', text, killer);
   }
 
   /** What is seen is right, whatever was counted. */
   onFighters(fighters) {
-    for (const { seat, kills, deaths } of fighters) {
+    for (const fighter of fighters) {
+      const { seat } = fighter;
+      const kills = this.isWarmUp ? 0 : fighter.kills;
+      const deaths = this.isWarmUp ? 0 : fighter.deaths;
       const player = this.players.get(seat);
       if (!player) {
         this.players.set(seat, { seat, name: `Seat ${seat}`, kills, deaths, isHere: true });

@@ -7,9 +7,10 @@ import { ArenaRenderer } from '../arena/render.js';
 import { Roster } from '../arena/roster.js';
 import { networkPanel } from '../network-panel.js';
 
-const FEED_SHOWN = 6;
-const FEED_MS = 9000;
+const FEED_SHOWN = 8;
 const SCORES_MS = 250;
+/** Rows of a result over the map. */
+const RESULT_ROWS_MAX = 8;
 const PHASES = {
   waiting: 'Waiting for players',
   starting: 'Starting …',
@@ -20,11 +21,14 @@ const PHASES = {
 export class MatchPage {
   /**
    * @param {HTMLElement} place
-   * @param {{label: string, hasNetwork?: boolean, hasBack?: boolean, tools?: Node[],
-   *   below?: Node[]}} options `label`
+   * @param {{label: string, hasNetwork?: boolean, hasBack?: boolean, status?: Node[],
+   *   tools?: Node[], below?: Node[]}} options `label`
    *   tells a screen reader what the canvas is.
    */
-  constructor(place, { label, hasNetwork = true, hasBack = true, tools = [], below = [] }) {
+  constructor(
+    place,
+    { label, hasNetwork = true, hasBack = true, status = [], tools = [], below = [] },
+  ) {
     this.roster = new Roster();
     this.tickRate = 60;
     this.ownSeat = null;
@@ -45,13 +49,23 @@ export class MatchPage {
     this.phase = h('span', { class: 'phase', 'data-testid': 'phase' });
     this.scores = h('tbody', { 'data-testid': 'scoreboard' });
     this.feed = h('ol', { class: 'feed', 'aria-live': 'polite', 'data-testid': 'feed' });
-    this.stage = h('div', { class: 'stage' }, this.canvas, this.feed, this.banner);
-    this.sidePanels = h('aside', { class: 'side' }, this.scorePanel(), this.network?.element ?? '');
+    this.fedRoster = this.roster;
+    // Nothing but sentences that end the play lies over the map: whoever is beneath is not seen.
+    this.stage = h('div', { class: 'stage' }, this.canvas, this.banner);
+    this.scoresPlace = h('div', {}, this.scorePanel());
+    this.sidePanels = h(
+      'aside',
+      { class: 'side' },
+      this.scoresPlace,
+      h('section', { class: 'panel events' }, h('h2', {}, 'Events'), this.feed),
+      this.network?.element ?? '',
+    );
     place.append(
       h(
         'div',
         { class: 'match-bar' },
         hasBack && h('a', { class: 'button', href: '#/' }, '‹ Sessions'),
+        ...status,
         this.phase,
         ...tools,
       ),
@@ -102,11 +116,24 @@ export class MatchPage {
 
   /** Shows what changed in roster and feed, not more often than it can be read. */
   update(nowMs) {
-    this.showFeed(nowMs);
+    this.showFeed();
     if (nowMs - this.drawnScoresMs < SCORES_MS || this.drawnChanges === this.roster.changes) return;
     this.drawnScoresMs = nowMs;
     this.drawnChanges = this.roster.changes;
     this.showScores();
+  }
+
+  /** Shows the scores over everything, or where they usually are. */
+  enlargeScores(isLarge) {
+    // What stands below must not move up meanwhile.
+    const { height } = this.scoresPlace.getBoundingClientRect();
+    this.scoresPlace.style.minHeight = isLarge ? `${height}px` : '';
+    this.scoresPlace.classList.toggle('enlarged', isLarge);
+  }
+
+  /** The phase, without a time: where another clock tells it. */
+  showPhaseOnly() {
+    setText(this.phase, PHASES[this.roster.phase] ?? '');
   }
 
   /** Text beside the phase, for example the time left. */
@@ -157,18 +184,20 @@ export class MatchPage {
     this.scores.replaceChildren(...rows);
   }
 
-  showFeed(nowMs) {
+  showFeed() {
+    if (this.fedRoster !== this.roster) {
+      this.fedRoster = this.roster;
+      this.feed.replaceChildren();
+    }
     const { feed } = this.roster;
     const from = feed.indexOf(this.lastFed) + 1;
     for (const { kind, text, seat } of feed.slice(from)) {
       const own = seat === this.ownSeat && seat !== null ? ' own' : '';
-      const item = h('li', { class: kind + own }, text);
-      item.untilMs = nowMs + FEED_MS;
-      this.feed.append(item);
+      this.feed.append(h('li', { class: kind + own }, text));
     }
     this.lastFed = feed.at(-1);
     const { children } = this.feed;
-    while (children.length > FEED_SHOWN || children[0]?.untilMs < nowMs) children[0].remove();
+    while (children.length > FEED_SHOWN) children[0].remove();
   }
 }
 
@@ -218,19 +247,26 @@ export class PlayerList {
   }
 }
 
+/** A link to the recording of a match that is over. */
+export function replayLink(sessionId) {
+  return h(
+    'a',
+    { class: 'button', href: `#/replay/${sessionId}`, 'data-testid': 'watch-replay' },
+    'Watch the recording',
+  );
+}
+
 /** The result as a table. */
-export function resultTable(roster) {
-  const rows = (roster.result ?? [])
-    .filter(Array.isArray)
-    .map(([seat, placement, score]) =>
-      h(
-        'tr',
-        {},
-        h('td', {}, `${placement}.`),
-        h('th', { scope: 'row' }, roster.nameOf(seat)),
-        h('td', {}, String(score)),
-      ),
-    );
+export function resultTable(roster, ownSeat = null) {
+  const rows = (roster.result ?? []).slice(0, RESULT_ROWS_MAX).map(([seat, placement, score]) =>
+    h(
+      'tr',
+      { class: seat === ownSeat ? 'own' : null },
+      h('td', {}, `${placement}.`),
+      h('th', { scope: 'row' }, roster.nameOf(seat)),
+      h('td', {}, String(score)),
+    ),
+  );
   if (rows.length === 0) return '';
   return h('table', { class: 'result', 'data-testid': 'result' }, h('tbody', {}, ...rows));
 }

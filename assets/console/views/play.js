@@ -1,12 +1,12 @@
 /** Playing arena: the own fighter answers at once, everybody else is shown as the server tells. */
-import { connect } from '/sdk/src/index.js';
+import { connect } from '../sdk/src/index.js';
 import { api, notifyError } from '../context.js';
+import { sentenceForMatchEnd } from '../ends.js';
 import { h, setText } from '../dom.js';
 import { sessionToPlay } from '../lobby.js';
-import { sentenceForEnd } from '../messages.js';
 import { ArenaInput } from '../arena/input.js';
 import { Predictor } from '../arena/predict.js';
-import { expose, MatchPage, resultTable } from './match-page.js';
+import { expose, MatchPage, replayLink, resultTable } from './match-page.js';
 
 const NEUTRAL = [0, 0, 0, 0];
 const AIM_STEPS = 65_536;
@@ -39,15 +39,14 @@ class Playing {
         'The arena. W, A, S, D or arrows move, the mouse aims and fires, R reloads, Tab shows ' +
         'the scores, Enter opens the chat, Escape leaves the arena for the buttons.',
       hasBack: false,
+      status: [this.hud],
       tools: [this.leaveButton()],
       below: [this.chatForm],
     });
-    this.page.stage.append(this.hud);
     this.page.canvas.setAttribute('role', 'application');
     this.input = new ArenaInput(this.page.canvas, this.page.renderer, {
       onChat: () => this.chatInput.focus(),
-      onScores: (isShown) =>
-        this.page.stage.parentElement.parentElement.classList.toggle('scores-shown', isShown),
+      onScores: (isShown) => this.page.enlargeScores(isShown),
       onEscape: () => this.leave.focus(),
     });
     this.listen();
@@ -98,15 +97,25 @@ class Playing {
     match.on('start', () => this.started());
     match.on('tick', ({ tick, input }) => this.predictor.onInput(tick, input, performance.now()));
     match.on('snapshot', () => this.reconcile());
-    match.on('event', (event) => page.roster.onEvent(event));
+    match.on('event', (event) => {
+      page.roster.onEvent(event);
+      if (event.name === 'over') this.over({ name: 'match_over', text: '' });
+    });
     match.on('stats', (stats) => page.network.update(stats));
     match.on('reconnecting', () =>
       page.say('The connection broke. Your seat is kept, coming back …'),
     );
     match.on('close', (end) => {
-      if (this.isClosed) return;
-      page.say(sentenceForEnd(end), resultTable(page.roster), playAgain());
+      if (!this.isClosed) this.over(end);
     });
+  }
+
+  /** Tells how it ended: as soon as the result is known, and when the connection ends. */
+  over(end) {
+    const { match, page, sessionId } = this;
+    const text = sentenceForMatchEnd(page.roster, match.seat, end);
+    const recording = end.name === 'match_over' ? [replayLink(sessionId)] : [];
+    page.say(text, resultTable(page.roster, match.seat), playAgain(recording));
   }
 
   started() {
@@ -114,7 +123,8 @@ class Playing {
     page.say('');
     page.ownSeat = match.seat;
     page.setConfig(match.config, match.welcome.tickRate);
-    this.predictor = new Predictor(match.config, match.welcome.tickRate);
+    const tickAt = (nowMs) => match.inputTick(nowMs);
+    this.predictor = new Predictor(match.config, match.welcome.tickRate, tickAt);
   }
 
   reconcile() {
@@ -165,7 +175,8 @@ class Playing {
     const magazine = this.match.config.weapon?.magazine ?? '';
     const ammunition = own.reloading ? 'Reloading …' : `${own.ammunition}/${magazine}`;
     setText(this.ammunition, own.ammunition === undefined ? '' : ammunition);
-    if (this.match.end !== null || this.page.banner.dataset.text?.includes('connection')) return;
+    const isOver = this.match.end !== null || this.page.roster.result !== null;
+    if (isOver || this.page.banner.dataset.text?.includes('connection')) return;
     const isDead = own.life % 2 === 1;
     this.page.say(isDead ? 'You were hit. Back in a moment …' : '');
   }
@@ -212,7 +223,7 @@ class Playing {
   }
 }
 
-function playAgain() {
+function playAgain(links) {
   const again = async (event) => {
     event.target.disabled = true;
     try {
@@ -230,6 +241,7 @@ function playAgain() {
       { type: 'button', class: 'primary', onclick: again, 'data-testid': 'play-again' },
       'Play again',
     ),
+    ...links,
     h('a', { class: 'button', href: '#/' }, 'All sessions'),
   );
 }

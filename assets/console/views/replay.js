@@ -1,5 +1,5 @@
 /** Replays: of a session that is over, or of a file. */
-import { Replay } from '/sdk/src/index.js';
+import { Replay } from '../sdk/src/index.js';
 import { api } from '../context.js';
 import { clock, h, select, setText } from '../dom.js';
 import { sentenceFor } from '../messages.js';
@@ -9,6 +9,16 @@ import { Roster } from '../arena/roster.js';
 const SPEEDS = [0.25, 0.5, 1, 2, 4, 8];
 const SKIP_S = 5;
 const LONG_SKIP_S = 30;
+/** A recording that is not shown yet is asked for again: after this pause, and so often. */
+const RETRY_S = 2;
+const TRIES_MAX = 150;
+
+function pause(ms, signal) {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+    signal.addEventListener('abort', resolve, { once: true });
+  });
+}
 
 export async function replayView(place, sessionId, isCurrent) {
   let player = null;
@@ -19,17 +29,19 @@ export async function replayView(place, sessionId, isCurrent) {
     player = new Player(place, replay);
     expose(() => player.state());
   };
+  const left = new AbortController();
   if (sessionId) {
     const loading = progress('Loading the recording …');
     place.append(loading.element);
     // Shown while it loads; the view is up before the replay is.
-    load(sessionId, loading)
+    load(sessionId, loading, left.signal)
       .then(show)
       .catch((error) => {
         loading.element.replaceWith(picker(show, sentenceFor(error)));
       });
   } else place.append(picker(show, ''));
   return () => {
+    left.abort();
     player?.close();
     delete window.gameserver;
   };
@@ -55,10 +67,19 @@ async function download(url) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
-async function load(sessionId, loading) {
-  const bytes = await api.replay(sessionId, {
-    onProgress: (done, total) => loading.show(done / total),
-  });
+/** Loads a recording; one that is shown only later is waited for. */
+async function load(sessionId, loading, signal) {
+  const onProgress = (done, total) => loading.show(done / total);
+  let bytes = null;
+  for (let tries = 1; bytes === null; tries += 1) {
+    try {
+      bytes = await api.replay(sessionId, { onProgress, signal });
+    } catch (error) {
+      if (error.code !== 'replay.not_ready' || tries >= TRIES_MAX || signal.aborted) throw error;
+      loading.say('The recording is shown when the match is over. This page waits for it …');
+      await pause((error.retryAfterS ?? RETRY_S) * 1000, signal);
+    }
+  }
   loading.say('Reading the recording …');
   return Replay.open(bytes, { onProgress: loading.show });
 }
@@ -117,7 +138,7 @@ function picker(show, failure) {
       { class: 'quiet' },
       'Matches that ended on this server are in the list of ',
       h('a', { href: '#/' }, 'sessions'),
-      ': show the ended ones too.',
+      ', under “ended matches”.',
     ),
   );
   return zone;
@@ -258,7 +279,7 @@ class Player {
     const follow = this.follow.pick(this.shown);
     const nameOf = (seat) => roster.nameOf(seat);
     this.page.renderer.draw({ fighters: this.shown, follow, nameOf }, nowMs);
-    this.page.showPhase(this.tick);
+    this.page.showPhaseOnly();
     this.range.value = this.tick;
     const { tickRate } = this.replay.header;
     const at = clock((this.tick - this.replay.firstTick) / tickRate);

@@ -1,10 +1,10 @@
 /** The first page: one click into a match, and the list of sessions as the server pushes it. */
 import { api, notifyError } from '../context.js';
 import { ageOf, h, select, setText } from '../dom.js';
+import { EndedSessions, OVER } from '../ended.js';
 import { hasSeat, isOpen, sessionToPlay } from '../lobby.js';
 import { sentenceFor } from '../messages.js';
 
-const OVER = ['ended'];
 const GAMES_WITH_A_PAGE = ['arena'];
 const AGE_MS = 5000;
 const TITLES = { arena: 'Arena', ffa: 'free for all', practice: 'practice' };
@@ -22,20 +22,40 @@ export async function sessionsView(place) {
     'Show',
     [
       ['open', 'open matches'],
-      ['all', 'ended ones too'],
+      ['ended', 'ended matches'],
     ],
     {
       'aria-label': 'Which sessions',
-      onchange: () => show(),
+      'data-testid': 'session-scope',
+      onchange: () => {
+        if (scope.list.value === 'ended') ended.refresh();
+        show();
+      },
     },
   );
   const state = h('span', { class: 'live', role: 'status', 'data-testid': 'list-state' });
   const rows = h('div', { class: 'sessions', role: 'list', 'aria-label': 'Sessions' });
+  const more = h(
+    'button',
+    { type: 'button', class: 'more', 'data-testid': 'more', onclick: () => ended.more() },
+    'Older ones',
+  );
+  const ended = new EndedSessions(() => show());
   const show = () => {
-    showRows(rows, list, filter.value.trim().toLowerCase(), scope.list.value);
+    const showsEnded = scope.list.value === 'ended';
+    showRows(rows, showsEnded ? ended : list, filter.value.trim().toLowerCase(), showsEnded);
+    more.hidden = !showsEnded || !ended.hasMore;
     showState(state, list);
   };
-  list.on('change', show);
+  let open = new Set();
+  list.on('change', (items) => {
+    // One that has gone from the open ones has probably ended.
+    const now = new Set(items.map(({ id }) => id));
+    const hasGone = [...open].some((id) => !now.has(id));
+    open = now;
+    if (hasGone && scope.list.value === 'ended') ended.refresh();
+    show();
+  });
   list.on('state', show);
   const timer = setInterval(show, AGE_MS);
   show();
@@ -46,11 +66,13 @@ export async function sessionsView(place) {
       { class: 'panel' },
       h('div', { class: 'bar' }, h('h2', {}, 'Sessions'), state, filter, scope.element),
       rows,
+      more,
     ),
     newMatch(),
   );
   return () => {
     clearInterval(timer);
+    ended.stop();
     list.stop();
   };
 }
@@ -109,8 +131,7 @@ function newMatch() {
       const body = { game: game.list.value, mode: mode.list.value || undefined };
       if (name.value.trim()) body.name = name.value.trim();
       const session = await api.createSession(body);
-      // A game without a page of its own shows up in the list.
-      if (hasPage(session)) location.hash = `#/play/${session.id}`;
+      location.hash = `#/play/${session.id}`;
     } catch (problem) {
       error.textContent = sentenceFor(problem);
     }
@@ -137,7 +158,9 @@ function newMatch() {
 }
 
 async function fillGames(gameList, modeList) {
-  const games = await api.games();
+  // Other games have no page here that could be opened with them.
+  const games = (await api.games()).filter(({ id }) => GAMES_WITH_A_PAGE.includes(id));
+  if (games.length === 0) throw new Error('No game that has a page here is hosted at the moment.');
   const option = (id, text) => h('option', { value: id }, text);
   const showModes = () => {
     const game = games.find(({ id }) => id === gameList.value);
@@ -161,15 +184,16 @@ function showState(element, list) {
   setText(element, text);
 }
 
-function showRows(rows, list, wanted, scope) {
+/** @param {SessionList | EndedSessions} list */
+function showRows(rows, list, wanted, showsEnded) {
   const matches = (session) =>
     [session.name, session.game, session.mode, session.state].some((text) =>
       String(text).toLowerCase().includes(wanted),
     );
-  const inScope = (session) => scope === 'all' || !['ended', 'failed'].includes(session.state);
+  const inScope = (session) => OVER.includes(session.state) === showsEnded;
   const visible = list.items.filter((session) => inScope(session) && matches(session));
   if (visible.length === 0) {
-    rows.replaceChildren(emptyNote(list, wanted));
+    rows.replaceChildren(emptyNote(list, wanted, showsEnded));
     return;
   }
   // A row keeps its element while it lives, so that the focus does not jump.
@@ -187,10 +211,14 @@ function showRows(rows, list, wanted, scope) {
   while (rows.children.length > wantedRows.length) rows.lastChild.remove();
 }
 
-function emptyNote(list, wanted) {
-  if (list.error) return h('p', { class: 'empty' }, sentenceFor(list.error));
-  if (list.state !== 'live') return h('p', { class: 'empty' }, 'Loading the sessions …');
+function emptyNote(list, wanted, showsEnded) {
+  const again = showsEnded ? '' : ' This page tries again.';
+  if (list.error) return h('p', { class: 'empty' }, sentenceFor(list.error) + again);
+  if (!['live', 'there'].includes(list.state)) {
+    return h('p', { class: 'empty' }, 'Loading the sessions …');
+  }
   if (wanted) return h('p', { class: 'empty' }, `No session matches “${wanted}”.`);
+  if (showsEnded) return h('p', { class: 'empty' }, 'No match has ended here yet.');
   return h('p', { class: 'empty' }, 'No match is open. Press “Play now” to open one.');
 }
 

@@ -1,9 +1,10 @@
 /** Watching a match: all of it or one fighter, now or some seconds later. */
-import { connect } from '/sdk/src/index.js';
+import { connect } from '../sdk/src/index.js';
 import { api } from '../context.js';
+import { sentenceForMatchEnd } from '../ends.js';
 import { h, select } from '../dom.js';
-import { sentenceFor, sentenceForEnd } from '../messages.js';
-import { expose, MatchPage, PlayerList, resultTable } from './match-page.js';
+import { sentenceFor } from '../messages.js';
+import { expose, MatchPage, PlayerList, replayLink, resultTable } from './match-page.js';
 
 const DELAYS = [
   ['0', 'live'],
@@ -87,7 +88,10 @@ class Watching {
     };
     start();
     match.on('start', start);
-    match.on('event', (event) => this.page.roster.onEvent(event));
+    match.on('event', (event) => {
+      this.page.roster.onEvent(event);
+      if (event.name === 'over' && !isOld()) this.over({ name: 'match_over', text: '' });
+    });
     match.on('stats', (stats) => this.page.network.update(stats));
     match.on('reconnecting', () => {
       if (!isOld()) this.page.say('The connection broke. Coming back …');
@@ -120,10 +124,16 @@ class Watching {
   }
 
   over(end) {
+    const { roster } = this.page;
     this.page.say(
-      sentenceForEnd(end),
-      resultTable(this.page.roster),
-      h('a', { class: 'button primary', href: '#/' }, 'All sessions'),
+      sentenceForMatchEnd(roster, null, end),
+      resultTable(roster),
+      h(
+        'div',
+        { class: 'row' },
+        h('a', { class: 'button primary', href: '#/' }, 'All sessions'),
+        end.name === 'match_over' && replayLink(this.sessionId),
+      ),
     );
   }
 

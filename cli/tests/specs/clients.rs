@@ -126,6 +126,29 @@ async fn the_console_works_in_a_browser() {
     println!("{printed}");
 }
 
+/// Runs files of `tests/browser` against a server of their own.
+async fn in_a_browser(files: &[&str]) {
+    let _turn = turn();
+    let (_dev, api) = Process::dev(&[]);
+    let variables = [
+        ("GAMESERVER_URL", OsString::from(&api)),
+        ("CHROMIUM", program(CHROMIUM)),
+    ];
+    let arguments: Vec<_> = ["--test"].iter().chain(files).copied().collect();
+    let printed = run(NODE, &arguments, &variables, BROWSER_LIMIT).await;
+    println!("{printed}");
+}
+
+#[tokio::test]
+async fn eight_tabs_of_the_console_share_one_stream_and_one_login() {
+    in_a_browser(&["tests/browser/tabs.test.mjs"]).await;
+}
+
+#[tokio::test]
+async fn the_console_works_behind_a_path_in_an_old_browser_and_when_udp_stops() {
+    in_a_browser(&["tests/browser/paths.test.mjs"]).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_recording_that_is_served_plays_in_a_browser() {
     let _turn = turn();

@@ -7,7 +7,8 @@ const canvas = document.getElementById('map');
 const pen = canvas.getContext('2d');
 
 try {
-  const api = new Api({ url: wish.get('url') ?? location.origin });
+  // The SDK stands beside the API, behind the same path if there is one.
+  const api = new Api({ url: wish.get('url') ?? new URL('../../', location).href });
   const session = wish.get('session') ?? (await api.sessions({ state: 'running' })).items[0]?.id;
   if (!session) throw new Error('No match is running.');
   const match = await connect(await api.join(session, { role: 'spectator', view: 'all' }));

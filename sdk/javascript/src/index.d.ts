@@ -193,7 +193,7 @@ export interface MatchOptions {
   snapOn?: string[];
   /** Fields that move evenly; by default those whose step is no integer. */
   smooth?: string[];
-  /** Asked for a new ticket when there is no other way back, or a refusal says when to come back. */
+  /** Asked for a new ticket: there is no other way back, or a refusal says when to try again. */
   rejoin?: () => Promise<JoinAnswer>;
   /** Instead of the platform's; null leaves it out. */
   WebTransport?: any;
@@ -214,8 +214,6 @@ export class Match {
   readonly kinds: Kind[];
   readonly transport: 'webtransport' | 'websocket';
   readonly tick: number;
-  /** The tick that inputs are sent for now, with a fraction; NaN before the first. */
-  readonly inputTick: number;
   readonly serverTick: number;
   readonly stats: MatchStats;
   readonly end: { name: string; text: string } | null;
@@ -230,6 +228,8 @@ export class Match {
   sendInput(input: any): void;
   chat(message: string): boolean;
   leave(): void;
+  /** The tick that inputs are sent for, with a fraction; NaN before the first snapshot. */
+  inputTick(nowMs?: number): number;
 }
 
 export interface ReplayOptions {

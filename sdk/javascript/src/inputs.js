@@ -9,8 +9,8 @@ import { INPUT, INPUTS_MAX } from './frames.js';
 
 /** Inputs a frame repeats, its own included: a loss of three frames in a row costs nothing. */
 export const REDUNDANCY = 4;
-/** Ticks that inputs should wait at the server: the middle of the 1 to 3 that it asks for. */
-export const LEAD_WANTED = 2;
+/** So early inputs should be at the server; one tick at least. */
+const EARLY_MS = 33;
 const SKEW_PER_TICK = 0.02;
 const SKEW_MAX = 0.1;
 /** Farther off than this, the clock jumps instead of running faster or slower. */
@@ -23,6 +23,8 @@ export class InputClock {
   /** @param {number} tickRate Per second. */
   constructor(tickRate) {
     this.tickMs = 1000 / tickRate;
+    /** Ticks that inputs should wait at the server. A player waits for each of them as well. */
+    this.leadWanted = Math.max(1, Math.round((EARLY_MS * tickRate) / 1000));
     this.next = Number.NaN;
     this.lastMs = 0;
     this.sent = 0;
@@ -46,13 +48,13 @@ export class InputClock {
    */
   steer(lead, { serverTick, rttMs }, nowMs) {
     if (lead !== null && this.isRunning) {
-      this.follow(LEAD_WANTED - lead, rttMs, nowMs);
+      this.follow(this.leadWanted - lead, rttMs, nowMs);
       return;
     }
     const way = Number.isNaN(rttMs) ? 0 : rttMs / 2 / this.tickMs;
-    const guess = serverTick + way + LEAD_WANTED + 1;
+    const guess = serverTick + way + this.leadWanted + 1;
     this.skew = 0;
-    if (this.isRunning && Math.abs(guess - this.next) < LEAD_WANTED) return;
+    if (this.isRunning && Math.abs(guess - this.next) < this.leadWanted) return;
     this.next = guess;
     // What was sent for later ticks was for too late ones, and is not there.
     this.sent = Math.min(this.sent, Math.floor(guess));
@@ -78,7 +80,7 @@ export class InputClock {
    * @returns {number} A tick with a fraction; NaN while it does not run.
    */
   at(nowMs) {
-    return this.next + (Math.max(0, nowMs - this.lastMs) / this.tickMs) * (1 + this.skew);
+    return this.next + ((nowMs - this.lastMs) / this.tickMs) * (1 + this.skew);
   }
 
   /**

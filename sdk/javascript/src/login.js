@@ -5,6 +5,7 @@
  * would otherwise be as many logins. Knows the calls of `/api/v1/auth` and nothing else of the API.
  */
 import { ApiError } from './errors.js';
+import { sleep } from './reconnect.js';
 import { ForgivingStorage } from './storage.js';
 import { alone } from './tabs.js';
 
@@ -14,6 +15,9 @@ const TOKEN_KEY = 'gameserver.token';
 const MARGIN_MS = 30_000;
 /** Longest wait for another page that logs in. */
 const ALONE_MS = 10_000;
+/** Longest wait for what that page has stored, and between two looks. */
+const HEARD_MS = 1_000;
+const HEARD_STEP_MS = 20;
 
 export class Login {
   #post;
@@ -63,13 +67,24 @@ export class Login {
 
   async #renewOnce(refused) {
     // One page after the other: the second finds what the first has got.
-    this.#renewing ??= alone(TOKEN_KEY + this.#suffix, ALONE_MS, () => this.#renew(refused)).finally(
-      () => {
-        this.#renewing = null;
-      },
-    );
+    const renew = async (isSecond) => {
+      if (isSecond) await this.#heard(refused);
+      await this.#renew(refused);
+    };
+    this.#renewing ??= alone(TOKEN_KEY + this.#suffix, ALONE_MS, renew).finally(() => {
+      this.#renewing = null;
+    });
     await this.#renewing;
     return this.#tokens.access;
+  }
+
+  /** Waits for what another page has stored: other processes of a browser see it a little later. */
+  async #heard(refused) {
+    for (let waitedMs = 0; waitedMs < HEARD_MS; waitedMs += HEARD_STEP_MS) {
+      const stored = this.#read(TOKEN_KEY);
+      if (isFresh(stored) && stored.access !== refused) return;
+      await sleep(HEARD_STEP_MS);
+    }
   }
 
   async #renew(refused) {

@@ -46,7 +46,7 @@ const PINGS_MAX = 16;
 const BEFORE_SHOWN = 4;
 /** How long a close may take after it was announced. */
 const BYE_MS = 1000;
-/** First wait before a way back to datagrams is looked for, and the longest; each is twice the last. */
+/** Wait before a way back to datagrams is looked for: the first, and the longest after doubling. */
 const RETURN_MS = 5_000;
 const RETURN_MS_MAX = 60_000;
 /** Hellos that `connect` sends after refusals that say when to come back, and its longest wait. */
@@ -179,9 +179,14 @@ export class Match extends Emitter {
   get tick() {
     return this.#state.snapshots.tick;
   }
-  /** The tick that inputs are sent for now, with a fraction; NaN before the first. */
-  get inputTick() {
-    return this.#inputClock.at(this.#now());
+  /**
+   * The tick that inputs are sent for, to draw the own player between two of them.
+   *
+   * @param {number} [nowMs] Of the steady clock, for example the time of a picture.
+   * @returns {number} With a fraction; NaN before the first snapshot.
+   */
+  inputTick(nowMs = this.#now()) {
+    return this.#inputClock.at(nowMs);
   }
   /** Where the server is now, in ticks. */
   get serverTick() {

@@ -11,8 +11,8 @@ export const STAGGER_MS = 250;
 /** All of it, answer included. */
 export const CONNECT_TIMEOUT_MS = 10_000;
 const NOTHING_HERE =
-  'This program has neither WebTransport nor WebSocket: Node has WebSocket from version 22 on, or ' +
-  'with --experimental-websocket; another implementation is passed as connect(answer, { WebSocket }).';
+  'This program has neither WebTransport nor WebSocket: Node has WebSocket from version 22 on, ' +
+  'or with --experimental-websocket; another one is passed as connect(answer, { WebSocket }).';
 /** Offers looked at; a server has three. */
 const OFFERS_MAX = 8;
 

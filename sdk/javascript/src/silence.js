@@ -10,7 +10,7 @@
  * Over TCP there is nothing to change to: as long as the server waits itself.
  */
 export const SILENT_MS = Object.freeze({ webtransport: 2_000, websocket: 10_000 });
-/** What counts of a pause at most: a page that was stopped has heard nothing, and was told a lot. */
+/** What counts of a pause at most: a page that was stopped has heard nothing, however much came. */
 const PAUSE_MS = 100;
 
 export class Silence {

@@ -25,11 +25,17 @@ export function canShare() {
  * @template T
  * @param {string} name
  * @param {number} patienceMs
- * @param {() => Promise<T>} work
+ * @param {(isSecond: boolean) => Promise<T>} work Is told whether another page was before it.
  * @returns {Promise<T>}
  */
 export async function alone(name, patienceMs, work) {
-  if (!canShare()) return work();
+  if (!canShare()) return work(false);
+  let isFirst = false;
+  const result = await navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+    isFirst = lock !== null;
+    return isFirst ? work(false) : undefined;
+  });
+  if (isFirst) return result;
   const tooLong = new AbortController();
   const timer = setTimeout(() => tooLong.abort(), patienceMs);
   let hasBegun = false;
@@ -37,11 +43,11 @@ export async function alone(name, patienceMs, work) {
     return await navigator.locks.request(name, { signal: tooLong.signal }, () => {
       clearTimeout(timer);
       hasBegun = true;
-      return work();
+      return work(true);
     });
   } catch (error) {
     if (hasBegun) throw error;
-    return work();
+    return work(true);
   } finally {
     clearTimeout(timer);
   }
@@ -61,7 +67,7 @@ export class TabGroup {
 
   /**
    * @param {string} name
-   * @param {{lead(signal: AbortSignal): Promise<void>, whole(): any, hear(message: any): void}} roles
+   * @param {{lead(until: AbortSignal): Promise<void>, whole(): any, hear(news: any): void}} roles
    *   `lead` works for everybody until the signal aborts, `whole` is all that a new page has to
    *   know, and `hear` takes that and what the leader `tell`s.
    * @param {AbortSignal} signal Leaves the group.

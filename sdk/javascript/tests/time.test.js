@@ -140,8 +140,8 @@ test('the round trip is the shortest of the last, not the wait for a tick', () =
 });
 
 /** A server that inputs reach after a fixed way, reporting the lead with each snapshot. */
-function steerThrough({ wayMs, skew, startOffTicks, knowsRtt = true }) {
-  const clock = new InputClock(RATE);
+function steerThrough({ wayMs, skew, startOffTicks, knowsRtt = true, rate = RATE }) {
+  const clock = new InputClock(rate);
   const onTheWay = [];
   // As the server has it: an input for a tick that is over is dropped.
   let newestThere = null;
@@ -150,7 +150,7 @@ function steerThrough({ wayMs, skew, startOffTicks, knowsRtt = true }) {
   const server = { serverTick: startOffTicks, rttMs: knowsRtt ? wayMs * 2 : Number.NaN };
   clock.steer(null, server, 0);
   for (let now = 0; now < 20_000; now += 4) {
-    const serverTick = Math.floor(now / TICK_MS);
+    const serverTick = Math.floor((now * rate) / 1000);
     const { first, count } = clock.due(now * skew);
     for (let tick = first; tick < first + count; tick += 1) onTheWay.push([now + wayMs, tick]);
     while (onTheWay.length > 0 && onTheWay[0][0] <= now) {
@@ -186,6 +186,15 @@ test('the lead settles at 1 to 3 ticks, whatever the way, the start and the loca
     const good = leads.filter((lead) => lead >= 0 && lead <= 4).length / leads.length;
     const best = leads.filter((lead) => lead >= 1 && lead <= 3).length / leads.length;
     assert.ok(good > 0.99 && best > 0.9, `${JSON.stringify(one)}: ${good}, ${best}`);
+  }
+});
+
+test('at 20 ticks a second an input waits for one tick, not for a tenth of a second', () => {
+  for (const wayMs of [5, 60]) {
+    const leads = steerThrough({ wayMs, skew: 1, startOffTicks: 3, rate: 20 });
+    const mean = leads.reduce((sum, lead) => sum + lead, 0) / leads.length;
+    const late = leads.filter((lead) => lead < 0).length / leads.length;
+    assert.ok(mean > 0.5 && mean < 1.5 && late < 0.01, `${mean} ticks, ${late} late`);
   }
 });
 
