@@ -7,6 +7,8 @@ const SENTENCES = {
   'session.not_joinable': 'This match takes nobody in its present state. Pick another one.',
   'session.instance_lost': 'The game server of this match is gone. Open a new match.',
   'session.overloaded': 'The game server is at its limit. Try again in a few seconds.',
+  'session.player_limit': 'You have as many open matches as one may. End one of them first.',
+  'session.address_limit': 'Many matches are open from your network. Join one, or try again later.',
   'session.not_host': 'Only the one who opened this match may do that.',
   'session.join_code_invalid': 'This match is private and needs its join code.',
   'session.spectators_not_allowed': 'Nobody may watch this match. Pick another one.',

@@ -218,6 +218,23 @@ test('a match that was stopped is not told as one that is over', () => {
   assert.match(sentenceForMatchEnd(roster, 0, { name: 'kicked', text: '' }), /removed/);
 });
 
+test('who comes late knows the scores of those whom they have not seen', () => {
+  const { roster, event } = rosterOf('ann', 'bob');
+  event('scores', [
+    [0, 4, 1],
+    [1, 1, 4],
+  ]);
+  assert.deepEqual(
+    roster.standings().map(({ name, kills, deaths }) => [name, kills, deaths]),
+    [
+      ['ann', 4, 1],
+      ['bob', 1, 4],
+    ],
+  );
+  event('kill', [0, 1]);
+  assert.equal(roster.standings()[0].kills, 5);
+});
+
 test('a kill before the start is said not to count, and counts nowhere', () => {
   const { roster, event } = rosterOf('ann', 'bob');
   event('phase', ['starting', 100], 100);

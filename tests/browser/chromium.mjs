@@ -178,6 +178,11 @@ class Page {
     await this.browser.send('Target.closeTarget', { targetId: this.targetId });
   }
 
+  /** Stops the tab, or lets it go on, as browsers do with those in the background. */
+  async setFrozen(isFrozen) {
+    await this.send('Page.setWebLifecycleState', { state: isFrozen ? 'frozen' : 'active' });
+  }
+
   /** Shows the tab in front of the others of its window. */
   async show() {
     await this.send('Page.bringToFront');

@@ -117,6 +117,24 @@ test('when the tab that reads the stream is closed, another one goes on', () =>
     await left[0].close();
   }));
 
+test('a tab that the browser has frozen does not keep the others from the list', () =>
+  withProxy(async (proxy) => {
+    const pages = await tabs(proxy.url, 2);
+    await Promise.all(pages.map((page) => page.until(LIVE)));
+    const reader = await readerAmong(pages);
+    await pages[reader].setFrozen(true);
+    const late = await browser.page({ beside: pages[0] });
+    await late.open(`${proxy.url}/`);
+    await late.until(LIVE);
+    const id = await late.evaluate(openSession('while one is frozen'));
+    await Promise.all([late, pages[1 - reader]].map((page) => page.until(hasRow(id))));
+    await pages[reader].setFrozen(false);
+    await pages[reader].until(hasRow(id));
+    await until(() => proxy.streams.size === 1, 'one stream');
+    await late.evaluate(endSession(id));
+    await late.close();
+  }));
+
 test('where tabs cannot find each other, a hidden one lets go of its stream', () =>
   withProxy(async (proxy) => {
     const options = { before: NO_LOCKS, mayHide: true };

@@ -41,6 +41,7 @@ export class Roster {
     else if (name === 'left') payload.forEach((seat) => this.onLeft(seat));
     else if (name === 'chat') this.say('chat', `${this.nameOf(first)}: ${second}`, first);
     else if (name === 'kill') this.onKill(first, second);
+    else if (name === 'scores') payload.forEach((row) => this.onScore(row));
     else if (name === 'over') this.onOver(payload);
     else if (name === 'draining') this.onDraining(Number(first));
   }
@@ -51,6 +52,13 @@ export class Roster {
     }
     this.phase = phase;
     this.phaseSince = since;
+  }
+
+  /** How somebody stands who was not seen yet: told to those who come later. */
+  onScore([seat, kills, deaths]) {
+    const name = this.nameOf(seat);
+    const player = this.players.get(seat) ?? { seat, name, isHere: true };
+    this.players.set(seat, { ...player, kills, deaths });
   }
 
   /** @param {any[]} rows `[seat, placement, score]` of each player. */

@@ -121,6 +121,8 @@ export class TabGroup {
     if (signal.aborted) return;
     this.#isLeading = true;
     clearTimeout(this.#answerTimer);
+    // Whoever asked while nobody was leading has its answer, however slow the work begins.
+    this.tell(this.#roles.whole());
     const end = new AbortController();
     const stop = () => end.abort();
     signal.addEventListener('abort', stop, { once: true });
