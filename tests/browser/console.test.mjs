@@ -126,6 +126,16 @@ test('one click leads into a match, over the best transport, and it is drawn', (
     assert.equal(await shown('transport'), TRANSPORT);
     assert.match(await shown('rtt'), /^\d+(\.\d)? ms$/);
     assert.ok((await colours(page)) >= 5, 'something is drawn');
+    // Two seconds of samples are a line over the whole width already.
+    await page.until(`(() => {
+      const spark = document.querySelector('[data-testid="net-snapshots"]').previousSibling;
+      const { width, height } = spark;
+      const copy = Object.assign(document.createElement('canvas'), { width, height });
+      const pen = copy.getContext('2d', { willReadFrequently: true });
+      pen.drawImage(spark, 0, 0);
+      const hasInk = (x) => pen.getImageData(x, 0, 2, height).data.some(Boolean);
+      return [0, Math.floor(width / 2), width - 2].every(hasInk);
+    })()`);
   }));
 
 test('without WebTransport the game goes over WebSocket', () =>
@@ -306,6 +316,10 @@ test('a phone shows every page without scrolling sideways', () =>
     await page.open(SERVER);
     await page.until('document.querySelector(\'[data-testid="session-row"]\')');
     await assertFits(page, 'sessions');
+    for (const link of ['#/', '#/replay', 'docs/']) {
+      const width = `document.querySelector('nav a[href="${link}"]').offsetWidth`;
+      assert.ok((await page.evaluate(width)) > 0, `${link} can be reached`);
+    }
     await playNow(page);
     await assertFits(page, 'play');
     await page.evaluate('location.hash = `#/watch/${window.gameserver.session}`');

@@ -64,6 +64,27 @@ test('a browser of 2023 lists, filters and plays', () =>
     );
   }));
 
+test('a page without a server says so, promises nothing, and offers to try again', async () => {
+  const proxy = await Proxy.start(SERVER);
+  const page = await browser.page();
+  try {
+    await page.open(`${proxy.url}/`);
+    await page.until('document.querySelector(\'[data-testid="session-row"]\')');
+    proxy.stop();
+    await page.evaluate('location.hash = "#/play/00000000-0000-4000-8000-000000000000"');
+    const failure = 'document.querySelector(\'[data-testid="failure"]\')';
+    assert.match(await page.until(`${failure}?.textContent`), /cannot be reached/);
+    assert.doesNotMatch(await page.evaluate(`${failure}.textContent`), /tries again/);
+    const primary = `${failure}.querySelector('.primary').textContent`;
+    assert.equal(await page.evaluate(primary), 'Try again');
+    await page.evaluate('location.hash = "#/"');
+    await page.until('/This page tries again/.test(document.body.textContent)');
+  } finally {
+    await page.close();
+    proxy.stop();
+  }
+});
+
 test('when UDP stops in a match the seat goes on over WebSocket, and returns with UDP', () =>
   withProxy({ relaysUdp: true }, async (page, proxy) => {
     await page.open(`${proxy.url}/`);

@@ -30,6 +30,11 @@ async function plays(page) {
     position.dispatchEvent(new Event('input'));
   })()`);
   await page.until('!window.gameserver.isPlaying');
+  const text = (testid) =>
+    page.evaluate(`document.querySelector('[data-testid="${testid}"]').textContent`);
+  const [at, whole] = (await text('replay-time')).split(' / ');
+  assert.equal(at, whole, 'it plays to its end');
+  assert.doesNotMatch(await text('phase'), /\d/, 'there is one clock');
   const [content, window] = await page.evaluate(
     '[document.documentElement.scrollWidth, document.documentElement.clientWidth]',
   );
