@@ -10,7 +10,7 @@ const SHOTS_COUNT = 256;
 /** Metres that are seen at least when one fighter is followed: across, and upwards. */
 const FOLLOW_M = [22, 20];
 const GRID_M = 5;
-/** Characters of a name that are drawn, and pixels a metre from which on there is room for all. */
+/** Characters of a name that are drawn; from so many pixels a metre on there is room for all. */
 const NAME_MAX = 32;
 const NAME_MAX_FAR = 16;
 const NEAR_SCALE = 24;
@@ -113,7 +113,7 @@ export class ArenaRenderer {
     const whole = Math.min(width / (map.width_m + 1), height / (map.height_m + 1));
     const near = Math.max(whole, Math.min(width / FOLLOW_M[0], height / FOLLOW_M[1]));
     const scale = follow === null ? whole : near;
-    this.isNear = scale > NEAR_SCALE * this.ratio;
+    this.isNear = follow !== null || scale > NEAR_SCALE * this.ratio;
     const target = {
       x: centred(follow?.x ?? map.width_m / 2, map.width_m, width / scale),
       y: centred(follow?.y ?? map.height_m / 2, map.height_m, height / scale),
@@ -214,7 +214,11 @@ export class ArenaRenderer {
     c.font = `${isOwn ? 600 : 400} ${size}px system-ui, sans-serif`;
     c.textAlign = 'center';
     c.fillStyle = colour['--label'];
-    c.fillText(this.shortened(name), x, top - 4 * this.ratio);
+    const text = this.shortened(name);
+    const half = c.measureText(text).width / 2 + 4 * this.ratio;
+    // At the edge of the picture a name stands a little beside its fighter rather than cut off.
+    const middle = Math.max(half, Math.min(this.canvas.width - half, x));
+    c.fillText(text, middle, top - 4 * this.ratio);
   }
 
   /** From afar there is room for the beginning of a name only. */

@@ -3,6 +3,7 @@
  * network panel. Knows neither inputs nor seeking.
  */
 import { clock, h, select, setText } from '../dom.js';
+import { sentenceForMatchEnd } from '../ends.js';
 import { ArenaRenderer } from '../arena/render.js';
 import { Roster } from '../arena/roster.js';
 import { networkPanel } from '../network-panel.js';
@@ -133,7 +134,11 @@ export class MatchPage {
 
   /** The phase, without a time: where another clock tells it. */
   showPhaseOnly() {
-    setText(this.phase, PHASES[this.roster.phase] ?? '');
+    const { phase, result } = this.roster;
+    const end = { name: 'match_over', text: '' };
+    const isDecided = phase === 'over' && result !== null;
+    const text = isDecided ? sentenceForMatchEnd(this.roster, null, end) : PHASES[phase];
+    setText(this.phase, text ?? '');
   }
 
   /** Text beside the phase, for example the time left. */
