@@ -12,6 +12,8 @@ const CODE_BASE = 4000;
 /** 1000, 1001 and 1005 read as consented: somebody was done. */
 const CONSENTED_CODES = [1000, 1001, 1005];
 const REASON_BYTES_MAX = 123;
+/** Longest wait for the handshake of a socket that nobody wants any more. */
+const GIVEN_UP_MS = 5_000;
 
 /** An open WebSocket. Made by `openWebSocket`. */
 class WebSocketCarrier extends Carrier {
@@ -63,11 +65,17 @@ export function openWebSocket(offer, { WebSocket, signal }) {
       return;
     }
     socket.binaryType = 'arraybuffer';
-    const abort = () => socket.close();
+    // Browsers complain of a socket that is closed while it connects; given up, it is closed then.
+    let timer;
+    const abort = () => {
+      timer = setTimeout(() => socket.close(), GIVEN_UP_MS);
+      reject(new ConnectError('aborted', `${offer.url}: given up`));
+    };
     signal.addEventListener('abort', abort, { once: true });
     socket.addEventListener(
       'open',
       () => {
+        clearTimeout(timer);
         signal.removeEventListener('abort', abort);
         if (signal.aborted) socket.close();
         else resolve(new WebSocketCarrier(socket));
@@ -77,6 +85,7 @@ export function openWebSocket(offer, { WebSocket, signal }) {
     // Platforms differ in which of the two they tell when nobody answers.
     for (const name of ['error', 'close']) {
       socket.addEventListener(name, () => {
+        clearTimeout(timer);
         reject(new ConnectError('unreachable', `${offer.url}: no WebSocket`));
       });
     }
