@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from thin import Snapshot
 
-LEAD_TICKS = 2
-"""How early an input should come: the middle of what docs/protocol.md advises."""
+EARLY_S = 0.033
+"""How early an input should come, as docs/protocol.md advises; one tick at least."""
 LEAD_FAR_TICKS = 20
 """From here on the clock is set and no longer bent."""
 BEND_MAX = 0.1
@@ -21,17 +21,18 @@ GUESS_MAX = 60
 
 class Clock:
     def __init__(self, tick: int, rate: int) -> None:
-        self.tick = tick + LEAD_TICKS
+        self.lead = max(1, round(EARLY_S * rate))
+        self.tick = tick + self.lead
         self.rate = rate
         self.period_s = 1 / rate
-        self._guess = LEAD_TICKS
+        self._guess = self.lead
         self._deaf_until = 0
 
     def hear(self, snapshot: Snapshot) -> None:
         if snapshot.lead is None or snapshot.lead < -LEAD_FAR_TICKS:
             self._search(snapshot.tick)
         elif snapshot.tick >= self._deaf_until:
-            late = LEAD_TICKS - snapshot.lead
+            late = self.lead - snapshot.lead
             bend = max(-BEND_MAX, min(BEND_MAX, late / CALM_TICKS))
             self.period_s = 1 / (self.rate * (1 + bend))
             if abs(late) > LEAD_FAR_TICKS:

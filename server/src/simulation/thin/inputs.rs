@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 
 use bevy_ecs::prelude::*;
+use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
 use gameserver_shared::input::{INPUT_AHEAD_TICKS_MAX, InputRefusal, PlayerAction, PlayerInput};
 use gameserver_shared::player::{Avatar, InputLateness};
@@ -15,8 +16,9 @@ use crate::telemetry;
 
 /// Inputs that are kept: as many ticks as one may be ahead, and the present one.
 const KEPT: usize = INPUT_AHEAD_TICKS_MAX as usize + 1;
-/// Ticks for which the last input counts again when none came: a quarter of a second at 60 Hz.
-const REPEAT_TICKS_MAX: u32 = 15;
+/// For so long the last input counts again when none came. Packets that are lost in a row rarely
+/// take longer, and a player who is gone should not walk on.
+const REPEAT_MS: u32 = 250;
 
 /// How early a thin player's inputs come, on the entity of the link.
 #[derive(Component, Debug, Clone, Copy, Default)]
@@ -85,20 +87,25 @@ impl<G: Game> ThinInputs<G> {
         Ok(())
     }
 
-    /// The input for this tick: its own, else the last one again, else none.
-    fn input_for(&mut self, tick: u32) -> G::Input {
+    /// The input for this tick: its own, else the last one for up to so many ticks, else none.
+    fn input_for(&mut self, tick: u32, repeat_ticks_max: u32) -> G::Input {
         let place = &mut self.kept[tick as usize % KEPT];
         if let Some((_, input)) = place.take_if(|kept| kept.0 == tick) {
             self.last = input;
             self.missing = 0;
         } else {
             self.missing = self.missing.saturating_add(1);
-            if self.missing > REPEAT_TICKS_MAX {
+            if self.missing > repeat_ticks_max {
                 self.last = G::Input::default();
             }
         }
         self.last.clone()
     }
+}
+
+/// Ticks for which the last input counts again.
+fn repeat_ticks(tick_rate_hz: u16) -> u32 {
+    (u32::from(tick_rate_hz) * REPEAT_MS).div_ceil(1_000)
 }
 
 fn decode<G: Game>(bytes: &[u8]) -> Result<G::Input, InputRefusal> {
@@ -118,20 +125,34 @@ pub(super) fn expect_inputs<G: Game>(added: On<Add, ThinLink>, mut commands: Com
 /// Gives each thin player's avatar its input of this tick.
 pub(super) fn apply_inputs<G: Game>(
     tick: CurrentTick,
+    settings: Res<MatchSettings>,
     seats: Res<Seats>,
     mut links: Query<(&mut ThinInputs<G>, &Lead), With<ThinLink>>,
     mut avatars: Query<(&Avatar, &mut PlayerAction<G::Input>, &mut InputLateness)>,
 ) {
+    let repeat_ticks_max = repeat_ticks(settings.tick_rate_hz);
     for (avatar, mut action, mut lateness) in &mut avatars {
         let link = seats.link_of(avatar.seat);
         let Some((mut inputs, lead)) = link.and_then(|link| links.get_mut(link).ok()) else {
             continue;
         };
-        let input = inputs.input_for(tick.number());
+        let input = inputs.input_for(tick.number(), repeat_ticks_max);
         if inputs.missing > 0 && lead.newest.is_some() {
             lateness.ticks += 1;
             telemetry::input_late();
         }
         action.set_if_neq(PlayerAction(input));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_input_counts_again_for_a_quarter_of_a_second_at_any_tick_rate() {
+        for (tick_rate_hz, ticks) in [(60, 15), (20, 5), (30, 8), (1, 1)] {
+            assert_eq!(repeat_ticks(tick_rate_hz), ticks, "at {tick_rate_hz} Hz");
+        }
     }
 }
