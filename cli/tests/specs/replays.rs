@@ -321,7 +321,7 @@ pub(crate) fn serve(log: &Path) -> (Process, String) {
 async fn is_served_with_a_page_that_plays_it(log: &Path, bytes: &[u8]) {
     let (mut serve, page) = serve(log);
     let http = reqwest::Client::new();
-    for (path, text) in [("", "/recording.js"), ("recording.js", "recordingView")] {
+    for (path, text) in [("", "\"recording.js\""), ("recording.js", "recordingView")] {
         let answer = http
             .get(format!("{page}{path}"))
             .send()
