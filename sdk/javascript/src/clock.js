@@ -34,6 +34,8 @@ export class ServerClock {
      */
     this.rttMs = Number.NaN;
     this.pongs = [];
+    /** What a ping usually takes, waits included: as long as inputs take. NaN likewise. */
+    this.usualRttMs = Number.NaN;
   }
 
   /**
@@ -65,6 +67,8 @@ export class ServerClock {
     this.pongs.push(rtt);
     if (this.pongs.length > PONGS_KEPT) this.pongs.shift();
     this.rttMs = Math.min(...this.pongs);
+    const off = rtt - this.usualRttMs;
+    this.usualRttMs = Number.isNaN(off) ? rtt : this.usualRttMs + off * 0.2;
   }
 
   /** False before the first snapshot. */
@@ -79,7 +83,7 @@ export class ServerClock {
 
   /** @param {number} nowMs @returns {number} The tick that the server is at. */
   serverTick(nowMs) {
-    const way = Number.isNaN(this.rttMs) ? 0 : this.rttMs / 2;
+    const way = Number.isNaN(this.usualRttMs) ? 0 : this.usualRttMs / 2;
     return this.arrivalTick(nowMs) + way / this.tickMs;
   }
 }

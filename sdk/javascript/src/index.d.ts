@@ -337,7 +337,10 @@ export class Interpolator {
 }
 export class ServerClock {
   constructor(tickRate: number);
+  /** The shortest of the last ten seconds. */
   readonly rttMs: number;
+  /** What a ping usually takes, the wait for a tick included. */
+  readonly usualRttMs: number;
   readonly jitterMs: number;
   readonly isSet: boolean;
   onSnapshot(tick: number, nowMs: number): void;

@@ -338,7 +338,7 @@ export class Match extends Emitter {
     if (!this.#state.takeSnapshot(frame, now)) return;
     const { clock, snapshots } = this.#state;
     if (this.welcome.role === 'player') {
-      const server = { serverTick: clock.serverTick(now), rttMs: clock.rttMs };
+      const server = { serverTick: clock.serverTick(now), rttMs: clock.usualRttMs };
       this.#inputClock.steer(snapshots.lead, server, now);
       // Inputs acknowledge as well; without them this is the only word.
       if (this.#input === undefined) {

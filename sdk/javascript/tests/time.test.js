@@ -135,6 +135,7 @@ test('the round trip is the shortest of the last, not the wait for a tick', () =
     server.onPong(now, answered + 0.3);
   }
   assert.ok(server.rttMs >= 0.6 && server.rttMs < 2.5, `${server.rttMs} ms`);
+  assert.ok(server.usualRttMs > 5, 'inputs wait as well, and are sent so much earlier');
   for (let count = 0; count < 20; count += 1) server.onPong(0, 80);
   assert.equal(server.rttMs, 80, 'a way that became longer is not hidden for ever');
 });
