@@ -21,6 +21,15 @@ use crate::error::CliError;
 /// How often histograms are emptied into their buckets when nobody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
+/// Limits of the port: a few that look after the process, and nobody else.
+const LIMITS: Limits = Limits {
+    connections_max: 256,
+    connections_per_address_max: Some(64),
+    http2_streams_max: 4,
+    unsent_bytes_max: 16 * 1024 * 1024,
+    ..Limits::DEFAULT
+};
+
 /// Tells whether the process can do its work now.
 pub(crate) type IsReady = Arc<dyn Fn() -> bool + Send + Sync>;
 
@@ -63,12 +72,7 @@ pub(crate) async fn serve(
         .route("/livez", get(|| async { "ok" }))
         .route("/readyz", get(readiness))
         .with_state((handle.clone(), is_ready));
-    tokio::spawn(server::serve_http(
-        listener,
-        router,
-        Limits::default(),
-        stop.clone(),
-    ));
+    tokio::spawn(server::serve_http(listener, router, LIMITS, stop.clone()));
     tokio::spawn(keep_up(handle, stop));
     Ok(taken)
 }

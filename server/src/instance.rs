@@ -30,6 +30,15 @@ use crate::match_log::{ClaimError, FolderClaim, LogFolder};
 use crate::offers::{Identity, Offers};
 use crate::telemetry;
 
+/// Calls at the same time on one connection of web-api.
+const CONTROL_CALLS_PER_CONNECTION_MAX: u32 = 64;
+/// Largest header of a call.
+const CONTROL_HEADER_BYTES_MAX: u32 = 16 * 1024;
+/// Silence after which a connection to the control port is asked whether it lives.
+const CONTROL_KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// Time for the answer to that; then the connection is closed, with all that waits for it.
+const CONTROL_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A running instance.
 #[derive(Debug)]
 pub struct Instance {
@@ -336,6 +345,10 @@ async fn serve_control(
 ) {
     let service = InstanceControlServer::with_interceptor(service, secret.demand());
     let served = Server::builder()
+        .max_concurrent_streams(CONTROL_CALLS_PER_CONNECTION_MAX)
+        .http2_max_header_list_size(CONTROL_HEADER_BYTES_MAX)
+        .http2_keepalive_interval(Some(CONTROL_KEEP_ALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(CONTROL_KEEP_ALIVE_TIMEOUT))
         .add_service(service)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.cancelled_owned())
         .await;

@@ -84,8 +84,9 @@ pub struct WebApiConfig {
     pub http_address: SocketAddr,
     /// Where gRPC is served to instances. Port 0 takes a free one. Default `127.0.0.1:8081`.
     pub grpc_address: SocketAddr,
-    /// URL that clients reach REST at; the issuer of access tokens. Default
-    /// `http://127.0.0.1:8080`.
+    /// URL that clients reach REST at; the issuer of access tokens. Its path, if it has one, is
+    /// what a proxy takes off the path of every request: `Location` and the OpenAPI document have
+    /// it. Default `http://127.0.0.1:8080`.
     pub public_url: String,
     /// Audience of access tokens. Default `gameserver`.
     pub audience: String,
@@ -96,11 +97,14 @@ pub struct WebApiConfig {
     /// Origins whose pages may call the API, for example `https://play.example.com`. Default:
     /// none.
     pub cors_origins: Vec<String>,
-    /// Proxies in front that each add the address they saw to `X-Forwarded-For`. Default 0: the
-    /// header is ignored and the client's address is the socket's.
+    /// Proxies in front that each add the address they saw to [`Self::forwarded_header`]. Default
+    /// 0: the header is ignored and the client's address is the socket's.
     pub trusted_proxy_hops: usize,
     /// Whether the console is served at `/`, and the JavaScript SDK at `/sdk/`. Default: yes.
     pub console: bool,
+    /// The header that those proxies write. The other one is ignored: a client could have sent it.
+    /// Default `X-Forwarded-For`.
+    pub forwarded_header: ForwardedHeader,
     /// How often clients may call.
     pub rate_limits: RateLimits,
     /// Sizes and deadlines of the HTTP server.
@@ -122,6 +126,7 @@ impl WebApiConfig {
             trusted_proxy_hops: 0,
             console: true,
             rate_limits: RateLimits::default(),
+            forwarded_header: ForwardedHeader::default(),
             limits: Limits::default(),
         }
     }
@@ -146,6 +151,27 @@ impl WebApiConfig {
 
 fn is_origin(text: &str) -> bool {
     let host = text
+/// A header that proxies write the client's address to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, which nearly all proxies write.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+impl ForwardedHeader {
+    /// The header's name, in lower case.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::Forwarded => "forwarded",
+        }
+    }
+}
+
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| {
@@ -322,23 +348,50 @@ pub struct Limits {
     pub body_read_timeout: Duration,
     /// Time for the answer to a request. Default 10 s.
     pub request_deadline: Duration,
-    /// Requests at the same time on one HTTP/2 connection. Default 64.
+    /// Time for a client to take the next 16 KiB of an answer, or any byte when its socket is full;
+    /// then its connection is closed. Default 20 s.
+    pub write_timeout: Duration,
+    /// Time that a connection may be open without a request. Longer than the same time of load
+    /// balancers, which would otherwise send a request to a connection that is being closed.
+    /// Default 75 s; [`Self::header_read_timeout`] while more than three quarters of all
+    /// connections are taken.
+    pub idle_timeout: Duration,
+    /// Requests at the same time on one HTTP/2 connection. Default 16.
     pub http2_streams_max: u32,
     /// Time for open requests to finish at shutdown. Default 10 s.
     pub shutdown_grace: Duration,
+    /// Bytes of answers that wait for one client; its further requests wait meanwhile. Default
+    /// 1 MiB.
+    pub unsent_bytes_per_connection_max: usize,
+    /// Bytes of answers that wait for all clients; beyond it the connections that hold the most for
+    /// the longest are closed. Default 64 MiB.
+    pub unsent_bytes_max: usize,
+    /// Open connections of one client address (IPv6: of a /64); a further one is closed. `None`
+    /// sets no limit. Default 256. Not for a port behind proxies.
+    pub connections_per_address_max: Option<usize>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections_max: 10_000,
-            body_bytes_max: 64 * 1024,
-            header_read_timeout: Duration::from_secs(5),
-            body_read_timeout: Duration::from_secs(5),
-            request_deadline: Duration::from_secs(10),
-            http2_streams_max: 64,
-            shutdown_grace: Duration::from_secs(10),
-        }
+impl Limits {
+    /// Limits of a port that everybody reaches.
+    pub const DEFAULT: Self = Self {
+        connections_max: 10_000,
+        body_bytes_max: 64 * 1024,
+        header_read_timeout: Duration::from_secs(5),
+        body_read_timeout: Duration::from_secs(5),
+        request_deadline: Duration::from_secs(10),
+        write_timeout: Duration::from_secs(20),
+        idle_timeout: Duration::from_secs(75),
+        http2_streams_max: 16,
+        unsent_bytes_per_connection_max: 1024 * 1024,
+        unsent_bytes_max: 64 * 1024 * 1024,
+        connections_per_address_max: Some(256),
+        shutdown_grace: Duration::from_secs(10),
+    };
+}
+
+        Self::DEFAULT
     }
 }
 

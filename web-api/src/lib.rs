@@ -22,7 +22,7 @@ mod test_servers;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Keys, Limits, RateLimits, SecretKey, WebApiConfig};
+pub use config::{ForwardedHeader, Keys, Limits, RateLimits, SecretKey, WebApiConfig};
 pub use http::code::Code;
 pub use http::console::recording_page;
 pub use http::openapi::openapi_json;

@@ -1,17 +1,22 @@
 //! `gameserver api`: the player services, and how both this command and `dev` start them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
 use gameserver_web_api::cache::Cache;
 use gameserver_web_api::store::Store;
-use gameserver_web_api::{Deps, RateLimits, RunningWebApi, WebApi, WebApiConfig};
+use gameserver_web_api::{
+    Deps, ForwardedHeader, Limits, RateLimits, RenderMetrics, RunningWebApi, WebApi, WebApiConfig,
+};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use crate::error::CliError;
 use crate::metrics_server;
-use crate::settings::{HttpSettings, RunMode, Secrets, Settings, SettingsError};
+use crate::settings::{
+    ForwardedHeaderSetting, HttpSettings, RunMode, Secrets, Settings, SettingsError,
+};
 use crate::shutdown::Shutdown;
 
 /// Entries that the cache of a single process may hold.
@@ -76,16 +81,23 @@ pub(super) async fn start(
     config.public_url = public_url(http);
     config.cors_origins.clone_from(&http.cors_origins);
     config.trusted_proxy_hops = http.trusted_proxy_hops;
+    config.forwarded_header = match http.forwarded_header {
+        ForwardedHeaderSetting::XForwardedFor => ForwardedHeader::XForwardedFor,
+        ForwardedHeaderSetting::Forwarded => ForwardedHeader::Forwarded,
+    };
+    config.limits = http_limits(http);
     let is_development = settings.mode == RunMode::Development;
     config.console = settings.web.console.unwrap_or(is_development);
     config.rate_limits = rate_limits(http);
+    let shows_metrics = http.metrics.unwrap_or(is_development);
     let metrics = metrics.clone();
+    let render: RenderMetrics = Arc::new(move || metrics_server::render(&metrics));
     let deps = Deps {
         clock: parts.clock,
         entropy: parts.entropy,
         store: parts.store,
         cache: parts.cache,
-        metrics: Some(Arc::new(move || metrics_server::render(&metrics))),
+        metrics: shows_metrics.then_some(render),
     };
     Ok(WebApi::start(config, deps).await?)
 }
@@ -95,6 +107,15 @@ fn public_url(http: &HttpSettings) -> String {
         format!("http://{}", http.address)
     } else {
         http.public_url.clone()
+    }
+}
+
+fn http_limits(http: &HttpSettings) -> Limits {
+    let per_address = http.connections_per_address_max;
+    Limits {
+        idle_timeout: Duration::from_secs(http.idle_timeout_s),
+        connections_per_address_max: (per_address > 0).then_some(per_address),
+        ..Limits::DEFAULT
     }
 }
 

@@ -114,6 +114,7 @@ fn apply(settings: &mut Settings, arguments: &DevArguments) {
     }
     // Everybody comes from this machine here, bots included.
     settings.http.auth_per_address_per_minute = 0;
+    settings.http.connections_per_address_max = 0;
 }
 
 fn entropy(seed: Option<u64>) -> SharedEntropy {

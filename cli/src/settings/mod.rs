@@ -70,6 +70,15 @@ pub(crate) struct HttpSettings {
     pub(crate) cors_origins: Vec<String>,
     /// Proxies in front that each add to `X-Forwarded-For`; 0 ignores the header.
     pub(crate) trusted_proxy_hops: usize,
+    /// The header that they write: `x-forwarded-for` or `forwarded`.
+    pub(crate) forwarded_header: ForwardedHeaderSetting,
+    /// Whether `/metrics` is served on this port too; in development only when absent.
+    pub(crate) metrics: Option<bool>,
+    /// Seconds that a connection may be open without a request.
+    pub(crate) idle_timeout_s: u64,
+    /// Open connections of one client address; 0 means no limit. Behind trusted proxies there is
+    /// none.
+    pub(crate) connections_per_address_max: usize,
     /// Calls of `/auth/*` a minute and client address; 0 means no limit.
     pub(crate) auth_per_address_per_minute: u32,
     /// Other calls a minute and player; 0 means no limit.
@@ -85,11 +94,23 @@ impl Default for HttpSettings {
             public_url: String::new(),
             cors_origins: Vec::new(),
             trusted_proxy_hops: 0,
+            forwarded_header: ForwardedHeaderSetting::default(),
+            metrics: None,
+            idle_timeout_s: 75,
+            connections_per_address_max: 256,
             auth_per_address_per_minute: 20,
             requests_per_player_per_minute: 600,
             sessions_per_player_per_minute: 30,
         }
     }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum ForwardedHeaderSetting {
+    #[default]
+    XForwardedFor,
+    Forwarded,
 }
 
 /// Pages that the REST API serves.

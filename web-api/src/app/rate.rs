@@ -88,7 +88,7 @@ fn refuse_over_limit(decision: Option<RateDecision>) -> Result<(), Error> {
 }
 
 /// The part of an address that one client cannot change at will: all of IPv4, a /64 of IPv6.
-fn network(address: IpAddr) -> Vec<u8> {
+pub(crate) fn network(address: IpAddr) -> Vec<u8> {
     match address.to_canonical() {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets()[..8].to_vec(),

@@ -17,6 +17,7 @@ use super::HttpState;
 use super::code::Code;
 use super::error::{self, ApiError, ApiResult};
 use super::extract::header_text;
+use super::forwarded;
 use crate::app::SharedApp;
 use crate::telemetry;
 
@@ -55,7 +56,7 @@ pub(crate) async fn observe(
     let started = Instant::now();
     let context = RequestContext {
         request_id: request_id(request.headers(), &*state.app.entropy),
-        client: client_address(&request, state.trusted_proxy_hops()),
+        client: client_address(&request, &state),
     };
     let route = route(&request);
     let span = tracing::info_span!("request", request.id = %context.request_id, http.route = route);
@@ -98,30 +99,28 @@ fn known_method(method: &Method) -> &'static str {
 }
 
 /// The socket's peer, or what the outermost of the trusted proxies saw.
-fn client_address(request: &Request, trusted_hops: usize) -> IpAddr {
+fn client_address(request: &Request, state: &HttpState) -> IpAddr {
     let peer = request.extensions().get::<PeerAddress>();
     let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |PeerAddress(peer)| {
         peer.ip()
     });
-    if trusted_hops == 0 {
+    let (header, hops) = state.forwarding();
+    if hops == 0 {
         return peer;
     }
-    // Each proxy appends the address it saw. What stands further left was written by the client.
-    let headers = request.headers().get_all("x-forwarded-for");
-    let texts: Vec<&str> = headers
-        .iter()
-        .filter_map(|header| header.to_str().ok())
-        .collect();
-    let hops: Vec<&str> = texts
-        .iter()
-        .flat_map(|text| text.split(','))
-        .map(str::trim)
-        .collect();
-    let seen = hops
-        .len()
-        .checked_sub(trusted_hops)
-        .and_then(|index| hops[index].parse().ok());
-    seen.unwrap_or(peer)
+    forwarded::client(request.headers(), header, hops).unwrap_or_else(|reason| {
+        // All such clients share the proxy's limit, so somebody should know; once is enough.
+        if state.is_first_unread_forwarding() {
+            tracing::warn!(
+                reason = reason.as_str(),
+                "the header {} of a trusted proxy cannot be read: check \
+                 http.trusted_proxy_hops and http.forwarded_header; rate limits count the \
+                 proxy's address instead (said once)",
+                header.as_str()
+            );
+        }
+        peer
+    })
 }
 
 fn write_headers(headers: &mut HeaderMap, request_id: &str) {
@@ -163,40 +162,4 @@ pub(crate) async fn finish_writes(
 pub(crate) fn answer_panic(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a request handler panicked");
     ApiError::new(Code::ServerInternal).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::body::Body;
-
-    use super::*;
-
-    fn client(trusted_hops: usize, forwarded: &[&str]) -> String {
-        let mut request = Request::new(Body::empty());
-        request
-            .extensions_mut()
-            .insert(PeerAddress("192.0.2.9:1".parse().unwrap()));
-        for text in forwarded {
-            request
-                .headers_mut()
-                .append("x-forwarded-for", text.parse().unwrap());
-        }
-        client_address(&request, trusted_hops).to_string()
-    }
-
-    #[test]
-    fn without_a_trusted_proxy_the_header_is_ignored() {
-        assert_eq!(client(0, &["203.0.113.1"]), "192.0.2.9");
-    }
-
-    #[test]
-    fn only_what_trusted_proxies_appended_counts() {
-        assert_eq!(client(1, &["10.0.0.1, 203.0.113.1"]), "203.0.113.1");
-        assert_eq!(
-            client(2, &["10.0.0.1, 203.0.113.1", "198.51.100.2"]),
-            "203.0.113.1"
-        );
-        assert_eq!(client(3, &["203.0.113.1"]), "192.0.2.9");
-        assert_eq!(client(1, &["not an address"]), "192.0.2.9");
-    }
 }

@@ -12,6 +12,8 @@ mod events;
 pub(crate) mod extract;
 mod games;
 mod guard;
+mod forwarded;
+pub(crate) mod framing;
 mod health;
 mod me;
 pub(crate) mod openapi;
@@ -23,16 +25,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::SharedApp;
-use crate::config::{Limits, WebApiConfig};
+use crate::config::{ForwardedHeader, Limits, WebApiConfig};
 use crate::server::RenderMetrics;
 
 /// Where every resource stands.
@@ -50,6 +53,8 @@ struct Shared {
     trusted_proxy_hops: usize,
     cors_origins: Vec<HeaderValue>,
     render_metrics: Option<RenderMetrics>,
+    forwarded_header: ForwardedHeader,
+    has_warned_of_forwarding: AtomicBool,
     shows_console: bool,
 }
 
@@ -78,6 +83,8 @@ impl HttpState {
             cors_origins: origins.collect(),
             render_metrics,
             shows_console: config.console,
+            forwarded_header: config.forwarded_header,
+            has_warned_of_forwarding: AtomicBool::new(false),
         };
         Self {
             app,
@@ -85,8 +92,17 @@ impl HttpState {
         }
     }
 
-    pub(crate) fn trusted_proxy_hops(&self) -> usize {
-        self.shared.trusted_proxy_hops
+    /// What trusted proxies write the client's address to, and how many there are.
+    pub(crate) fn forwarding(&self) -> (ForwardedHeader, usize) {
+        (self.shared.forwarded_header, self.shared.trusted_proxy_hops)
+    }
+
+    /// True the first time that it is called.
+    pub(crate) fn is_first_unread_forwarding(&self) -> bool {
+        !self
+            .shared
+            .has_warned_of_forwarding
+            .swap(true, Ordering::Relaxed)
     }
 
     pub(crate) fn request_deadline(&self) -> Duration {
@@ -138,6 +154,7 @@ fn routes(state: &HttpState) -> OpenApiRouter<HttpState> {
 
 /// Every route, with the given layers before logins and before what only players may call.
 fn documented_routes(
+        .layer(from_fn(framing::refuse_malformed))
     limit: impl Fn(OpenApiRouter<HttpState>) -> OpenApiRouter<HttpState>,
     guard: impl Fn(OpenApiRouter<HttpState>) -> OpenApiRouter<HttpState>,
 ) -> OpenApiRouter<HttpState> {

@@ -1,6 +1,6 @@
 //! The HTTP accept loop. `axum::serve` sets no timer, so that a client may take for ever to send
-//! its header; here every connection has deadlines and a maximum of streams, and no error of one
-//! connection (or of `accept`) ends the loop.
+//! its header or to read an answer; here every connection has deadlines and maxima, and no error of
+//! one connection (or of `accept`) ends the loop.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,56 +11,72 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
+use axum::http::{Response, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::addresses::Addresses;
+use super::body::MeasuredBody;
+use super::meter::{IsHttp2, Meter, Meters, Verdict};
+use super::stream::MeasuredStream;
 use crate::config::Limits;
 use crate::http::context::PeerAddress;
+use crate::http::framing::ReceivedHead;
+use crate::telemetry;
 
 /// Silence after which a connection is asked whether it lives.
-pub(super) const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// Time for the answer to that.
-pub(super) const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Pause after `accept` failed, mostly because files ran out: trying at once would only spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Largest header of an HTTP/2 request, and the buffer for an HTTP/1 one.
 const HEADER_BYTES_MAX: u32 = 16 * 1024;
 /// Headers of one HTTP/1 request.
 const HEADERS_MAX: usize = 64;
+/// Bytes of an answer that wait within HTTP/2 for a socket that takes no more.
+const HTTP2_SEND_BUFFER: usize = 64 * 1024;
 
 /// Serves until the token is cancelled; then lets open requests finish within the grace.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(limits.connections_max));
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let addresses = Addresses::new(limits.connections_per_address_max);
+    let meters = Meters::new(limits);
     let builder = Arc::new(builder(&limits));
-    let graceful = GracefulShutdown::new();
+    let running = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
-            accepted = accept(&listener, &connections) => accepted,
+            accepted = accept(&listener, &places) => accepted,
         };
-        let Some((stream, peer, permit)) = accepted else {
+        let Some((stream, peer, place)) = accepted else {
+            continue;
+        };
+        let Some(permit) = addresses.admit(peer.ip()) else {
+            telemetry::count_closed_connection("address");
             continue;
         };
         let connection = Connection {
             builder: Arc::clone(&builder),
             router: router.clone(),
-            watcher: graceful.watcher(),
-            first_request_timeout: limits.header_read_timeout,
+            meter: meters.add(),
+            stop: stop.clone(),
         };
-        tokio::spawn(async move {
+        running.spawn(async move {
             connection.serve(stream, peer).await;
-            drop(permit);
+            drop((place, permit));
         });
     }
     drop(listener);
-    if tokio::time::timeout(limits.shutdown_grace, graceful.shutdown())
+    running.close();
+    if tokio::time::timeout(limits.shutdown_grace, running.wait())
         .await
         .is_err()
     {
@@ -71,11 +87,11 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
 /// Takes the next connection once there is room for one more.
 async fn accept(
     listener: &TcpListener,
-    connections: &Arc<Semaphore>,
+    places: &Arc<Semaphore>,
 ) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let permit = Arc::clone(connections).acquire_owned().await.ok()?;
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, permit)),
+        Ok((stream, peer)) => Some((stream, peer, place)),
         Err(error) => {
             tracing::warn!(error = &error as &dyn std::error::Error, "failed to accept");
             tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -89,7 +105,8 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.header_read_timeout)
+        // It runs while a connection is idle, too. The meter tells the two apart.
+        .header_read_timeout(limits.idle_timeout + limits.header_read_timeout)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEADER_BYTES_MAX as usize);
     builder
@@ -97,6 +114,7 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.http2_streams_max)
         .max_header_list_size(HEADER_BYTES_MAX)
+        .max_send_buf_size(HTTP2_SEND_BUFFER)
         .keep_alive_interval(KEEP_ALIVE_INTERVAL)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
     builder
@@ -106,37 +124,37 @@ fn builder(limits: &Limits) -> Builder<TokioExecutor> {
 struct Connection {
     builder: Arc<Builder<TokioExecutor>>,
     router: Router,
-    watcher: Watcher,
-    first_request_timeout: Duration,
+    meter: Arc<Meter>,
+    stop: CancellationToken,
 }
 
 impl Connection {
     async fn serve(self, stream: TcpStream, peer: SocketAddr) {
-        // Small answers should not wait for the client's acknowledgement.
-        let _ = stream.set_nodelay(true);
-        let first_request = Arc::new(Notify::new());
-        let seen = Arc::clone(&first_request);
-        let router = self.router;
+        let io = TokioIo::new(MeasuredStream::new(stream, Arc::clone(&self.meter)));
+        let (router, meter) = (self.router, Arc::clone(&self.meter));
         let service = service_fn(move |request: hyper::Request<Incoming>| {
-            seen.notify_one();
-            answer(router.clone(), request, peer)
+            answer(router.clone(), request, peer, Arc::clone(&meter))
         });
-        let connection = self
-            .builder
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
-        let mut served = pin!(self.watcher.watch(connection));
-        // Which version of HTTP is spoken is read before any timer of hyper runs: a client that
-        // sends nothing, or half of the HTTP/2 preface, is cut off here.
-        tokio::select! {
-            result = &mut served => return log_end(result),
-            () = first_request.notified() => {}
-            () = tokio::time::sleep(self.first_request_timeout) => {
-                tracing::debug!("a connection brought no request in time");
-                return;
+        let mut connection = pin!(self.builder.serve_connection(io, service));
+        let mut is_leaving = false;
+        loop {
+            tokio::select! {
+                result = connection.as_mut() => return log_end(result),
+                () = self.stop.cancelled(), if !is_leaving => {}
+                verdict = self.meter.watch() => match verdict {
+                    Verdict::Idle if !is_leaving => {}
+                    Verdict::Idle => return,
+                    Verdict::Cut(reason) => {
+                        telemetry::count_closed_connection(reason.as_str());
+                        tracing::debug!(reason = reason.as_str(), "a connection was closed");
+                        self.meter.cut();
+                        return;
+                    }
+                },
             }
+            is_leaving = true;
+            connection.as_mut().graceful_shutdown();
         }
-        log_end(served.await);
     }
 }
 
@@ -144,10 +162,18 @@ async fn answer(
     router: Router,
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
-) -> Result<axum::response::Response, Infallible> {
+    meter: Arc<Meter>,
+) -> Result<Response<MeasuredBody>, Infallible> {
+    let head = ReceivedHead {
+        has_bare_line_feed: meter.take_bare_line_feed(),
+    };
+    let delivery = meter.begin(IsHttp2(request.version() == Version::HTTP_2));
+    meter.room().await;
     let mut request: Request = request.map(Body::new);
     request.extensions_mut().insert(PeerAddress(peer));
-    router.oneshot(request).await
+    request.extensions_mut().insert(head);
+    let response = router.oneshot(request).await?;
+    Ok(response.map(|body| MeasuredBody::new(body, delivery)))
 }
 
 /// Clients hang up all the time; that is worth a line only for whoever looks for it.

@@ -3,6 +3,11 @@
 //! It knows nothing of requests; the router answers them.
 
 mod accept;
+mod addresses;
+mod body;
+mod head;
+mod meter;
+mod stream;
 
 pub use accept::serve as serve_http;
 
@@ -18,8 +23,8 @@ use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::server::TcpIncoming;
 
 use crate::app::{App, Ports, SharedApp, changes, lifecycle};
 use crate::cache::Cache;
@@ -31,8 +36,13 @@ use crate::telemetry;
 
 /// Room in a gRPC message beside the largest result.
 const MESSAGE_OVERHEAD: usize = 64 * 1024;
-/// Calls at the same time on one connection of an instance.
-const GRPC_CALLS_PER_CONNECTION_MAX: usize = 64;
+/// Limits of the port that instances call.
+const GRPC_LIMITS: Limits = Limits {
+    http2_streams_max: 64,
+    // A cluster may bring all its instances through one address.
+    connections_per_address_max: None,
+    ..Limits::DEFAULT
+};
 
 /// Writes all metrics of the process in Prometheus' text format. The process may share one
 /// recorder among its services.
@@ -104,10 +114,18 @@ impl WebApi {
         };
         let app = App::new(&config, ports);
         let state = HttpState::new(app.clone(), &config, deps.metrics);
+        let limits = Limits {
+            // Proxies bring everybody, each over connections of its own.
+            connections_per_address_max: config
+                .limits
+                .connections_per_address_max
+                .filter(|_| config.trusted_proxy_hops == 0),
+            ..config.limits
+        };
         let (serving, background) = (CancellationToken::new(), CancellationToken::new());
         let router = http::router(state);
         let tasks = [
-            tokio::spawn(accept::serve(http, router, config.limits, serving.clone())),
+            tokio::spawn(accept::serve(http, router, limits, serving.clone())),
             tokio::spawn(serve_grpc(
                 grpc,
                 app.clone(),
@@ -118,7 +136,6 @@ impl WebApi {
             tokio::spawn(changes::run(app.clone(), background.clone())),
         ];
         tracing::info!(%http_address, %grpc_address, "the web API is ready");
-        let limits = config.limits;
         Ok(RunningWebApi {
             http_address,
             grpc_address,
@@ -146,21 +163,9 @@ async fn serve_grpc(
 ) {
     let registry = RegistryServer::new(RegistryService(app))
         .max_decoding_message_size(RESULT_BYTES_MAX + MESSAGE_OVERHEAD);
-    let served = tonic::transport::Server::builder()
-        .concurrency_limit_per_connection(GRPC_CALLS_PER_CONNECTION_MAX)
-        .http2_keepalive_interval(Some(accept::KEEP_ALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(accept::KEEP_ALIVE_TIMEOUT))
-        .add_service(InterceptedService::new(registry, secret.demand()))
-        .serve_with_incoming_shutdown(
-            TcpIncoming::from(listener).with_nodelay(Some(true)),
-            stop.cancelled_owned(),
-        );
-    if let Err(error) = served.await {
-        tracing::error!(
-            error = &error as &dyn std::error::Error,
-            "gRPC is not served any more"
-        );
-    }
+    let registry = InterceptedService::new(registry, secret.demand());
+    let router = Routes::new(registry).into_axum_router();
+    accept::serve(listener, router, GRPC_LIMITS, stop).await;
 }
 
 /// A service that runs.

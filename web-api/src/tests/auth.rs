@@ -1,5 +1,6 @@
 //! Logins, refresh tokens, access tokens.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::Method;
@@ -295,4 +296,73 @@ async fn a_player_who_calls_too_often_is_slowed_down() {
     let answer = world.get("me", &guest).await;
     assert_eq!(answer.header("ratelimit-remaining"), "0");
     world.get("me", &guest).await.refused(429, "rate.limited");
+}
+
+async fn behind_one_proxy() -> World {
+    World::without_instance(WebApiConfig {
+        rate_limits: RateLimits {
+            auth_per_address: Some(1),
+            ..RateLimits::default()
+        },
+        trusted_proxy_hops: 1,
+        ..config()
+    })
+    .await
+}
+
+async fn log_in_through_proxy(world: &World, forwarded: &str) -> Answer {
+    let call = world
+        .call(Method::POST, "auth/guest")
+        .from("192.0.2.1")
+        .header("x-forwarded-for", forwarded);
+    call.json(&json!({})).send().await
+}
+
+#[tokio::test]
+async fn clients_behind_a_proxy_that_writes_ports_have_limits_of_their_own() {
+    let world = behind_one_proxy().await;
+    for number in 1..=22 {
+        let forwarded = format!("203.0.113.{number}:5{number:03}");
+        let answer = log_in_through_proxy(&world, &forwarded).await;
+        answer.expect::<LoginAnswer>(200);
+    }
+    let again = log_in_through_proxy(&world, "203.0.113.7:6000").await;
+    again.refused(429, "rate.limited");
+    let forwarded = "\"[2001:db8::1]:7\"";
+    let answer = log_in_through_proxy(&world, forwarded).await;
+    answer.expect::<LoginAnswer>(200);
+}
+
+/// A log that a test reads.
+#[derive(Debug, Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_header_of_a_trusted_proxy_that_cannot_be_read_is_logged_once() {
+    let writer = Lines::default();
+    let shared = Arc::clone(&writer.0);
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let world = behind_one_proxy().await;
+    for text in ["203.0.113.1:5", "unknown", "203.0.113.1.2", ""] {
+        log_in_through_proxy(&world, text).await;
+    }
+    let text = String::from_utf8(shared.lock().unwrap().clone()).unwrap();
+    let warnings: Vec<_> = text.lines().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{text}");
+    assert!(warnings[0].contains("x-forwarded-for"), "{text}");
+    assert!(!text.contains("203.0.113"), "{text}");
 }

@@ -2,6 +2,7 @@
 //! instances that are real gRPC servers on loopback.
 
 mod auth;
+mod connections;
 mod console;
 mod event_stream;
 mod events;

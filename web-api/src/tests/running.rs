@@ -24,7 +24,7 @@ use crate::config::{Limits, WebApiConfig};
 use crate::server::{Deps, RunningWebApi, StartError, WebApi};
 use crate::telemetry;
 
-static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
+pub(super) static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
     let builder = PrometheusBuilder::new().set_buckets(&telemetry::HTTP_REQUEST_BUCKETS);
     builder.unwrap().install_recorder().unwrap()
 });
@@ -130,6 +130,45 @@ async fn a_client_that_dawdles_over_its_body_is_told_so() {
     let answer = exchange(api.http_address, request.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("request.timeout"), "{answer}");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_header_that_http_1_1_does_not_allow_is_refused() {
+    let api = start(Limits::default()).await;
+    for request in [
+        "GET /livez HTTP/1.1\r\nconnection: close\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n",
+        "GET /livez HTTP/1.0\r\nhost: a\r\nhost: a\r\n\r\n",
+        "GET /livez HTTP/1.1\nhost: a\nconnection: close\n\n",
+        "GET /livez HTTP/1.1\r\nhost: a\r\nx: y\nconnection: close\r\n\r\n",
+        "GET /livez HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\n",
+    ] {
+        let answer = exchange(api.http_address, request.as_bytes()).await;
+        assert!(answer.contains(" 400 Bad Request"), "{request:?}: {answer}");
+    }
+    let old = exchange(api.http_address, b"GET /livez HTTP/1.0\r\n\r\n").await;
+    assert!(old.contains(" 200 OK"), "{old}");
+    let body = "POST /api/v1/auth/guest HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        content-type: application/json\r\ncontent-length: 4\r\n\r\n{\n}\n";
+    let answer = exchange(api.http_address, body.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    api.shutdown().await;
+}
+
+#[tokio::test]
+async fn metrics_are_not_served_where_nobody_asked_for_them() {
+    let clock = ManualClock::at_ms(START_MS);
+    let deps = Deps {
+        clock: clock.clone(),
+        entropy: SeededEntropy::new(22),
+        store: memory_store().await,
+        cache: Cache::memory(clock, 10_000),
+        metrics: None,
+    };
+    let api = WebApi::start(config(), deps).await.unwrap();
+    let answer = get(api.http_address, "/metrics").await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
     api.shutdown().await;
 }
 

@@ -32,7 +32,13 @@ pub(super) async fn run(file: &Path, port: u16) -> Result<(), CliError> {
          http://{taken}/replay. Ctrl-C stops."
     ));
     let router = router(Bytes::from(bytes));
-    server::serve_http(listener, router, Limits::default(), shutdown.drain).await;
+    // The log is in memory once, however often it is asked for.
+    let limits = Limits {
+        unsent_bytes_per_connection_max: usize::MAX,
+        unsent_bytes_max: usize::MAX,
+        ..Limits::DEFAULT
+    };
+    server::serve_http(listener, router, limits, shutdown.drain).await;
     Ok(())
 }
 
