@@ -137,7 +137,8 @@ impl App {
 
 fn read_instance(request: RegisterRequest) -> Result<InstanceRecord, RegistryError> {
     let texts = [&request.region, &request.build, &request.control_url];
-    if texts.iter().any(|text| text.len() > TEXT_LENGTH_MAX) || request.region.is_empty() {
+    let is_bad = |text: &String| text.len() > TEXT_LENGTH_MAX || text.contains('\0');
+    if texts.into_iter().any(is_bad) || request.region.is_empty() {
         return Err(RegistryError::Malformed("region, build or control_url"));
     }
     if tonic::transport::Endpoint::from_shared(request.control_url.clone()).is_err() {
@@ -198,6 +199,10 @@ fn read_game(json: &str) -> Result<GameDescriptor, RegistryError> {
         serde_json::from_str(json).map_err(|_| RegistryError::Malformed("games_json"))?;
     game.check()
         .map_err(|_| RegistryError::Malformed("games_json"))?;
+    let has_nul = |text: &String| text.contains('\0');
+    if has_nul(&game.name) || game.modes.iter().any(|mode| has_nul(&mode.id)) {
+        return Err(RegistryError::Malformed("games_json"));
+    }
     Ok(game)
 }
 

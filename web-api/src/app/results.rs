@@ -106,12 +106,12 @@ fn check(result: &MatchResult, match_id: MatchId, row: &SessionRow) -> Result<()
         if player.seat.0 >= session.players_max || player.placement == 0 {
             return Err("a seat or a placement does not exist");
         }
-        let long_name = player
+        let bad_name = player
             .stats
             .keys()
-            .any(|name| name.len() > STAT_NAME_LENGTH_MAX);
-        if player.stats.len() > STATS_MAX || long_name {
-            return Err("a player's numbers are too many or too long");
+            .any(|name| name.len() > STAT_NAME_LENGTH_MAX || name.contains('\0'));
+        if player.stats.len() > STATS_MAX || bad_name {
+            return Err("a player's numbers are too many, or their names too long or not text");
         }
     }
     Ok(())

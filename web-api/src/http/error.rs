@@ -146,6 +146,7 @@ impl From<Error> for ApiError {
             Error::InstanceUnavailable(_) => Self::new(Code::FleetUnavailable)
                 .retry_after(RETRY_FLEET)
                 .caused(error),
+            Error::Store(error) if error.refuses_text() => Self::new(Code::RequestInvalid),
             Error::Store(StoreError::Database(_)) | Error::Cache(_) => {
                 Self::new(Code::ServerUnavailable)
                     .retry_after(RETRY_SOON)

@@ -9,8 +9,10 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use gameserver_contract::ids::{PlayerId, SessionId};
+use gameserver_contract::problem::FieldError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::HttpState;
@@ -20,6 +22,11 @@ use crate::app::cursor::Paging;
 use crate::app::field;
 use crate::app::idempotency::IdempotentRequest;
 use crate::config::{HEADER_TEXT_LENGTH_MAX, PAGE_DEFAULT, PAGE_MAX};
+
+/// What is wrong with a text that has a NUL.
+const NO_NUL: &str = "not contain the character U+0000";
+/// How JSON writes it.
+const NUL_ESCAPE: &[u8] = br"\u0000";
 
 /// The player whose access token came with the request; put there by
 /// [`authenticate`](super::guard::authenticate).
@@ -77,9 +84,18 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for QueryOf<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
         let query = Query::try_from_uri(&parts.uri);
-        query
-            .map(|Query(value)| Self(value))
-            .map_err(|error| query_error(&error))
+        let Query(value) = query.map_err(|error| query_error(&error))?;
+        let texts = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+        let Query(texts) = texts.map_err(|error| query_error(&error))?;
+        let complaints = texts.iter().filter_map(|(name, text)| {
+            (text.contains('\0')).then(|| field(format!("/{name}"), NO_NUL))
+        });
+        let complaints: Vec<_> = complaints.collect();
+        if complaints.is_empty() {
+            Ok(Self(value))
+        } else {
+            Err(ApiError::invalid(complaints))
+        }
     }
 }
 
@@ -224,9 +240,56 @@ pub(crate) fn header_text(bytes: &[u8]) -> Option<String> {
 }
 
 async fn read_json_bytes(request: Request, state: &HttpState) -> ApiResult<Bytes> {
+    refuse_nul(bytes)?;
     if !is_json(request.headers()) {
         return Err(ApiError::new(Code::RequestUnsupportedMediaType));
     }
+/// Finds a NUL in any text, which PostgreSQL cannot keep. One can only be there as an escape.
+fn refuse_nul(bytes: &[u8]) -> ApiResult<()> {
+    if !bytes.windows(NUL_ESCAPE.len()).any(|it| it == NUL_ESCAPE) {
+        return Ok(());
+    }
+    let value = serde_json::from_slice(bytes).unwrap_or(Value::Null);
+    let mut complaints = Vec::new();
+    complain_of_nul(&value, &mut String::new(), &mut complaints);
+    if complaints.is_empty() {
+        Ok(())
+    } else {
+        Err(ApiError::invalid(complaints))
+    }
+}
+
+/// serde_json reads no deeper than 128 levels, so neither does this.
+fn complain_of_nul(value: &Value, pointer: &mut String, complaints: &mut Vec<FieldError>) {
+    let length = pointer.len();
+    let mut inside = |name: &str, value: &Value| {
+        pointer.push('/');
+        pointer.push_str(&escape(name));
+        complain_of_nul(value, pointer, complaints);
+        pointer.truncate(length);
+    };
+    match value {
+        Value::Array(values) => {
+            for (index, value) in values.iter().enumerate() {
+                inside(&index.to_string(), value);
+            }
+        }
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                inside(name, value);
+            }
+        }
+        Value::String(text) if text.contains('\0') => {
+            complaints.push(field(pointer.clone(), NO_NUL));
+        }
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
     let reading = Bytes::from_request(request, state);
     match tokio::time::timeout(state.body_read_timeout(), reading).await {
         Ok(Ok(bytes)) => Ok(bytes),
@@ -277,11 +340,22 @@ fn json_error(error: &serde_json::Error, pointer: String) -> ApiError {
 }
 
 /// The JSON pointer (RFC 6901) of a path.
+    #[test]
+    fn a_nul_is_found_wherever_it_stands() {
+        let pointers = |text: &str| {
+            let error = refuse_nul(text.as_bytes()).err();
+            error.map(|error| format!("{error:?}"))
+        };
+        let found = pointers(r#"{"a": [1, {"b/c": "x\u0000"}]}"#).unwrap();
+        assert!(found.contains("/a/1/b~1c"), "{found}");
+        assert_eq!(pointers(r#"{"a": "\\u0000"}"#), None);
+    }
+
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let part = |segment: &Segment| match segment {
         Segment::Seq { index } => Some(format!("/{index}")),
-        Segment::Map { key } => Some(format!("/{}", key.replace('~', "~0").replace('/', "~1"))),
+        Segment::Map { key } => Some(format!("/{}", escape(key))),
         Segment::Enum { .. } | Segment::Unknown => None,
     };
     path.iter().filter_map(part).collect()

@@ -62,6 +62,18 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// True when the database cannot keep a text that it was given, as PostgreSQL a NUL
+    /// (SQLSTATE 22021): what was asked will never be possible.
+    pub(crate) fn refuses_text(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        let error = error.as_database_error();
+        error.and_then(sqlx::error::DatabaseError::code).as_deref() == Some("22021")
+    }
+}
+
 impl Store {
     /// Opens `postgres://…` or `sqlite:…` (also `sqlite::memory:`, which is always one connection)
     /// with at most `connections_max` connections. A SQLite file is made when it is missing.

@@ -19,4 +19,5 @@ mod running;
 mod spectators;
 mod world;
 
+mod texts;
 pub(crate) use instance::arena_descriptor;
