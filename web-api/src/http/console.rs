@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::HttpState;
-use super::extract::is_known;
+use super::etag::is_known;
 
 /// The files that stand at `/`.
 #[derive(RustEmbed)]

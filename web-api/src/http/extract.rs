@@ -139,43 +139,6 @@ impl PageQuery {
     }
 }
 
-/// The version that a change was made from: the `ETag` that a client read before.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct IfMatch(pub(crate) i64);
-
-impl<S: Sync> FromRequestParts<S> for IfMatch {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
-        let header = parts.headers.get(header::IF_MATCH);
-        let header = header.ok_or_else(|| ApiError::new(Code::PreconditionRequired))?;
-        let tag = header
-            .to_str()
-            .ok()
-            .and_then(|text| text.trim().strip_prefix("\"v"));
-        let version = tag.and_then(|text| text.strip_suffix('"')?.parse().ok());
-        version
-            .map(Self)
-            .ok_or_else(|| ApiError::new(Code::PreconditionFailed))
-    }
-}
-
-/// The `ETag` of a version, as [`IfMatch`] reads it.
-pub(crate) fn version_tag(version: i64) -> String {
-    format!("\"v{version}\"")
-}
-
-/// True when the client has this version already.
-pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
-    let known = headers
-        .get(header::IF_NONE_MATCH)
-        .and_then(|header| header.to_str().ok());
-    known.is_some_and(|tags| {
-        tags.split(',')
-            .any(|it| it.trim().trim_start_matches("W/") == tag)
-    })
-}
-
 /// A JSON body. An unknown field is an error.
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
@@ -240,12 +203,47 @@ pub(crate) fn header_text(bytes: &[u8]) -> Option<String> {
 }
 
 async fn read_json_bytes(request: Request, state: &HttpState) -> ApiResult<Bytes> {
-    refuse_nul(bytes)?;
     if !is_json(request.headers()) {
         return Err(ApiError::new(Code::RequestUnsupportedMediaType));
     }
 /// Finds a NUL in any text, which PostgreSQL cannot keep. One can only be there as an escape.
 fn refuse_nul(bytes: &[u8]) -> ApiResult<()> {
+    let reading = Bytes::from_request(request, state);
+    match tokio::time::timeout(state.body_read_timeout(), reading).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(ApiError::new(Code::RequestTooLarge))
+        }
+        Ok(Err(_)) => Err(ApiError::new(Code::RequestMalformed)),
+        Err(_) => Err(ApiError::new(Code::RequestTimeout)),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|header| header.to_str().ok());
+    let essence = media_type.and_then(|text| text.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
+}
+
+fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
+    // serde would read an array as the fields in their order, which nobody was promised.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::invalid(vec![field("", "be an object")]));
+    }
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+        let pointer = pointer(error.path());
+        json_error(&error.into_inner(), pointer)
+    })?;
+    reader
+        .end()
+        .map_err(|error| json_error(&error, String::new()))?;
+    refuse_nul(bytes)?;
+    Ok(value)
+}
+
     if !bytes.windows(NUL_ESCAPE.len()).any(|it| it == NUL_ESCAPE) {
         return Ok(());
     }
@@ -290,41 +288,6 @@ fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-    let reading = Bytes::from_request(request, state);
-    match tokio::time::timeout(state.body_read_timeout(), reading).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(ApiError::new(Code::RequestTooLarge))
-        }
-        Ok(Err(_)) => Err(ApiError::new(Code::RequestMalformed)),
-        Err(_) => Err(ApiError::new(Code::RequestTimeout)),
-    }
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let media_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|header| header.to_str().ok());
-    let essence = media_type.and_then(|text| text.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
-}
-
-fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
-    // serde would read an array as the fields in their order, which nobody was promised.
-    if bytes.trim_ascii_start().first() == Some(&b'[') {
-        return Err(ApiError::invalid(vec![field("", "be an object")]));
-    }
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
-        let pointer = pointer(error.path());
-        json_error(&error.into_inner(), pointer)
-    })?;
-    reader
-        .end()
-        .map_err(|error| json_error(&error, String::new()))?;
-    Ok(value)
-}
-
 fn json_error(error: &serde_json::Error, pointer: String) -> ApiError {
     if error.is_data() {
         let text = error.to_string();
@@ -340,17 +303,6 @@ fn json_error(error: &serde_json::Error, pointer: String) -> ApiError {
 }
 
 /// The JSON pointer (RFC 6901) of a path.
-    #[test]
-    fn a_nul_is_found_wherever_it_stands() {
-        let pointers = |text: &str| {
-            let error = refuse_nul(text.as_bytes()).err();
-            error.map(|error| format!("{error:?}"))
-        };
-        let found = pointers(r#"{"a": [1, {"b/c": "x\u0000"}]}"#).unwrap();
-        assert!(found.contains("/a/1/b~1c"), "{found}");
-        assert_eq!(pointers(r#"{"a": "\\u0000"}"#), None);
-    }
-
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     let part = |segment: &Segment| match segment {
@@ -379,15 +331,6 @@ mod tests {
     }
 
     #[test]
-    fn a_version_tag_is_read_back() {
-        assert_eq!(version_tag(7), "\"v7\"");
-        let mut headers = HeaderMap::new();
-        headers.insert(header::IF_NONE_MATCH, "\"v1\", W/\"v7\"".parse().unwrap());
-        assert!(is_known(&headers, "\"v7\""));
-        assert!(!is_known(&headers, "\"v2\""));
-    }
-
-    #[test]
     fn a_header_text_is_short_and_visible() {
         assert_eq!(header_text(b"abc-1"), Some("abc-1".to_owned()));
         for bad in [&b""[..], b"a b", b"a\n", &[0xff], &[b'x'; 65]] {
@@ -397,6 +340,17 @@ mod tests {
 
     proptest! {
         #[test]
+    #[test]
+    fn a_nul_is_found_wherever_it_stands() {
+        let pointers = |text: &str| {
+            let error = refuse_nul(text.as_bytes()).err();
+            error.map(|error| format!("{error:?}"))
+        };
+        let found = pointers(r#"{"a": [1, {"b/c": "x\u0000"}]}"#).unwrap();
+        assert!(found.contains("/a/1/b~1c"), "{found}");
+        assert_eq!(pointers(r#"{"a": "\\u0000"}"#), None);
+    }
+
         fn no_body_makes_the_parser_panic(text in ".{0,200}") {
             let _ = parse(&text);
         }

@@ -5,14 +5,20 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gameserver_contract::account::{Player, UpdateMe};
+use gameserver_contract::ids::PlayerId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::HttpState;
-use super::error::ApiResult;
-use super::extract::{IfMatch, JsonBody, Login, is_known, version_tag};
-use crate::app::SharedApp;
+use super::code::Code;
+use super::error::{ApiError, ApiResult};
+use super::etag::{IfMatch, is_known, version_tag};
+use super::extract::{JsonBody, Login};
+use crate::app::{Error, SharedApp};
 use crate::store::PlayerRow;
+
+/// How often a change of any version is tried when others change it at the same time.
+const CHANGE_TRIES_MAX: u32 = 3;
 
 /// Routes that need a login.
 pub(super) fn routes() -> OpenApiRouter<HttpState> {
@@ -46,7 +52,8 @@ async fn get_me(
 /// Changes the own profile; only the named fields change.
 #[utoipa::path(
     patch, path = "/me", tag = "players",
-    params(("If-Match" = String, Header, description = "The ETag that was read")),
+    params(("If-Match" = String, Header, example = "*",
+        description = "The ETag that was read, a list of them, or `*` for any version")),
     request_body = UpdateMe,
     responses((status = 200, description = "The changed profile", body = Player,
         headers(("ETag" = String, description = "New version")))),
@@ -56,12 +63,37 @@ async fn get_me(
 async fn patch_me(
     State(app): State<SharedApp>,
     login: Login,
-    IfMatch(version): IfMatch,
+    if_match: IfMatch,
     JsonBody(update): JsonBody<UpdateMe>,
 ) -> ApiResult<Response> {
     Ok(with_tag(
-        app.update_me(login.player, version, update).await?,
+        change(&app, login.player, &if_match, &update).await?,
     ))
+}
+
+/// Changes the version that there is, when it is one of those that were named. Whoever names none
+/// does not mind that somebody else was faster.
+async fn change(
+    app: &SharedApp,
+    player: PlayerId,
+    if_match: &IfMatch,
+    update: &UpdateMe,
+) -> ApiResult<PlayerRow> {
+    let mut tries = match if_match {
+        IfMatch::Any => CHANGE_TRIES_MAX,
+        IfMatch::Versions(_) => 1,
+    };
+    loop {
+        let version = app.me(player).await?.version;
+        if !if_match.includes(version) {
+            return Err(ApiError::new(Code::PreconditionFailed));
+        }
+        tries -= 1;
+        match app.update_me(player, version, update.clone()).await {
+            Err(Error::VersionMismatch) if tries > 0 => {}
+            done => return Ok(done?),
+        }
+    }
 }
 
 fn with_tag(row: PlayerRow) -> Response {

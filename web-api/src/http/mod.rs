@@ -9,6 +9,7 @@ pub(crate) mod console;
 pub(crate) mod context;
 pub(crate) mod error;
 mod events;
+mod etag;
 pub(crate) mod extract;
 mod games;
 mod guard;

@@ -12,7 +12,8 @@ use utoipa_axum::routes;
 use super::HttpState;
 use super::code::Code;
 use super::error::{ApiError, ApiResult};
-use super::extract::{Login, PathId, is_known};
+use super::etag::is_known;
+use super::extract::{Login, PathId};
 use crate::app::replays::Replay;
 use crate::app::{Error, SharedApp};
 

@@ -13,7 +13,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::ApiResult;
-use super::extract::{IdempotentBody, Login, PageQuery, PathId, QueryOf, is_known};
+use super::etag::is_known;
+use super::extract::{IdempotentBody, Login, PageQuery, PathId, QueryOf};
 use super::{BASE_PATH, HttpState};
 use crate::app::idempotency::IdempotentRequest;
 use crate::app::sessions::visible_to;

@@ -30,6 +30,23 @@ async fn a_profile_changes_from_the_version_that_was_read() {
 }
 
 #[tokio::test]
+async fn a_version_is_known_in_every_form_that_proxies_make_of_it() {
+    let world = World::new().await;
+    let guest = world.guest().await;
+    for form in ["W/TAG", "\"v0\", W/TAG", "TAG,", "*"] {
+        let tag = world.get("me", &guest).await.header("etag").to_owned();
+        let tag = form.replace("TAG", &tag);
+        let answer = rename(&world, &guest, &tag, "Zoe").await;
+        assert_eq!(answer.status, 200, "{tag}");
+    }
+    for other in ["W/\"v1\"", "\"v0\", \"v999\""] {
+        rename(&world, &guest, other, "x")
+            .await
+            .refused(412, "precondition.failed");
+    }
+}
+
+#[tokio::test]
 async fn a_change_without_a_version_is_refused() {
     let world = World::new().await;
     let guest = world.guest().await;
