@@ -56,6 +56,8 @@ pub const PAGE_DEFAULT: u16 = 20;
 pub const PAGE_MAX: u16 = 100;
 /// Wrong join codes that a player may try per minute and session.
 pub const JOIN_CODE_TRIES_PER_MINUTE: u32 = 10;
+/// How long somebody who had the code of a private session finds it without a seat.
+pub const ADMISSION_REMEMBERED: Duration = Duration::from_hours(24);
 /// Encoded results larger than this are refused: 2 MiB, some 1,000 players with 32 numbers each.
 pub const RESULT_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most players in one result: everybody who ever held a seat.

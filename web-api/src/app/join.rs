@@ -5,10 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use gameserver_contract::entropy::random_bytes;
 use gameserver_contract::ids::{PlayerId, Seat, SessionId};
-use gameserver_contract::session::{JoinAnswer, JoinSession, Role, Visibility};
+use gameserver_contract::session::{JoinAnswer, JoinSession, Role};
 use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION};
 use gameserver_contract::watch::Watch;
-use subtle::ConstantTimeEq as _;
 
 use super::{App, Error, spectators};
 use crate::config::SEAT_HOLD;
@@ -40,9 +39,8 @@ impl App {
         player: PlayerId,
         join: &JoinSession,
     ) -> Result<JoinAnswer, Error> {
-        let row = self.session(id).await?;
-        self.check_join_code(&row, player, join.join_code.as_deref())
-            .await?;
+        let code = join.join_code.as_deref();
+        let row = self.session_to_join(id, player, code).await?;
         if !row.session.state.is_joinable() {
             return Err(Error::NotJoinable(row.session.state));
         }
@@ -61,29 +59,6 @@ impl App {
         };
         let seat = self.reserve(id, &hold).await?;
         Ok(self.join_answer(&row, &instance, hold, seat))
-    }
-
-    /// The host needs no code: they can read it anyway.
-    async fn check_join_code(
-        &self,
-        row: &SessionRow,
-        player: PlayerId,
-        given: Option<&str>,
-    ) -> Result<(), Error> {
-        let session = &row.session;
-        if session.visibility == Visibility::Public || session.host_player_id == player {
-            return Ok(());
-        }
-        let expected = session.join_code.as_deref().ok_or(Error::JoinCodeInvalid)?;
-        let given = given.ok_or(Error::JoinCodeInvalid)?;
-        self.count_join_code(session.id, player).await?;
-        let given = given.trim().to_ascii_uppercase();
-        let fits = bool::from(given.as_bytes().ct_eq(expected.as_bytes()));
-        if fits {
-            Ok(())
-        } else {
-            Err(Error::JoinCodeInvalid)
-        }
     }
 
     /// Refuses whom the instance would refuse, before anything is written. Whoever has a seat may

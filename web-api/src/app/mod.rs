@@ -20,6 +20,7 @@ pub(crate) mod results;
 pub(crate) mod sessions;
 mod spectators;
 mod text;
+pub(crate) mod visibility;
 pub(crate) mod watching;
 
 use std::sync::Arc;

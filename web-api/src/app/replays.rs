@@ -32,7 +32,7 @@ impl App {
         id: SessionId,
         player: PlayerId,
     ) -> Result<Replay, Error> {
-        let row = self.session(id).await?;
+        let row = self.session_for(id, player).await?;
         let session = &row.session;
         let is_over = session.state.is_final();
         let for_anybody = match session.visibility {

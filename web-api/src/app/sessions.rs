@@ -197,7 +197,7 @@ impl App {
 
     /// Gives a player's seat back and closes their connection. Leaving twice is leaving once.
     pub(crate) async fn leave_session(&self, id: SessionId, player: PlayerId) -> Result<(), Error> {
-        let row = self.session(id).await?;
+        let row = self.session_for(id, player).await?;
         // The connection goes first: a free seat that somebody still sits on could be given away.
         if !row.session.state.is_final() {
             self.kick(&row, player, "left").await?;
@@ -235,7 +235,8 @@ impl App {
         id: SessionId,
         player: PlayerId,
     ) -> Result<SessionRow, Error> {
-        if self.session(id).await?.session.host_player_id != player {
+        let row = self.session_for(id, player).await?;
+        if row.session.host_player_id != player {
             return Err(Error::NotHost);
         }
         let ending = match self

@@ -60,7 +60,7 @@ impl App {
         player: PlayerId,
     ) -> Result<Watch, Error> {
         let mut watch = Watch::new(self.listen(player)?, Some(id));
-        let row = self.session(id).await?;
+        let row = self.session_for(id, player).await?;
         let sequence = watch.sequence;
         watch.take(Arc::new(Change { sequence, row }));
         Ok(watch)

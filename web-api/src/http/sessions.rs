@@ -140,6 +140,9 @@ async fn list_sessions(
     ),
     responses(
         (status = 200, description = "The session", body = Session,
+///
+/// A private session is found by its host, by those who had its code and by those who played;
+/// for everybody else, here and at every other address, there is none.
             headers(("ETag" = String, description = "Version"))),
         (status = 304, description = "Unchanged since that ETag"),
     ),
@@ -152,7 +155,7 @@ async fn get_session(
     PathId(id): PathId<SessionId>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let row = app.session(id).await?;
+    let row = app.session_for(id, login.player).await?;
     let tag = session_tag(login.player, &row);
     if is_known(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
@@ -164,7 +167,7 @@ async fn get_session(
 ///
 /// Whoever joins again gets the same seat, held anew. Spectators take no seat; they see at most
 /// what the session's `spectators_policy` grants, and at least as late. A private session needs its
-/// join code, except from its host.
+/// join code, except from its host; without the right one there is no such session.
 #[utoipa::path(
     post, path = "/sessions/{id}/join", tag = "sessions",
     params(

@@ -123,6 +123,8 @@ async fn one_session_is_followed_alone_and_the_stream_ends_with_it() {
     let (host, other) = (world.guest().await, world.guest().await);
     let private = json!({"game": "arena", "visibility": "private"});
     let session: Session = world.post("sessions", &host, private).await.expect(201);
+    let code = json!({"join_code": session.join_code, "role": "spectator"});
+    assert_eq!(world.try_join(&session, &other, code).await.status, 200);
     let path = format!("sessions/{}/events", session.id);
     let mut own = listen(&world, &path, &host).await;
     let mut others = listen(&world, &path, &other).await;

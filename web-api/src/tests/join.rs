@@ -110,7 +110,7 @@ async fn a_private_session_needs_its_code_except_from_its_host() {
         json!({"join_code": ""}),
     ] {
         let answer = world.try_join(&session, &other, body).await;
-        answer.refused(403, "session.join_code_invalid");
+        answer.refused(404, "session.not_found");
     }
     let typed = format!(" {} ", code.to_lowercase());
     let answer = world
@@ -130,7 +130,7 @@ async fn join_codes_cannot_be_guessed_at_will() {
         let answer = world
             .try_join(&session, &other, json!({"join_code": "AAAAAA"}))
             .await;
-        answer.refused(403, "session.join_code_invalid");
+        answer.refused(404, "session.not_found");
     }
     let right = json!({"join_code": session.join_code});
     world

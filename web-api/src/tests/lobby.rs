@@ -1,7 +1,7 @@
 //! Opening, finding and reading sessions.
 
 use axum::http::Method;
-use gameserver_contract::session::{Page, Session, SessionState, Visibility};
+use gameserver_contract::session::{JoinAnswer, Page, Session, SessionState, Visibility};
 use serde_json::{Value, json};
 
 use super::instance::Mood;
@@ -218,6 +218,11 @@ async fn the_host_alone_sees_the_code_of_a_private_session_and_nobody_finds_it_i
         world.session_now(&session, &host).await.join_code,
         session.join_code
     );
+    let body = json!({"join_code": session.join_code});
+    world
+        .try_join(&session, &other, body)
+        .await
+        .expect::<JoinAnswer>(200);
     assert_eq!(world.session_now(&session, &other).await.join_code, None);
     let page: Page<Session> = world.get("sessions", &host).await.expect(200);
     assert!(page.items.is_empty());

@@ -13,6 +13,7 @@ mod lobby;
 mod me;
 mod openapi;
 mod replays;
+mod private_sessions;
 mod requests;
 mod results;
 mod running;
