@@ -102,11 +102,11 @@ pub struct WebApiConfig {
     /// Proxies in front that each add the address they saw to [`Self::forwarded_header`]. Default
     /// 0: the header is ignored and the client's address is the socket's.
     pub trusted_proxy_hops: usize,
-    /// Whether the console is served at `/`, and the JavaScript SDK at `/sdk/`. Default: yes.
-    pub console: bool,
     /// The header that those proxies write. The other one is ignored: a client could have sent it.
     /// Default `X-Forwarded-For`.
     pub forwarded_header: ForwardedHeader,
+    /// Whether the console is served at `/`, and the JavaScript SDK at `/sdk/`. Default: yes.
+    pub console: bool,
     /// How often clients may call.
     pub rate_limits: RateLimits,
     /// Sizes and deadlines of the HTTP server.
@@ -126,9 +126,9 @@ impl WebApiConfig {
             control_secret,
             cors_origins: Vec::new(),
             trusted_proxy_hops: 0,
+            forwarded_header: ForwardedHeader::default(),
             console: true,
             rate_limits: RateLimits::default(),
-            forwarded_header: ForwardedHeader::default(),
             limits: Limits::default(),
         }
     }
@@ -151,8 +151,6 @@ impl WebApiConfig {
     }
 }
 
-fn is_origin(text: &str) -> bool {
-    let host = text
 /// A header that proxies write the client's address to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ForwardedHeader {
@@ -174,6 +172,8 @@ impl ForwardedHeader {
     }
 }
 
+fn is_origin(text: &str) -> bool {
+    let host = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));
     host.is_some_and(|host| {
@@ -360,8 +360,6 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Requests at the same time on one HTTP/2 connection. Default 16.
     pub http2_streams_max: u32,
-    /// Time for open requests to finish at shutdown. Default 10 s.
-    pub shutdown_grace: Duration,
     /// Bytes of answers that wait for one client; its further requests wait meanwhile. Default
     /// 1 MiB.
     pub unsent_bytes_per_connection_max: usize,
@@ -371,10 +369,10 @@ pub struct Limits {
     /// Open connections of one client address (IPv6: of a /64); a further one is closed. `None`
     /// sets no limit. Default 256. Not for a port behind proxies.
     pub connections_per_address_max: Option<usize>,
+    /// Time for open requests to finish at shutdown. Default 10 s.
+    pub shutdown_grace: Duration,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
 impl Limits {
     /// Limits of a port that everybody reaches.
     pub const DEFAULT: Self = Self {
@@ -393,6 +391,8 @@ impl Limits {
     };
 }
 
+impl Default for Limits {
+    fn default() -> Self {
         Self::DEFAULT
     }
 }

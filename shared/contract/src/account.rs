@@ -9,7 +9,7 @@ use crate::result::{MatchOutcome, PlayerResult};
 /// Body of `POST /auth/guest`. Empty on the first visit; with both fields it logs the same guest
 /// in again.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = json!({})))]
 #[serde(deny_unknown_fields)]
 pub struct GuestLogin {
     /// The device, as the first login named it.
@@ -83,11 +83,16 @@ pub struct Player {
 
 /// Body of `PATCH /me`: only the named fields change.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(example = json!({ "display_name": "Ann" }))
+)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateMe {
     /// New name, 1–32 characters after trimming.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 32))]
     pub display_name: Option<String>,
 }
 

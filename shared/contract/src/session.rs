@@ -170,30 +170,47 @@ pub struct Session {
     pub updated_at: DateTime<Utc>,
 }
 
+/// A label in the OpenAPI document.
+#[cfg(feature = "openapi")]
+#[derive(utoipa::ToSchema)]
+#[schema(value_type = String, pattern = "^[a-z0-9._-]{1,32}$")]
+#[expect(dead_code, reason = "it stands for its schema only")]
+struct Label(String);
+
 /// Body of `POST /sessions`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(example = json!({ "game": "arena" }))
+)]
 #[serde(deny_unknown_fields)]
 pub struct CreateSession {
-    /// The game to play.
+    /// The game to play; `GET /games` has them.
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z][a-z0-9-]{0,31}$"))]
     pub game: String,
     /// The game's mode; its first mode when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64))]
     pub mode: Option<String>,
     /// Name for people, 1–64 characters; made from the game's name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(min_length = 1, max_length = 64))]
     pub name: Option<String>,
     /// Wanted region; any when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(pattern = "^[a-z0-9._-]{1,32}$"))]
     pub region: Option<String>,
-    /// Seats; the mode's default when absent.
+    /// Seats, within what the mode allows; the mode's default when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
     pub players_max: Option<u16>,
     /// Who finds it in the list.
     #[serde(default)]
     pub visibility: Visibility,
-    /// Labels to search by: at most 8 of at most 32 characters each.
+    /// Labels to search by: at most 8 of 1 to 32 characters `a-z`, `0-9`, `-`, `_`, `.` each.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(max_items = 8, value_type = Vec<Label>))]
     pub tags: Vec<String>,
     /// What people who watch may see; everything, at once, when absent.
     #[serde(default)]
@@ -202,7 +219,7 @@ pub struct CreateSession {
 
 /// Body of `POST /sessions/{id}/join`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(example = json!({})))]
 #[serde(deny_unknown_fields)]
 pub struct JoinSession {
     /// Play or watch.
@@ -220,6 +237,7 @@ pub struct JoinSession {
     /// Spectators: seconds to be behind the players, 0–300; the session's least when absent or
     /// shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(maximum = 300))]
     pub delay_s: Option<u16>,
 }
 

@@ -66,6 +66,7 @@ pub struct SpectatorsPolicy {
     /// The widest view. With `team` a spectator must name a team.
     pub view: View,
     /// The shortest delay in seconds, 0–300.
+    #[cfg_attr(feature = "openapi", schema(maximum = 300))]
     pub delay_s: u16,
 }
 

@@ -7,14 +7,15 @@ mod auth;
 pub(crate) mod code;
 pub(crate) mod console;
 pub(crate) mod context;
+mod docs;
 pub(crate) mod error;
-mod events;
 mod etag;
+mod events;
 pub(crate) mod extract;
-mod games;
-mod guard;
 mod forwarded;
 pub(crate) mod framing;
+mod games;
+mod guard;
 mod health;
 mod me;
 pub(crate) mod openapi;
@@ -24,12 +25,12 @@ mod sessions;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
@@ -52,11 +53,12 @@ pub(crate) struct HttpState {
 struct Shared {
     limits: Limits,
     trusted_proxy_hops: usize,
-    cors_origins: Vec<HeaderValue>,
-    render_metrics: Option<RenderMetrics>,
     forwarded_header: ForwardedHeader,
     has_warned_of_forwarding: AtomicBool,
+    cors_origins: Vec<HeaderValue>,
+    render_metrics: Option<RenderMetrics>,
     shows_console: bool,
+    path_prefix: String,
 }
 
 impl fmt::Debug for HttpState {
@@ -81,11 +83,12 @@ impl HttpState {
         let shared = Shared {
             limits: config.limits,
             trusted_proxy_hops: config.trusted_proxy_hops,
+            forwarded_header: config.forwarded_header,
+            has_warned_of_forwarding: AtomicBool::new(false),
             cors_origins: origins.collect(),
             render_metrics,
             shows_console: config.console,
-            forwarded_header: config.forwarded_header,
-            has_warned_of_forwarding: AtomicBool::new(false),
+            path_prefix: path_prefix(&config.public_url),
         };
         Self {
             app,
@@ -114,6 +117,11 @@ impl HttpState {
         self.shared.limits.body_read_timeout
     }
 
+    /// What a proxy takes off the path of every request: empty, or `/…` without a slash at the end.
+    pub(crate) fn path_prefix(&self) -> &str {
+        &self.shared.path_prefix
+    }
+
     pub(crate) fn shows_console(&self) -> bool {
         self.shared.shows_console
     }
@@ -123,10 +131,18 @@ impl HttpState {
     }
 }
 
+/// The path of the URL that clients reach the service by.
+fn path_prefix(public_url: &str) -> String {
+    let url: Option<Uri> = public_url.parse().ok();
+    url.map_or_else(String::new, |url| {
+        url.path().trim_end_matches('/').to_owned()
+    })
+}
+
 /// The whole REST face, ready to be served.
 pub(crate) fn router(state: HttpState) -> Router {
     let routes: Router<HttpState> = routes(&state).into();
-    with_layers(routes.merge(openapi::pages()), state)
+    with_layers(routes.merge(docs::pages()), state)
 }
 
 /// Puts around some routes what every request needs, the outermost layer last.
@@ -138,6 +154,7 @@ pub(crate) fn with_layers(routes: Router<HttpState>, state: HttpState) -> Router
         .layer(from_fn_with_state(app, context::finish_writes))
         .layer(CatchPanicLayer::custom(context::answer_panic))
         .layer(from_fn_with_state(state.clone(), context::limit_time))
+        .layer(from_fn(framing::refuse_malformed))
         .layer(cors(&state))
         .layer(from_fn_with_state(state.clone(), context::observe))
         .with_state(state)
@@ -155,7 +172,6 @@ fn routes(state: &HttpState) -> OpenApiRouter<HttpState> {
 
 /// Every route, with the given layers before logins and before what only players may call.
 fn documented_routes(
-        .layer(from_fn(framing::refuse_malformed))
     limit: impl Fn(OpenApiRouter<HttpState>) -> OpenApiRouter<HttpState>,
     guard: impl Fn(OpenApiRouter<HttpState>) -> OpenApiRouter<HttpState>,
 ) -> OpenApiRouter<HttpState> {

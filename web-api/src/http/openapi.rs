@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, made from the handlers, and the page that tries it.
+//! The OpenAPI 3.1 document, made from the handlers.
 //!
 //! A handler names the error codes of its own in the extension `x-codes`; here they become
 //! answers, together with those that a whole class of routes has in common.
@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use axum::Router;
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use utoipa::OpenApi as _;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
-use utoipa_swagger_ui::{Config, SwaggerUi};
 
 use super::HttpState;
 use super::code::Code;
@@ -75,21 +74,24 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
     OpenApiRouter::new().routes(routes!(openapi_document))
 }
 
-/// The page at `/docs`. All its files are inside the program.
-pub(super) fn pages() -> Router<HttpState> {
-    let address = format!("{}/openapi.json", super::BASE_PATH);
-    SwaggerUi::new("/docs")
-        .config(Config::new([address]).persist_authorization(true))
-        .into()
-}
-
 /// This document.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "meta",
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"))
 )]
-async fn openapi_document() -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], openapi_json()).into_response()
+async fn openapi_document(State(state): State<HttpState>) -> Response {
+    let media_type = [(header::CONTENT_TYPE, "application/json")];
+    match state.path_prefix() {
+        "" => (media_type, openapi_json()).into_response(),
+        prefix => (media_type, document_below(prefix)).into_response(),
+    }
+}
+
+/// The document of a service that clients reach below a path prefix.
+fn document_below(prefix: &str) -> String {
+    let mut document = document();
+    document["servers"] = json!([{ "url": prefix }]);
+    document.to_string()
 }
 
 fn document() -> Value {
@@ -101,6 +103,7 @@ fn document() -> Value {
     document["components"]["securitySchemes"] = json!({
         "access_token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" }
     });
+    document["components"]["schemas"]["GuestLogin"]["oneOf"] = device_and_secret();
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     for (path, item) in paths {
         for (_, operation) in item.as_object_mut().into_iter().flatten() {
@@ -108,6 +111,16 @@ fn document() -> Value {
         }
     }
     document
+}
+
+/// A device and its secret are given together or not at all, which no attribute of a field says.
+fn device_and_secret() -> Value {
+    let both =
+        |kind: &str| json!({ "device_id": { "type": kind }, "device_secret": { "type": kind } });
+    json!([
+        { "properties": both("string"), "required": ["device_id", "device_secret"] },
+        { "properties": both("null") },
+    ])
 }
 
 fn add_errors(path: &str, operation: &mut Value) {

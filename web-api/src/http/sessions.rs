@@ -37,21 +37,27 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 #[into_params(parameter_in = Query)]
 struct SessionQuery {
     /// Only this game.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<String>, pattern = "^[a-z][a-z0-9-]{0,31}$")]
     game: Option<GameId>,
     /// Only this mode.
+    #[param(pattern = "^[^\\x00]*$")]
     mode: Option<String>,
     /// Only this region.
+    #[param(pattern = "^[^\\x00]*$")]
     region: Option<String>,
     /// Only this state; all that are not final when absent.
     state: Option<SessionState>,
     /// At least so many seats free.
+    #[param(maximum = 65535)]
     free_slots_min: Option<u16>,
     /// Only with this label.
+    #[param(pattern = "^[^\\x00]*$")]
     tag: Option<String>,
     /// Most entries to return, 1–100. Default 20.
+    #[param(minimum = 1, maximum = 100, default = 20)]
     limit: Option<u16>,
     /// `next_cursor` of the page before.
+    #[param(min_length = 1)]
     cursor: Option<String>,
 }
 
@@ -80,7 +86,7 @@ impl SessionQuery {
 /// An instance with room hosts its match at once. Without a region any instance may be chosen.
 #[utoipa::path(
     post, path = "/sessions", tag = "sessions",
-    params(("Idempotency-Key" = Option<String>, Header,
+    params(("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,64}$",
         description = "The same key and request return the same answer for 24 hours")),
     request_body = CreateSession,
     responses((status = 201, description = "The session", body = Session,
@@ -93,13 +99,15 @@ impl SessionQuery {
 )]
 async fn create_session(
     State(app): State<SharedApp>,
+    State(state): State<HttpState>,
     login: Login,
     request: IdempotentBody<CreateSession>,
 ) -> ApiResult<Response> {
     let create = async {
         let row = app.create_session(login.player, request.body).await?;
         let session = visible_to(login.player, row);
-        let location = format!("{BASE_PATH}/sessions/{}", session.id);
+        let prefix = state.path_prefix();
+        let location = format!("{prefix}{BASE_PATH}/sessions/{}", session.id);
         Ok(new_answer(StatusCode::CREATED, &session, Some(location)))
     };
     Box::pin(answer_once(&app, request.once.as_ref(), create)).await
@@ -132,6 +140,9 @@ async fn list_sessions(
 }
 
 /// One session. Its host also sees the join code.
+///
+/// A private session is found by its host, by those who had its code and by those who played;
+/// for everybody else, here and at every other address, there is none.
 #[utoipa::path(
     get, path = "/sessions/{id}", tag = "sessions",
     params(
@@ -140,9 +151,6 @@ async fn list_sessions(
     ),
     responses(
         (status = 200, description = "The session", body = Session,
-///
-/// A private session is found by its host, by those who had its code and by those who played;
-/// for everybody else, here and at every other address, there is none.
             headers(("ETag" = String, description = "Version"))),
         (status = 304, description = "Unchanged since that ETag"),
     ),
@@ -172,7 +180,7 @@ async fn get_session(
     post, path = "/sessions/{id}/join", tag = "sessions",
     params(
         ("id" = SessionId, Path, description = "The session"),
-        ("Idempotency-Key" = Option<String>, Header,
+        ("Idempotency-Key" = Option<String>, Header, pattern = "^[!-~]{1,64}$",
             description = "The same key and request return the same answer for 24 hours")
     ),
     request_body = JoinSession,

@@ -4,6 +4,7 @@
 mod auth;
 mod connections;
 mod console;
+mod docs;
 mod event_stream;
 mod events;
 mod instance;
@@ -12,13 +13,13 @@ mod leave_and_end;
 mod lobby;
 mod me;
 mod openapi;
-mod replays;
 mod private_sessions;
+mod replays;
 mod requests;
 mod results;
 mod running;
 mod spectators;
+mod texts;
 mod world;
 
-mod texts;
 pub(crate) use instance::arena_descriptor;
