@@ -110,6 +110,29 @@ async fn a_thin_player_chats_leaves_and_the_others_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_chat_is_shown_without_what_hides_or_moves_others() {
+    let stage = Stage::open(arena(), 1);
+    let match_id = stage.start_match("arena", 1, 4);
+    let mut talker = ThinPlayer::join(&stage.join(match_id, 0), WebSocket).await;
+    // More lines that show nothing than unacceptable frames would be borne, and then one that does.
+    let shown = "\u{202e}moved \u{200b}hidden";
+    for text in ["\u{200b}\u{200d}"; 20].into_iter().chain([shown]) {
+        let mut line = Vec::new();
+        frame::put_chat(&mut line, text);
+        talker.say(line);
+    }
+    eventually("the line is heard", || {
+        talker.look();
+        talker.heard("chat").is_some()
+    })
+    .await;
+    assert_eq!(talker.count("chat"), 1);
+    let chat = &talker.heard("chat").unwrap().payload;
+    let chat: (u16, String) = rmp_serde::from_slice(chat).unwrap();
+    assert_eq!(chat, (0, "moved hidden".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn players_who_chat_all_at_once_are_not_all_heard() {
     const TALKERS: u16 = 10;
     const LINES_EACH: usize = 5;

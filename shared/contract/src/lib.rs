@@ -4,7 +4,7 @@
 //! the web service and a script in another process can all read the same records.
 //!
 //! Reading order: [`ids`], [`game`], [`session`], [`watch`], [`ticket`], [`result`], [`account`],
-//! [`problem`], and the two things that every service takes as an argument, [`clock`] and
+//! [`problem`], [`text`], and the two things that every service takes as an argument, [`clock`] and
 //! [`entropy`].
 
 pub mod account;
@@ -15,6 +15,7 @@ pub mod ids;
 pub mod problem;
 pub mod result;
 pub mod session;
+pub mod text;
 pub mod ticket;
 pub mod watch;
 

@@ -65,7 +65,17 @@ async fn an_unacceptable_name_is_refused_with_its_field() {
     let world = World::new().await;
     let guest = world.guest().await;
     let tag = world.get("me", &guest).await.header("etag").to_owned();
-    for name in ["", "   ", &"x".repeat(33), "a\u{7}b", "a\u{202e}b"] {
+    let long = "x".repeat(33);
+    for name in [
+        "",
+        "   ",
+        &long,
+        "a\u{7}b",
+        "a\u{202e}b",
+        "\u{3164}",
+        "a\u{200e}b",
+        "SYSTEM",
+    ] {
         let problem = rename(&world, &guest, &tag, name)
             .await
             .refused(422, "request.invalid");

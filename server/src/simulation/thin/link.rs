@@ -2,6 +2,7 @@
 
 use bevy_ecs::prelude::*;
 use gameserver_contract::ids::Seat;
+use gameserver_contract::text::clean_line;
 use gameserver_shared::event::MatchEvent;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
@@ -105,10 +106,11 @@ impl ThinLink {
     }
 
     fn chat(&mut self, line: &str, all: &mut MatchChat) -> Option<MatchEvent> {
-        if line.is_empty() || line.chars().any(char::is_control) {
-            self.violate("chat_text");
+        // A line that cannot be shown costs that line only.
+        let Some(line) = clean_line(line) else {
+            telemetry::packet_dropped("chat_text");
             return None;
-        }
+        };
         if !self.chat.spend() {
             telemetry::packet_dropped("chat_rate");
             return None;
