@@ -19,7 +19,7 @@ pub(crate) fn hosted() -> Result<Games, DescriptorError> {
 }
 
 /// Their names.
-const NAMES: [&str; 4] = ["arena", "battle", "reference-60", "reference-20"];
+pub(crate) const NAMES: [&str; 4] = ["arena", "battle", "reference-60", "reference-20"];
 
 /// The game that sample sessions and bots play unless told otherwise.
 pub(crate) const DEFAULT: &str = "arena";

@@ -46,7 +46,6 @@ pub struct Instance {
     game_address: SocketAddr,
     control_address: SocketAddr,
     registered: watch::Receiver<bool>,
-    results_waiting: watch::Receiver<usize>,
     certificate: Option<Arc<CertificateKeeper>>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
@@ -128,7 +127,6 @@ impl Instance {
         let (stop, board) = (CancellationToken::new(), host.board().clone());
         let admission = Arc::new(admission(&config, &deps, &board));
         let (told, registered) = watch::channel(false);
-        let (depth, results_waiting) = watch::channel(0);
         let certificate = offers.certificate_keeper();
         let keep_offers = offers.keep(deps.clock.clone(), stop.clone());
         let service = ControlService::new(host.clone(), config.log_folder.clone());
@@ -156,13 +154,12 @@ impl Instance {
                 stop.clone(),
             )),
         ];
-        let results = tokio::spawn(control::hand_in_results(finished, registry, board, depth));
+        let results = tokio::spawn(control::hand_in_results(finished, registry, board));
         Ok(Self {
             host,
             game_address,
             control_address,
             registered,
-            results_waiting,
             certificate,
             stop,
             tasks,
@@ -221,11 +218,7 @@ impl Instance {
     pub async fn drain(&self, grace: Duration) {
         let board = self.host.board();
         board.drain();
-        let all_over = async {
-            while board.count() > 0 {
-                board.changed().await;
-            }
-        };
+        let all_over = board.wait_count(|matches| matches == 0);
         if tokio::time::timeout(grace, all_over).await.is_err() {
             tracing::warn!(
                 matches = board.count(),
@@ -242,7 +235,6 @@ impl Instance {
             results,
             tasks,
             stop,
-            mut results_waiting,
             claim,
             ..
         } = self;
@@ -253,14 +245,8 @@ impl Instance {
                 tracing::warn!(match.id = %id, %error, "match not stopped");
             }
         }
-        let handed_in = async {
-            while board.count() > 0 {
-                tokio::select! {
-                    () = board.changed() => {}
-                    _ = results_waiting.changed() => {}
-                }
-            }
-        };
+        // A match is forgotten when its result is handed in.
+        let handed_in = board.wait_count(|matches| matches == 0);
         if tokio::time::timeout(patience, handed_in).await.is_err() {
             tracing::error!(
                 matches = board.count(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gameserver_contract::entropy::{Entropy, random_bytes};
+use gameserver_contract::ids::GameId;
 use gameserver_control::secret::ControlSecret;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
 
@@ -36,14 +37,19 @@ pub const INSTANCE_LEASE: Duration = Duration::from_secs(3);
 pub const INSTANCE_LOST_GRACE: Duration = Duration::from_secs(3);
 /// Deadline of every call to an instance.
 pub const INSTANCE_CALL_DEADLINE: Duration = Duration::from_secs(2);
+/// How long the request that opens a session has to start its match before others do: longer than a
+/// call to an instance may take. Also the time between two tries.
+pub const MATCH_START_DUE: Duration = Duration::from_secs(3);
+/// How often others try to start a match before its session fails.
+pub const MATCH_START_ATTEMPTS_MAX: u32 = 5;
+/// Matches whose start was left over that one replica starts at the same time; more of them wait.
+pub const MATCH_STARTS_AT_ONCE_MAX: u16 = 16;
 /// Instances tried for one new session before the client is told to come back.
 pub const INSTANCES_TRIED_MAX: usize = 2;
 /// Most instances in the registry.
 pub const INSTANCES_MAX: usize = 1_000;
 /// Share of the tick budget above which an instance gets no new match.
 pub const TICK_BUDGET_USED_MAX: f32 = 0.9;
-/// How long a game stays known after its last instance registered it.
-pub const GAME_KNOWN: Duration = Duration::from_hours(24);
 /// How old the list of hosted games may be.
 pub const GAMES_REMEMBERED: Duration = Duration::from_secs(5);
 /// How long the answer to a request with an `Idempotency-Key` is remembered.
@@ -107,8 +113,12 @@ pub struct WebApiConfig {
     pub forwarded_header: ForwardedHeader,
     /// Whether the console is served at `/`, and the JavaScript SDK at `/sdk/`. Default: yes.
     pub console: bool,
+    /// Games that are known here before any instance has registered them. Default: none.
+    pub known_games: Vec<GameId>,
     /// How often clients may call.
     pub rate_limits: RateLimits,
+    /// How many sessions may be open.
+    pub open_sessions: OpenSessionLimits,
     /// Sizes and deadlines of the HTTP server.
     pub limits: Limits,
 }
@@ -128,7 +138,9 @@ impl WebApiConfig {
             trusted_proxy_hops: 0,
             forwarded_header: ForwardedHeader::default(),
             console: true,
+            known_games: Vec::new(),
             rate_limits: RateLimits::default(),
+            open_sessions: OpenSessionLimits::default(),
             limits: Limits::default(),
         }
     }
@@ -334,6 +346,33 @@ impl RateLimits {
         logins_per_device: None,
         requests_per_player: None,
         sessions_per_player: None,
+    };
+}
+
+/// How many sessions may be open at the same time: each takes a place on an instance. `None` sets
+/// no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenSessionLimits {
+    /// Of one host. Default 8.
+    pub per_player: Option<u32>,
+    /// Opened from one client address (IPv6: from one /64). Default 32.
+    pub per_address: Option<u32>,
+}
+
+impl Default for OpenSessionLimits {
+    fn default() -> Self {
+        Self {
+            per_player: Some(8),
+            per_address: Some(32),
+        }
+    }
+}
+
+impl OpenSessionLimits {
+    /// No limit at all, for load tests of one's own service.
+    pub const OFF: Self = Self {
+        per_player: None,
+        per_address: None,
     };
 }
 

@@ -22,7 +22,9 @@ mod test_servers;
 #[cfg(test)]
 mod tests;
 
-pub use config::{ForwardedHeader, Keys, Limits, RateLimits, SecretKey, WebApiConfig};
+pub use config::{
+    ForwardedHeader, Keys, Limits, OpenSessionLimits, RateLimits, SecretKey, WebApiConfig,
+};
 pub use http::code::Code;
 pub use http::console::recording_page;
 pub use http::openapi::openapi_json;

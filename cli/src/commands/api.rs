@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
+use gameserver_contract::ids::GameId;
 use gameserver_web_api::cache::Cache;
 use gameserver_web_api::store::Store;
 use gameserver_web_api::{
-    Deps, ForwardedHeader, Limits, RateLimits, RenderMetrics, RunningWebApi, WebApi, WebApiConfig,
+    Deps, ForwardedHeader, Limits, OpenSessionLimits, RateLimits, RenderMetrics, RunningWebApi, WebApi,
+    WebApiConfig,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 
@@ -90,6 +92,8 @@ pub(super) async fn start(
     config.console = settings.web.console.unwrap_or(is_development);
     config.rate_limits = rate_limits(http);
     let shows_metrics = http.metrics.unwrap_or(is_development);
+    config.open_sessions = open_sessions(http);
+    config.known_games = known_games(http)?;
     let metrics = metrics.clone();
     let render: RenderMetrics = Arc::new(move || metrics_server::render(&metrics));
     let deps = Deps {
@@ -127,6 +131,24 @@ fn rate_limits(http: &HttpSettings) -> RateLimits {
         sessions_per_player: limit(http.sessions_per_player_per_minute),
         ..RateLimits::default()
     }
+}
+
+fn open_sessions(http: &HttpSettings) -> OpenSessionLimits {
+    let limit = |max| (max > 0).then_some(max);
+    OpenSessionLimits {
+        per_player: limit(http.open_sessions_per_player_max),
+        per_address: limit(http.open_sessions_per_address_max),
+    }
+}
+
+fn known_games(http: &HttpSettings) -> Result<Vec<GameId>, SettingsError> {
+    let game = |name: &String| {
+        GameId::new(name.clone()).map_err(|error| SettingsError::Invalid {
+            name: "http.known_games",
+            problem: error.to_string(),
+        })
+    };
+    http.known_games.iter().map(game).collect()
 }
 
 /// Opens the database that the settings name and brings it up to date in development; production

@@ -115,6 +115,12 @@ fn apply(settings: &mut Settings, arguments: &DevArguments) {
     // Everybody comes from this machine here, bots included.
     settings.http.auth_per_address_per_minute = 0;
     settings.http.connections_per_address_max = 0;
+    settings.http.open_sessions_per_address_max = 0;
+    settings.http.open_sessions_per_player_max = 0;
+    if settings.http.known_games.is_empty() {
+        // A request that comes before the instance has registered may be made again.
+        settings.http.known_games = games::NAMES.map(str::to_owned).to_vec();
+    }
 }
 
 fn entropy(seed: Option<u64>) -> SharedEntropy {

@@ -72,12 +72,8 @@ async fn reload_certificate_on(mut hang_up: Signal, instance: &Instance) {
 
 async fn first_match_over(instance: &Instance) {
     let board = instance.host().board();
-    while board.count() == 0 {
-        board.changed().await;
-    }
-    while board.count() > 0 {
-        board.changed().await;
-    }
+    board.wait_count(|matches| matches > 0).await;
+    board.wait_count(|matches| matches == 0).await;
 }
 
 /// Lets running matches end, but only so long, and less when a second signal comes.

@@ -107,6 +107,7 @@ fn own_variables() -> Environment {
         .separator("__")
         .list_separator(",")
         .with_list_parse_key("http.cors_origins")
+        .with_list_parse_key("http.known_games")
         .with_list_parse_key("game.origins")
         .with_list_parse_key("keys.access_token_previous")
         .try_parsing(true)

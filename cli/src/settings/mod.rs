@@ -85,6 +85,13 @@ pub(crate) struct HttpSettings {
     pub(crate) requests_per_player_per_minute: u32,
     /// Sessions that a player may open a minute; 0 means no limit.
     pub(crate) sessions_per_player_per_minute: u32,
+    /// Sessions that a player may have open; 0 means no limit.
+    pub(crate) open_sessions_per_player_max: u32,
+    /// Sessions that may be open from one client address; 0 means no limit.
+    pub(crate) open_sessions_per_address_max: u32,
+    /// Games that are known before any instance has registered them; comma-separated in the
+    /// environment.
+    pub(crate) known_games: Vec<String>,
 }
 
 impl Default for HttpSettings {
@@ -101,6 +108,9 @@ impl Default for HttpSettings {
             auth_per_address_per_minute: 20,
             requests_per_player_per_minute: 600,
             sessions_per_player_per_minute: 30,
+            open_sessions_per_player_max: 8,
+            open_sessions_per_address_max: 32,
+            known_games: Vec::new(),
         }
     }
 }

@@ -7,8 +7,8 @@ use gameserver_contract::session::CreateSession;
 use super::{LoadConfig, LoadError};
 use crate::lobby::{Lobby, LobbyError, LoggedIn};
 
-/// Sessions that one guest opens: fewer than the lobby lets one account open in a minute.
-const PER_HOST_MAX: usize = 20;
+/// Sessions that one guest opens: no more than the lobby lets one account have open.
+const PER_HOST_MAX: usize = 8;
 /// For so long a seat may be known as taken when its player has left.
 const SEAT_LAG_S: u32 = 3;
 

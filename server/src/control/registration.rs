@@ -21,6 +21,8 @@ use crate::host::{Admits, MatchFacts, MatchHost};
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// Shortest time between two heartbeats, however much changes.
 const HEARTBEAT_SPACING: Duration = Duration::from_millis(50);
+/// Time for the last heartbeat, which nobody waits for longer.
+const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
 /// Wait after a failed call, doubled each time up to the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(2);
@@ -55,7 +57,7 @@ pub async fn run(
     registered: watch::Sender<bool>,
     stop: CancellationToken,
 ) {
-    let registrar = Registrar {
+    let mut registrar = Registrar {
         announcement,
         registry,
         host,
@@ -66,10 +68,11 @@ pub async fn run(
         () = stop.cancelled() => {}
         () = registrar.keep_known(&registered) => {}
     }
+    registrar.say_goodbye().await;
 }
 
 impl Registrar {
-    async fn keep_known(mut self, registered: &watch::Sender<bool>) {
+    async fn keep_known(&mut self, registered: &watch::Sender<bool>) {
         let mut retry = RETRY_FIRST;
         loop {
             match self.register().await {
@@ -113,9 +116,12 @@ impl Registrar {
         let mut next = Instant::now();
         let board = self.host.board().clone();
         let mut transports = self.announcement.transports.clone();
+        let mut is_told_of_draining = false;
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
+                // At once: every ticket given out from now on is one that will be refused.
+                () = board.wait_draining(), if !is_told_of_draining => is_told_of_draining = true,
                 Ok(()) = transports.changed() => return,
                 () = board.changed() => tokio::time::sleep(HEARTBEAT_SPACING).await,
             }
@@ -130,6 +136,15 @@ impl Registrar {
                 // The lease may survive a short silence; only web-api can say that it did not.
                 Err(status) => tracing::warn!(%status, "heartbeat not delivered"),
             }
+        }
+    }
+
+    /// The last word: nobody is sent here any more, although the lease lives on for a while.
+    async fn say_goodbye(&mut self) {
+        match tokio::time::timeout(GOODBYE_DEADLINE, self.heartbeat()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(status)) => tracing::warn!(%status, "web-api was not told of the end"),
+            Err(_) => tracing::warn!("web-api was not told of the end in time"),
         }
     }
 
@@ -161,6 +176,14 @@ impl Registrar {
     }
 
     fn obey(&self, answer: HeartbeatAnswer) {
+        for kick in answer.kick_players {
+            let (Ok(id), Ok(player)) = (kick.match_id.parse(), kick.player_id.parse()) else {
+                continue;
+            };
+            if let Err(error) = self.host.kick(id, player, kick.reason) {
+                tracing::warn!(match.id = %id, %error, "unwanted player not removed");
+            }
+        }
         for id in answer.stop_match_ids {
             let Ok(id) = id.parse::<MatchId>() else {
                 continue;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gameserver_control::ResultReport;
 use gameserver_control::result_signature;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tonic::Code;
 
 use super::Registry;
@@ -16,22 +16,17 @@ const RETRY_FIRST: Duration = Duration::from_millis(200);
 const RETRY_LONGEST: Duration = Duration::from_secs(5);
 
 /// Runs until the matches' end of the queue is dropped and every result is handed in.
-/// `waiting` tells how many are still to go.
 pub async fn run(
     mut finished: mpsc::Receiver<FinishedMatch>,
     registry: Registry,
     board: Arc<Board>,
-    waiting: watch::Sender<usize>,
 ) {
     while let Some(next) = finished.recv().await {
-        let depth = finished.len() + 1;
-        telemetry::queue_holds("results", depth);
-        waiting.send_replace(depth);
+        telemetry::queue_holds("results", finished.len() + 1);
         let id = next.result.match_id;
         hand_in(&next, registry.clone()).await;
         board.remove(id);
         telemetry::queue_holds("results", finished.len());
-        waiting.send_replace(finished.len());
     }
 }
 

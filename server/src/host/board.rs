@@ -1,13 +1,13 @@
 //! What is hosted, as everybody outside the workers sees it: states, seats, spectators.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::ids::{MatchId, PlayerId, Seat};
 use gameserver_contract::session::{Role, SessionState};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
 
 use super::MatchSpec;
 use super::headroom::{Admits, BudgetMax, Headroom, Lasting, Measured};
@@ -30,7 +30,9 @@ pub struct Board {
     /// What all matches share.
     process: Mutex<Lasting>,
     budget_max: BudgetMax,
-    draining: AtomicBool,
+    draining: CancellationToken,
+    /// How many matches there are.
+    count: watch::Sender<usize>,
     changed: Notify,
 }
 
@@ -108,7 +110,8 @@ impl Board {
             workers: Mutex::default(),
             process: Mutex::default(),
             budget_max,
-            draining: AtomicBool::default(),
+            draining: CancellationToken::new(),
+            count: watch::Sender::new(0),
             changed: Notify::default(),
         }
     }
@@ -117,7 +120,8 @@ impl Board {
         self.matches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Resolves when something changed since the last call resolved.
+    /// Resolves when something changed since the last call resolved. Of several callers one learns
+    /// of it, so it is for whoever tells web-api.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -125,13 +129,24 @@ impl Board {
     /// True once the instance takes no new matches and no new players.
     #[must_use]
     pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_cancelled()
     }
 
     /// Stops new matches and new players.
     pub fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-        self.changed.notify_one();
+        self.draining.cancel();
+    }
+
+    /// Resolves once [`Self::drain`] was called.
+    pub async fn wait_draining(&self) {
+        self.draining.cancelled().await;
+    }
+
+    /// Waits until there are so many matches as is wanted.
+    pub async fn wait_count(&self, is_wanted: impl Fn(usize) -> bool) {
+        let mut count = self.count.subscribe();
+        // It fails when the sender is gone, and that is this board's.
+        let _ = count.wait_for(|count| is_wanted(*count)).await;
     }
 
     /// Share of its time that the busiest worker works: 1.0 is all of it.
@@ -374,6 +389,7 @@ impl Board {
                 .count();
             telemetry::matches_in(state.as_str(), count);
         }
+        self.count.send_replace(matches.len());
         drop(matches);
         self.changed.notify_one();
     }

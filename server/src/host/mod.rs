@@ -200,6 +200,8 @@ impl MatchHost {
     ///
     /// Why it cannot be hosted.
     pub fn start_match(&self, spec: MatchSpec) -> Result<(), HostError> {
+        // Held to the end, so that of two calls for one match the second finds it.
+        let mut entrances = self.entrances();
         if self.board.facts(spec.id).is_some() {
             return Ok(());
         }
@@ -220,7 +222,6 @@ impl MatchHost {
             self.board.remove(id);
             return sent;
         }
-        let mut entrances = self.entrances();
         entrances.retain(|id, _| self.board.facts(*id).is_some());
         entrances.insert(id, entrance);
         Ok(())

@@ -26,19 +26,22 @@ impl App {
     async fn login_new_guest(&self) -> Result<LoginAnswer, Error> {
         let secret = guest::new_secret(&*self.entropy);
         let device = DeviceId::generate(&*self.clock, &*self.entropy);
+        let id = PlayerId::generate(&*self.clock, &*self.entropy);
         let new_guest = NewGuest {
-            player: PlayerId::generate(&*self.clock, &*self.entropy),
+            player: id,
             display_name: guest::new_display_name(&*self.entropy),
             device,
             device_secret_hash: guest::hash(&secret),
             now: self.now(),
         };
-        let player = self.store.create_guest(new_guest).await?;
+        // In one transaction: nobody could ever log in as a guest who was made without a login.
+        let (first, token) = self.new_family(id)?;
+        let family = first.family;
+        let player = self.store.create_guest(new_guest, Some(first)).await?;
         metrics::counter!("gs_logins_total", "kind" => "new_guest").increment(1);
-        let answer = self.open_family(player).await?;
         Ok(LoginAnswer {
             device: Some(Device { id: device, secret }),
-            ..answer
+            ..self.answer(player, family, token)
         })
     }
 
@@ -57,11 +60,15 @@ impl App {
             .await?
             .ok_or(Error::InvalidCredentials)?;
         metrics::counter!("gs_logins_total", "kind" => "guest").increment(1);
-        self.open_family(row.player).await
+        let (first, token) = self.new_family(row.player.id)?;
+        let family = first.family;
+        self.store.insert_refresh_token(first).await?;
+        Ok(self.answer(row.player, family, token))
     }
 
-    /// Starts a login family: its first refresh token, and an access token beside it.
-    async fn open_family(&self, player: Player) -> Result<LoginAnswer, Error> {
+    /// A login family that is about to start: its first refresh token, as it is stored and as it is
+    /// handed out.
+    fn new_family(&self, player: PlayerId) -> Result<(NewRefreshToken, String), Error> {
         let seed = random_bytes::<32>(&*self.entropy);
         let token = self.refresh_tokens.token(&seed);
         let now = self.now();
@@ -69,12 +76,11 @@ impl App {
         let new_token = NewRefreshToken {
             hash: refresh_token::hash(&token).ok_or(Error::RefreshRefused)?,
             family,
-            player: player.id,
+            player,
             issued_at: now,
             expires_at: now + REFRESH_TOKEN_LIFETIME,
         };
-        self.store.insert_refresh_token(new_token).await?;
-        Ok(self.answer(player, family, token))
+        Ok((new_token, token))
     }
 
     /// Spends a refresh token for a new pair of tokens.

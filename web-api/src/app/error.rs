@@ -50,6 +50,12 @@ pub(crate) enum Error {
     /// The game is known, but no instance has room for it.
     #[error("find an instance with room")]
     NoCapacity,
+    /// The player has as many open sessions as a player may.
+    #[error("open a session beside {0} others of the player")]
+    PlayerSessionLimit(u32),
+    /// As many sessions as may be are open from the address.
+    #[error("open a session beside {0} others from the address")]
+    AddressSessionLimit(u32),
     /// The chosen instances did not do what they were asked.
     #[error("reach the instance")]
     InstanceUnavailable(#[source] ControlError),

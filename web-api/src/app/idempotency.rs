@@ -1,18 +1,13 @@
 //! `Idempotency-Key`: the same request with the same key is done once and answered alike.
 //!
 //! Only successes are remembered. A refused request changed nothing, so it may be tried again
-//! under the same key.
-
-use std::time::Duration;
+//! under the same key. The store claims a key in the transaction that does the work.
 
 use gameserver_contract::ids::PlayerId;
 
 use super::{App, Error};
 use crate::config::ANSWER_REMEMBERED;
-use crate::store::RememberedAnswer;
-
-/// How long a request may hold its key: longer than any request is allowed to take.
-const IN_PROGRESS_LIFETIME: Duration = Duration::from_secs(30);
+use crate::store::{IdempotencyKey, IdempotencyRecord};
 
 /// What a key stands for.
 #[derive(Debug, Clone)]
@@ -25,60 +20,44 @@ pub(crate) struct IdempotentRequest {
     pub(crate) request_hash: [u8; 32],
 }
 
+impl IdempotentRequest {
+    /// The record, when it is that of this very request.
+    pub(super) fn check(
+        request: Option<&Self>,
+        record: IdempotencyRecord,
+    ) -> Result<IdempotencyRecord, Error> {
+        if request.is_some_and(|request| request.request_hash == record.request_hash) {
+            Ok(record)
+        } else {
+            Err(Error::IdempotencyKeyReused)
+        }
+    }
+}
+
 impl App {
-    /// Returns the remembered answer, or does the work and remembers its success (under the
-    /// request's own hash).
-    pub(crate) async fn once(
+    /// What the request's key stands for already.
+    pub(super) async fn recall(
         &self,
         request: &IdempotentRequest,
-        work: impl Future<Output = Result<RememberedAnswer, Error>>,
-    ) -> Result<RememberedAnswer, Error> {
-        if let Some(answer) = self.recall(request).await? {
-            return Ok(answer);
-        }
-        let lock = format!("idempotency:{}:{}", request.player, request.key);
-        if !self
-            .cache
-            .put_if_absent(&lock, &[], IN_PROGRESS_LIFETIME)
-            .await?
-        {
-            return Err(Error::IdempotencyInProgress);
-        }
-        let answer = self.recall_or_do(request, work).await;
-        self.cache.remove(&lock).await?;
-        answer
-    }
-
-    async fn recall_or_do(
-        &self,
-        request: &IdempotentRequest,
-        work: impl Future<Output = Result<RememberedAnswer, Error>>,
-    ) -> Result<RememberedAnswer, Error> {
-        // The first request may have finished between the look and the lock.
-        if let Some(answer) = self.recall(request).await? {
-            return Ok(answer);
-        }
-        let answer = RememberedAnswer {
-            request_hash: request.request_hash,
-            ..work.await?
-        };
-        let expires_at = self.now() + ANSWER_REMEMBERED;
-        self.store
-            .remember_answer(request.player, &request.key, &answer, expires_at)
-            .await?;
-        Ok(answer)
-    }
-
-    async fn recall(&self, request: &IdempotentRequest) -> Result<Option<RememberedAnswer>, Error> {
-        let now = self.now();
-        match self
+    ) -> Result<Option<IdempotencyRecord>, Error> {
+        let record = self
             .store
-            .remembered_answer(request.player, &request.key, now)
-            .await?
-        {
-            Some(answer) if answer.request_hash == request.request_hash => Ok(Some(answer)),
-            Some(_) => Err(Error::IdempotencyKeyReused),
-            None => Ok(None),
+            .idempotency_record(request.player, &request.key, self.now())
+            .await?;
+        record
+            .map(|record| IdempotentRequest::check(Some(request), record))
+            .transpose()
+    }
+
+    /// What the store claims for the request.
+    pub(super) fn key(&self, request: &IdempotentRequest) -> IdempotencyKey {
+        let now = self.now();
+        IdempotencyKey {
+            player: request.player,
+            key: request.key.clone(),
+            request_hash: request.request_hash,
+            now,
+            expires_at: now + ANSWER_REMEMBERED,
         }
     }
 }

@@ -5,24 +5,34 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use gameserver_contract::entropy::random_bytes;
 use gameserver_contract::ids::{PlayerId, Seat, SessionId};
-use gameserver_contract::session::{JoinAnswer, JoinSession, Role};
-use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION};
-use gameserver_contract::watch::Watch;
+use gameserver_contract::session::{JoinAnswer, JoinSession, Role, SessionState, TransportOffer};
+use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION, TicketSigner};
+use uuid::Uuid;
 
+use super::idempotency::IdempotentRequest;
 use super::{App, Error, spectators};
 use crate::config::SEAT_HOLD;
 use crate::fleet::InstanceRecord;
-use crate::store::{Reservation, SeatWish, SessionRow};
+use crate::store::{KeyedReservation, RememberedAnswer, Reservation, SeatWish, SessionRow};
+
+/// Who joins, and how they are answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Joiner<'a> {
+    pub(crate) player: PlayerId,
+    pub(crate) login: Option<Uuid>,
+    pub(crate) request: Option<&'a IdempotentRequest>,
+    pub(crate) answer: fn(&JoinAnswer) -> RememberedAnswer,
+}
 
 impl App {
     /// Holds a seat for a player (none for a spectator) and signs the ticket for it.
     pub(crate) async fn join_session(
         &self,
         id: SessionId,
-        player: PlayerId,
+        joiner: Joiner<'_>,
         join: &JoinSession,
-    ) -> Result<JoinAnswer, Error> {
-        let answer = self.try_join(id, player, join).await;
+    ) -> Result<RememberedAnswer, Error> {
+        let answer = self.try_join(id, joiner, join).await;
         let outcome = match &answer {
             Ok(_) => "joined",
             Err(Error::SessionFull) => "full",
@@ -36,9 +46,15 @@ impl App {
     async fn try_join(
         &self,
         id: SessionId,
-        player: PlayerId,
+        joiner: Joiner<'_>,
         join: &JoinSession,
-    ) -> Result<JoinAnswer, Error> {
+    ) -> Result<RememberedAnswer, Error> {
+        if let Some(request) = joiner.request
+            && let Some(record) = self.recall(request).await?
+        {
+            return Ok(record.answer);
+        }
+        let player = joiner.player;
         let code = join.join_code.as_deref();
         let row = self.session_to_join(id, player, code).await?;
         if !row.session.state.is_joinable() {
@@ -46,19 +62,34 @@ impl App {
         }
         let watch = spectators::grant(&row.session, join)?;
         let instance = self.instance_of(&row).await?.ok_or(Error::InstanceLost)?;
+        // Sooner than the session's record says so: the instance would refuse the ticket.
+        if instance.load.draining {
+            return Err(Error::NotJoinable(SessionState::Draining));
+        }
         self.check_time(&row, &instance, player, join.role).await?;
         let display_name = self.me(player).await?.player.display_name;
         let now = self.now();
-        let hold = Hold {
-            player,
-            display_name,
-            role: join.role,
-            watch,
-            now,
-            until: now + SEAT_HOLD,
+        let grant = Grant {
+            ticket: JoinTicket {
+                version: TICKET_VERSION,
+                id: random_bytes(&*self.entropy),
+                player,
+                display_name,
+                session: id,
+                match_id: row.session.match_id,
+                seat: None,
+                role: join.role,
+                watch,
+                instance: row.instance,
+                epoch: row.epoch,
+                issued_at_ms: now.timestamp_millis(),
+                expires_at_ms: (now + SEAT_HOLD).timestamp_millis(),
+            },
+            transports: instance.transports,
+            expires_at: now + SEAT_HOLD,
+            signer: self.tickets.clone(),
         };
-        let seat = self.reserve(id, &hold).await?;
-        Ok(self.join_answer(&row, &instance, hold, seat))
+        self.reserve(joiner, now, grant).await
     }
 
     /// Refuses whom the instance would refuse, before anything is written. Whoever has a seat may
@@ -85,69 +116,85 @@ impl App {
         Err(Error::Overloaded)
     }
 
-    async fn reserve(&self, session: SessionId, hold: &Hold) -> Result<Option<Seat>, Error> {
+    /// Holds the seat and answers; the key, if there is one, in the same transaction.
+    async fn reserve(
+        &self,
+        joiner: Joiner<'_>,
+        now: DateTime<Utc>,
+        grant: Grant,
+    ) -> Result<RememberedAnswer, Error> {
+        let session = grant.ticket.session;
         let wish = SeatWish {
             session,
-            player: hold.player,
-            role: hold.role,
-            now: hold.now,
-            held_until: hold.until,
+            player: joiner.player,
+            role: grant.ticket.role,
+            login: joiner.login,
+            now,
+            held_until: grant.expires_at,
         };
-        match self.store.reserve_seat(wish).await? {
-            Reservation::Held(None) => Ok(None),
-            Reservation::Held(seat) => {
-                self.tell_changed(&[session]).await;
-                Ok(seat)
+        let to_answer = joiner.answer;
+        let answer = move |seat| to_answer(&grant.answer(seat));
+        let is_player = wish.role == Role::Player;
+        let answer = match joiner.request {
+            None => match self.store.reserve_seat(wish).await? {
+                Reservation::Held(seat) => answer(seat),
+                refused @ (Reservation::Full
+                | Reservation::NotJoinable(_)
+                | Reservation::NotFound) => return Err(refusal(&refused)),
+            },
+            Some(request) => {
+                let key = self.key(request);
+                let reserved = self.store.reserve_seat_once(wish, key, Box::new(answer));
+                match reserved.await? {
+                    KeyedReservation::Held(answer) => answer,
+                    KeyedReservation::Known(record) => {
+                        return IdempotentRequest::check(Some(request), record)
+                            .map(|record| record.answer);
+                    }
+                    KeyedReservation::Refused(refused) => return Err(refusal(&refused)),
+                }
             }
-            Reservation::Full => Err(Error::SessionFull),
-            Reservation::NotJoinable(state) => Err(Error::NotJoinable(state)),
-            Reservation::NotFound => Err(Error::SessionNotFound),
-        }
-    }
-
-    fn join_answer(
-        &self,
-        row: &SessionRow,
-        instance: &InstanceRecord,
-        hold: Hold,
-        seat: Option<Seat>,
-    ) -> JoinAnswer {
-        let ticket = JoinTicket {
-            version: TICKET_VERSION,
-            id: random_bytes(&*self.entropy),
-            player: hold.player,
-            display_name: hold.display_name,
-            session: row.session.id,
-            match_id: row.session.match_id,
-            seat,
-            role: hold.role,
-            watch: hold.watch,
-            instance: row.instance,
-            epoch: row.epoch,
-            issued_at_ms: hold.now.timestamp_millis(),
-            expires_at_ms: hold.until.timestamp_millis(),
         };
-        JoinAnswer {
-            ticket: self.tickets.sign(&ticket),
-            seat,
-            role: hold.role,
-            view: hold.watch.map(|watch| watch.view),
-            team: hold.watch.and_then(|watch| watch.team),
-            delay_s: hold.watch.map(|watch| watch.delay_s),
-            transports: instance.transports.clone(),
-            expires_at: hold.until,
+        if is_player {
+            self.tell_changed(&[session]).await;
         }
+        Ok(answer)
     }
 }
 
-/// Who a seat is held for, and until when.
-struct Hold {
-    player: PlayerId,
-    display_name: String,
-    role: Role,
-    watch: Option<Watch>,
-    now: DateTime<Utc>,
-    until: DateTime<Utc>,
+fn refusal(reservation: &Reservation) -> Error {
+    match reservation {
+        Reservation::NotJoinable(state) => Error::NotJoinable(*state),
+        Reservation::NotFound => Error::SessionNotFound,
+        Reservation::Full | Reservation::Held(_) => Error::SessionFull,
+    }
+}
+
+/// The right to join, but for the seat.
+struct Grant {
+    ticket: JoinTicket,
+    transports: Vec<TransportOffer>,
+    expires_at: DateTime<Utc>,
+    signer: TicketSigner,
+}
+
+impl Grant {
+    fn answer(self, seat: Option<Seat>) -> JoinAnswer {
+        let ticket = JoinTicket {
+            seat,
+            ..self.ticket
+        };
+        JoinAnswer {
+            ticket: self.signer.sign(&ticket),
+            seat,
+            role: ticket.role,
+            view: ticket.watch.map(|watch| watch.view),
+            team: ticket.watch.and_then(|watch| watch.team),
+            delay_s: ticket.watch.map(|watch| watch.delay_s),
+            transports: self.transports,
+            expires_at: self.expires_at,
+        }
+    }
 }
 
 /// A ticket must not outlive what instances accept.

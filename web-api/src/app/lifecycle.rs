@@ -1,4 +1,5 @@
-//! What happens without anybody asking: sessions of lost instances fail, expired rows go.
+//! What happens without anybody asking: sessions of lost instances fail, matches whose start was
+//! left over are started, expired rows go.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use gameserver_contract::ids::{InstanceEpoch, InstanceId};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use super::opening::deliver_starts;
 use super::{App, Error, SharedApp};
 use crate::config::INSTANCE_LOST_GRACE;
 
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
+const START_INTERVAL: Duration = Duration::from_secs(1);
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The runs that were found without a lease, and since when.
@@ -21,14 +24,40 @@ pub(crate) struct LostInstances(HashMap<(InstanceId, InstanceEpoch), DateTime<Ut
 
 /// Runs until the token is cancelled.
 pub(crate) async fn run(app: SharedApp, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        // Instances that do not answer must not hold up the search for those that are lost.
+        () = start_matches(&app) => {}
+        () = tidy(&app) => {}
+    }
+}
+
+async fn start_matches(app: &SharedApp) {
+    let mut start = interval(START_INTERVAL);
+    loop {
+        start.tick().await;
+        let worker = Arc::clone(app);
+        let delivered = app
+            .run_to_end(async move { deliver_starts(&worker).await })
+            .await;
+        match delivered {
+            Ok(0) => {}
+            Ok(matches) => {
+                tracing::info!(matches, "matches whose start was left over were seen to")
+            }
+            Err(error) => log_failure(&error, "failed to start matches whose start was left over"),
+        }
+    }
+}
+
+async fn tidy(app: &SharedApp) {
     let mut lost = LostInstances::default();
     let mut reap = interval(REAP_INTERVAL);
     let mut sweep = interval(SWEEP_INTERVAL);
     loop {
         tokio::select! {
-            () = stop.cancelled() => return,
-            _ = reap.tick() => lost = reap_in(&app, lost).await,
-            _ = sweep.tick() => sweep_in(&app).await,
+            _ = reap.tick() => lost = reap_in(app, lost).await,
+            _ = sweep.tick() => sweep_in(app).await,
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod games;
 pub(crate) mod idempotency;
 pub(crate) mod join;
 pub(crate) mod lifecycle;
+pub(crate) mod opening;
 pub(crate) mod players;
 pub(crate) mod rate;
 pub(crate) mod registry;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::entropy::SharedEntropy;
+use gameserver_contract::ids::GameId;
 use gameserver_contract::ticket::TicketSigner;
 use gameserver_control::secret::ControlSecret;
 use sha2::Digest as _;
@@ -37,7 +39,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::cache::Cache;
-use crate::config::{RateLimits, WebApiConfig};
+use crate::config::{OpenSessionLimits, RateLimits, WebApiConfig};
 use crate::fleet::Fleet;
 use crate::fleet::control::ControlClients;
 use crate::identity::access_token::AccessTokens;
@@ -59,6 +61,8 @@ pub(crate) struct App {
     pub(crate) tickets: TicketSigner,
     pub(crate) cursors: cursor::Cursors,
     pub(crate) rate_limits: RateLimits,
+    pub(crate) open_sessions: OpenSessionLimits,
+    known_games: Vec<GameId>,
     bucket_key: [u8; 32],
     pub(crate) heartbeats: registry::HeartbeatOrder,
     pub(crate) changes: changes::Changes,
@@ -91,6 +95,8 @@ impl App {
             tickets: TicketSigner::from_seed(config.keys.ticket.bytes()),
             cursors: cursor::Cursors::new(config.keys.cursor.clone()),
             rate_limits: config.rate_limits,
+            open_sessions: config.open_sessions,
+            known_games: config.known_games.clone(),
             // Derived, so that all replicas count in the same buckets.
             bucket_key: sha2::Sha256::digest(config.keys.cursor.bytes()).into(),
             heartbeats: registry::HeartbeatOrder::default(),

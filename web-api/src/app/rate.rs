@@ -69,6 +69,17 @@ impl App {
         Ok(Some(self.cache.count(&key, limit, WINDOW).await?))
     }
 
+    /// What an address is remembered by: nobody without the key finds out which one it was.
+    pub(super) fn network_hash(&self, from: IpAddr) -> [u8; 16] {
+        let mut hash = Sha256::new();
+        hash.update(self.bucket_key);
+        hash.update("network");
+        hash.update(network(from));
+        let mut short = [0; 16];
+        short.copy_from_slice(&hash.finalize()[..16]);
+        short
+    }
+
     /// One of 65,536 buckets. The key keeps outsiders from choosing whom they share one with.
     fn bucket(&self, class: &str, who: &[u8]) -> u16 {
         let mut hash = Sha256::new();

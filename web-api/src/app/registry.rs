@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use gameserver_contract::game::GameDescriptor;
-use gameserver_contract::ids::{InstanceEpoch, InstanceId, MatchId, PlayerId, Seat};
+use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, Seat};
 use gameserver_contract::session::{SessionState, TransportKind, TransportOffer};
 use gameserver_control::{
-    Admits, HeartbeatAnswer, HeartbeatRequest, MatchStatus, RegisterAnswer, RegisterRequest,
-    SeatStatus,
+    Admits, HeartbeatAnswer, HeartbeatRequest, KickPlayerRequest, MatchStatus, RegisterAnswer,
+    RegisterRequest, SeatStatus,
 };
 use tokio::sync::Mutex;
 
@@ -19,6 +19,8 @@ use crate::store::{MatchReport, StoreError};
 
 /// Most games and most transports of one instance.
 const OFFERS_MAX: usize = 32;
+/// Players whose removal one answer asks for; the next one asks for the rest.
+const KICKS_MAX: usize = 256;
 /// Longest region, build or URL in bytes.
 const TEXT_LENGTH_MAX: usize = 256;
 
@@ -57,7 +59,8 @@ impl App {
     ) -> Result<RegisterAnswer, RegistryError> {
         let instance = read_instance(request)?;
         let _order = self.heartbeats.of(instance.id).lock().await;
-        self.fleet.remember_games(&instance).await?;
+        let games: Vec<GameId> = instance.games.iter().map(|game| game.id.clone()).collect();
+        self.store.remember_games(&games, self.now()).await?;
         self.fleet.renew(&instance).await?;
         let epoch = Some(instance.epoch);
         let failed = self
@@ -82,19 +85,22 @@ impl App {
         request: HeartbeatRequest,
     ) -> Result<HeartbeatAnswer, RegistryError> {
         let id = parse(&request.instance_id, "instance_id")?;
-        let reports = read_matches(&request.matches)?;
+        let mut reports = read_matches(&request.matches)?;
+        if request.draining {
+            reports.iter_mut().for_each(drain);
+        }
         let _order = self.heartbeats.of(id).lock().await;
         let known = self.fleet.instance(id).await?;
         let Some(instance) = known.filter(|known| known.epoch.0 == request.epoch) else {
             return Ok(HeartbeatAnswer {
                 known: false,
-                stop_match_ids: Vec::new(),
+                ..HeartbeatAnswer::default()
             });
         };
         if request.sequence <= instance.load.sequence {
             return Ok(HeartbeatAnswer {
                 known: true,
-                stop_match_ids: Vec::new(),
+                ..HeartbeatAnswer::default()
             });
         }
         let epoch = instance.epoch;
@@ -108,30 +114,19 @@ impl App {
             .store
             .apply_reports(id, epoch, &reports, self.now())
             .await?;
-        let stop = self.matches_to_stop(id, applied.unknown, &reports).await?;
         self.tell_changed(&applied.changed).await;
-        let stop_match_ids = stop.iter().map(MatchId::to_string).collect();
+        let kick = |(match_id, player): &(MatchId, PlayerId)| KickPlayerRequest {
+            match_id: match_id.to_string(),
+            player_id: player.to_string(),
+            reason: "logged out".to_owned(),
+        };
+        let kick_players = applied.evicted.iter().take(KICKS_MAX).map(kick).collect();
+        let stop_match_ids = applied.unwanted.iter().map(MatchId::to_string).collect();
         Ok(HeartbeatAnswer {
             known: true,
             stop_match_ids,
+            kick_players,
         })
-    }
-
-    async fn matches_to_stop(
-        &self,
-        instance: InstanceId,
-        mut stop: Vec<MatchId>,
-        reports: &[MatchReport],
-    ) -> Result<Vec<MatchId>, RegistryError> {
-        for wish in self.fleet.stop_wishes(instance).await? {
-            let hosted = reports
-                .iter()
-                .any(|it| it.match_id == wish && it.state != SessionState::Ending);
-            if hosted && !stop.contains(&wish) {
-                stop.push(wish);
-            }
-        }
-        Ok(stop)
     }
 }
 
@@ -215,6 +210,13 @@ fn load(request: &HeartbeatRequest, reports: &[MatchReport]) -> Load {
         tick_budget_used: request.tick_budget_used,
         matches: count(reports.len()),
         players: count(players),
+    }
+}
+
+/// Nobody new may join a match of an instance that is about to stop.
+fn drain(report: &mut MatchReport) {
+    if report.state.is_joinable() {
+        report.state = SessionState::Draining;
     }
 }
 

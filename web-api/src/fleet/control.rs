@@ -45,6 +45,17 @@ impl ControlError {
     pub(crate) fn is_full(&self) -> bool {
         matches!(self, Self::Refused(status) if status.code() == Code::ResourceExhausted)
     }
+
+    /// True when the instance answered that it will not do it, and asking again changes nothing.
+    pub(crate) fn is_final(&self) -> bool {
+        let final_codes = [
+            Code::ResourceExhausted,
+            Code::InvalidArgument,
+            Code::NotFound,
+            Code::Unimplemented,
+        ];
+        matches!(self, Self::Refused(status) if final_codes.contains(&status.code()))
+    }
 }
 
 impl ControlClients {

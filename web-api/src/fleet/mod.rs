@@ -8,14 +8,11 @@ pub(crate) mod choice;
 pub(crate) mod control;
 mod instance;
 
-use gameserver_contract::ids::{GameId, InstanceId, MatchId};
+use gameserver_contract::ids::InstanceId;
 
 use crate::cache::{Cache, CacheError};
-use crate::config::{GAME_KNOWN, INSTANCE_LEASE, INSTANCES_MAX, REPORTED_MATCHES_MAX};
+use crate::config::{INSTANCE_LEASE, INSTANCES_MAX};
 pub(crate) use instance::{InstanceRecord, Load, Refuses};
-
-/// How long an instance is told again to stop a match that it still reports.
-const STOP_WISH_LIFETIME: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// The registry of instances.
 #[derive(Debug, Clone)]
@@ -37,19 +34,6 @@ impl Fleet {
             .await
     }
 
-    /// Remembers that an instance of this deployment hosts these games.
-    pub(crate) async fn remember_games(&self, instance: &InstanceRecord) -> Result<(), CacheError> {
-        for game in &instance.games {
-            self.cache.put(&game_key(&game.id), &[], GAME_KNOWN).await?;
-        }
-        Ok(())
-    }
-
-    /// True when some instance has hosted this game lately.
-    pub(crate) async fn knows_game(&self, game: &GameId) -> Result<bool, CacheError> {
-        Ok(self.cache.get(&game_key(game)).await?.is_some())
-    }
-
     /// The instance of this id while its lease lives.
     pub(crate) async fn instance(
         &self,
@@ -67,41 +51,8 @@ impl Fleet {
             .filter_map(|(_, bytes)| InstanceRecord::from_bytes(bytes))
             .collect())
     }
-
-    /// Asks that an instance stops a match even when the call to it is lost.
-    pub(crate) async fn wish_stop(
-        &self,
-        instance: InstanceId,
-        id: MatchId,
-    ) -> Result<(), CacheError> {
-        self.cache
-            .put(&stop_key(instance, id), &[], STOP_WISH_LIFETIME)
-            .await
-    }
-
-    /// The matches that an instance was asked to stop lately.
-    pub(crate) async fn stop_wishes(
-        &self,
-        instance: InstanceId,
-    ) -> Result<Vec<MatchId>, CacheError> {
-        let prefix = format!("stop:{instance}:");
-        let entries = self.cache.scan(&prefix, REPORTED_MATCHES_MAX).await?;
-        let match_id = |key: &str| key.rsplit(':').next().and_then(|id| id.parse().ok());
-        Ok(entries
-            .iter()
-            .filter_map(|(key, _)| match_id(key))
-            .collect())
-    }
 }
 
 fn instance_key(id: InstanceId) -> String {
     format!("instance:{id}")
-}
-
-fn game_key(game: &GameId) -> String {
-    format!("game:{game}")
-}
-
-fn stop_key(instance: InstanceId, id: MatchId) -> String {
-    format!("stop:{instance}:{id}")
 }

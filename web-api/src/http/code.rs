@@ -63,6 +63,10 @@ codes! {
         "The session is in a state that nobody may join.";
     SessionIllegalTransition = "session.illegal_transition", CONFLICT "409",
         "The session's state does not allow this.";
+    SessionPlayerLimit = "session.player_limit", CONFLICT "409",
+        "You have as many open sessions as a player may; end one of them first.";
+    SessionAddressLimit = "session.address_limit", TOO_MANY_REQUESTS "429",
+        "As many sessions as may be are open from this address; try again later.";
     SessionNotHost = "session.not_host", FORBIDDEN "403",
         "Only the session's host may do this.";
     SessionJoinCodeInvalid = "session.join_code_invalid", FORBIDDEN "403",

@@ -95,6 +95,10 @@ impl ApiError {
         Self::new(code).detail("state", state.as_str())
     }
 
+    fn limit(code: Code, max: u32) -> Self {
+        Self::new(code).detail("max", max.to_string())
+    }
+
     fn caused(self, cause: impl StdError + Send + Sync + 'static) -> Self {
         Self {
             cause: Some(Arc::new(cause)),
@@ -118,6 +122,10 @@ impl From<Error> for ApiError {
             Error::GameUnknown => Self::new(Code::GameUnknown),
             Error::ModeUnknown => Self::new(Code::GameModeUnknown),
             Error::NoCapacity => Self::new(Code::FleetNoCapacity).retry_after(RETRY_FLEET),
+            Error::PlayerSessionLimit(max) => Self::limit(Code::SessionPlayerLimit, max),
+            Error::AddressSessionLimit(max) => {
+                Self::limit(Code::SessionAddressLimit, max).retry_after(RETRY_BUSY)
+            }
             Error::InstanceLost => Self::new(Code::SessionInstanceLost).retry_after(RETRY_FLEET),
             Error::Overloaded => Self::new(Code::SessionOverloaded).retry_after(RETRY_OVERLOADED),
             Error::SessionFull => Self::new(Code::SessionFull),

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::HttpState;
 use super::code::Code;
@@ -33,6 +34,8 @@ const NUL_ESCAPE: &[u8] = br"\u0000";
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Login {
     pub(crate) player: PlayerId,
+    /// Tokens of older builds name none.
+    pub(crate) login: Option<Uuid>,
 }
 
 impl<S: Sync> FromRequestParts<S> for Login {

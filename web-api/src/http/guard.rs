@@ -32,7 +32,8 @@ pub(crate) async fn authenticate(
         return Err(ApiError::new(Code::AuthInvalidToken));
     }
     let rate = app.count_request(player).await?;
-    request.extensions_mut().insert(Login { player });
+    let login = verified.login;
+    request.extensions_mut().insert(Login { player, login });
     run_within(rate, request, next).await
 }
 

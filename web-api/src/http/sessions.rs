@@ -12,13 +12,15 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::context::RequestContext;
 use super::error::ApiResult;
 use super::etag::is_known;
 use super::extract::{IdempotentBody, Login, PageQuery, PathId, QueryOf};
 use super::{BASE_PATH, HttpState};
-use crate::app::idempotency::IdempotentRequest;
+use crate::app::SharedApp;
+use crate::app::join::Joiner;
+use crate::app::opening::Opener;
 use crate::app::sessions::visible_to;
-use crate::app::{Error, SharedApp};
 use crate::store::{RememberedAnswer, SessionFilter, SessionRow};
 
 /// Routes that need a login.
@@ -94,6 +96,7 @@ impl SessionQuery {
     security(("access_token" = [])),
     extensions(("x-codes" = json!([
         "game.unknown", "game.mode_unknown", "fleet.no_capacity", "fleet.unavailable",
+        "session.player_limit", "session.address_limit",
         "session.instance_lost", "idempotency.key_reused", "idempotency.in_progress"
     ])))
 )]
@@ -101,16 +104,24 @@ async fn create_session(
     State(app): State<SharedApp>,
     State(state): State<HttpState>,
     login: Login,
+    context: RequestContext,
     request: IdempotentBody<CreateSession>,
 ) -> ApiResult<Response> {
-    let create = async {
-        let row = app.create_session(login.player, request.body).await?;
-        let session = visible_to(login.player, row);
-        let prefix = state.path_prefix();
-        let location = format!("{prefix}{BASE_PATH}/sessions/{}", session.id);
-        Ok(new_answer(StatusCode::CREATED, &session, Some(location)))
+    let opener = Opener {
+        player: login.player,
+        from: context.client,
+        request: request.once.as_ref(),
+        answer: created,
     };
-    Box::pin(answer_once(&app, request.once.as_ref(), create)).await
+    let answer = Box::pin(app.create_session(opener, request.body)).await?;
+    Ok(replay(answer, state.path_prefix()))
+}
+
+/// What the host is answered. The location is that behind the proxy: see [`replay`].
+fn created(row: &SessionRow) -> RememberedAnswer {
+    let session = visible_to(row.session.host_player_id, row.clone());
+    let location = format!("{BASE_PATH}/sessions/{}", session.id);
+    new_answer(StatusCode::CREATED, &session, Some(location))
 }
 
 /// Public sessions, newest first.
@@ -189,8 +200,7 @@ async fn get_session(
     extensions(("x-codes" = json!([
         "session.not_found", "session.join_code_invalid", "session.full", "session.not_joinable",
         "session.spectators_not_allowed", "session.view_not_allowed",
-        "session.instance_lost", "session.overloaded", "idempotency.key_reused",
-        "idempotency.in_progress"
+        "session.instance_lost", "session.overloaded", "idempotency.key_reused"
     ])))
 )]
 async fn join_session(
@@ -199,11 +209,19 @@ async fn join_session(
     PathId(id): PathId<SessionId>,
     request: IdempotentBody<JoinSession>,
 ) -> ApiResult<Response> {
-    let join = async {
-        let answer = app.join_session(id, login.player, &request.body).await?;
-        Ok(new_answer(StatusCode::OK, &answer, None))
+    let joiner = Joiner {
+        player: login.player,
+        login: login.login,
+        request: request.once.as_ref(),
+        answer: joined,
     };
-    Box::pin(answer_once(&app, request.once.as_ref(), join)).await
+    let answer = Box::pin(app.join_session(id, joiner, &request.body)).await?;
+    // A join has no location.
+    Ok(replay(answer, ""))
+}
+
+fn joined(answer: &JoinAnswer) -> RememberedAnswer {
+    new_answer(StatusCode::OK, answer, None)
 }
 
 /// Leaves a session: gives the seat back and closes the connection. Repeating it is harmless.
@@ -260,19 +278,6 @@ fn session_tag(player: PlayerId, row: &SessionRow) -> String {
     )
 }
 
-/// Does the work once per idempotency key, or simply does it when there is none.
-async fn answer_once(
-    app: &SharedApp,
-    once: Option<&IdempotentRequest>,
-    work: impl Future<Output = Result<RememberedAnswer, Error>>,
-) -> ApiResult<Response> {
-    let answer = match once {
-        Some(request) => app.once(request, work).await?,
-        None => work.await?,
-    };
-    Ok(replay(answer))
-}
-
 /// An answer that can be remembered.
 fn new_answer<T: Serialize>(
     status: StatusCode,
@@ -280,21 +285,22 @@ fn new_answer<T: Serialize>(
     location: Option<String>,
 ) -> RememberedAnswer {
     RememberedAnswer {
-        request_hash: [0; 32],
         status: status.as_u16(),
         body: serde_json::to_vec(body).expect("an answer is plain data"),
         location,
     }
 }
 
-fn replay(answer: RememberedAnswer) -> Response {
+/// Sends an answer, its location with what a proxy takes off every path.
+fn replay(answer: RememberedAnswer, path_prefix: &str) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let media_type = (
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
     let mut response = (status, [media_type], answer.body).into_response();
-    if let Some(location) = answer.location.and_then(|text| text.try_into().ok()) {
+    let location = answer.location.map(|path| format!("{path_prefix}{path}"));
+    if let Some(location) = location.and_then(|text| text.try_into().ok()) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response

@@ -119,7 +119,8 @@ impl Store {
     }
 }
 
-async fn insert_login(tx: &mut Tx, token: NewRefreshToken) -> Result<(), StoreError> {
+/// Stores the first token of a login.
+pub(super) async fn insert_login(tx: &mut Tx, token: NewRefreshToken) -> Result<(), StoreError> {
     let login = Sql::new(
         "INSERT INTO logins (id, player_id, created_at_ms, expires_at_ms) \
          VALUES ($1, $2, $3, $4) \
@@ -274,10 +275,22 @@ async fn revoke_family(tx: &mut Tx, hash: [u8; 32]) -> Result<Option<Uuid>, Stor
          WHERE id = (SELECT login_id FROM refresh_tokens WHERE hash = $1) RETURNING id",
     );
     let row: Option<(Uuid,)> = tx.optional(sql.bind(&hash)).await?;
-    Ok(row.map(|(login,)| login))
+    let login = row.map(|(login,)| login);
+    if let Some(login) = login {
+        evict(tx, login).await?;
+    }
+    Ok(login)
 }
 
 async fn revoke(tx: &mut Tx, login: Uuid) -> Result<(), StoreError> {
     let sql = Sql::new("UPDATE logins SET revoked = TRUE WHERE id = $1");
+    tx.execute(sql.bind(login)).await?;
+    evict(tx, login).await
+}
+
+/// Has the seats that were joined with this login given up, by the answer to their instance's next
+/// report.
+async fn evict(tx: &mut Tx, login: Uuid) -> Result<(), StoreError> {
+    let sql = Sql::new("UPDATE seats SET evicted = TRUE WHERE login_id = $1");
     tx.execute(sql.bind(login)).await.map(drop)
 }

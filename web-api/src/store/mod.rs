@@ -5,9 +5,11 @@
 //! Each statement has one text for both databases, and a write that has begun goes on when its
 //! caller goes away.
 
+mod games;
 mod idempotency;
 mod logins;
 mod migrations;
+mod openings;
 mod players;
 mod reports;
 mod results;
@@ -22,12 +24,13 @@ mod sql;
 #[cfg(test)]
 mod contract_tests;
 
-pub use self::idempotency::RememberedAnswer;
+pub use self::idempotency::{IdempotencyKey, IdempotencyRecord, RememberedAnswer};
 pub use self::logins::{NewRefreshToken, RotateRefreshToken, Rotation};
+pub use self::openings::{AnswerSession, MatchStart, Opened, Opening, Started};
 pub use self::players::{DeviceRow, NewGuest, PlayerRow, Update};
 pub use self::reports::{Applied, MatchReport};
 pub use self::results::ResultOutcome;
-pub use self::seats::{Reservation, SeatWish};
+pub use self::seats::{AnswerSeat, KeyedReservation, Reservation, SeatWish};
 pub use self::sessions::{After, NewSession, SessionFilter, SessionRow};
 pub use self::sweep::Swept;
 

@@ -7,6 +7,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::db::Tx;
+use super::logins::{NewRefreshToken, insert_login};
 use super::sql::{Sql, bytes32, time};
 use super::{Store, StoreError};
 
@@ -55,14 +56,18 @@ pub enum Update<T> {
 }
 
 impl Store {
-    /// Makes an account and its first device.
+    /// Makes an account and its first device, and its first login, if there is one.
     ///
     /// # Errors
     ///
     /// [`StoreError::Database`], also when an id is taken.
-    pub async fn create_guest(&self, guest: NewGuest) -> Result<Player, StoreError> {
+    pub async fn create_guest(
+        &self,
+        guest: NewGuest,
+        login: Option<NewRefreshToken>,
+    ) -> Result<Player, StoreError> {
         self.db
-            .transaction(move |tx| Box::pin(insert_guest(tx, guest)))
+            .transaction(move |tx| Box::pin(insert_guest(tx, guest, login)))
             .await
     }
 
@@ -122,7 +127,11 @@ impl Store {
     }
 }
 
-async fn insert_guest(tx: &mut Tx, guest: NewGuest) -> Result<Player, StoreError> {
+async fn insert_guest(
+    tx: &mut Tx,
+    guest: NewGuest,
+    login: Option<NewRefreshToken>,
+) -> Result<Player, StoreError> {
     let player = Sql::new(
         "INSERT INTO players (id, display_name, created_at_ms, updated_at_ms) \
          VALUES ($1, $2, $3, $3) \
@@ -139,6 +148,9 @@ async fn insert_guest(tx: &mut Tx, guest: NewGuest) -> Result<Player, StoreError
     let device = device.bind(guest.device).bind(guest.player);
     tx.execute(device.bind(&guest.device_secret_hash).bind(guest.now))
         .await?;
+    if let Some(login) = login {
+        insert_login(tx, login).await?;
+    }
     let row = stored
         .into_iter()
         .next()

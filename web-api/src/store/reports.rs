@@ -31,9 +31,11 @@ pub struct MatchReport {
 /// What a report came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
-    /// Reported matches that no live session of this instance run has; the instance should stop
-    /// them.
-    pub unknown: Vec<MatchId>,
+    /// Reported matches that no live session of this instance run has, or whose session is to end;
+    /// the instance should stop them.
+    pub unwanted: Vec<MatchId>,
+    /// Who is reported on a seat although their login has ended; the instance should remove them.
+    pub evicted: Vec<(MatchId, PlayerId)>,
     /// Sessions that are not as they were.
     pub changed: Vec<SessionId>,
 }
@@ -109,22 +111,28 @@ async fn apply(
     now: DateTime<Utc>,
 ) -> Result<Applied, StoreError> {
     let live = lock_live_sessions(tx, instance, epoch).await?;
-    let mut seats = read_seats(tx, instance, epoch).await?;
+    let mut seats = read_seats(tx, instance, epoch, now).await?;
     let mut changes = Changes::default();
-    let mut unknown = Vec::new();
+    let (mut unwanted, mut evicted) = (Vec::new(), Vec::new());
     for (match_id, report) in reports {
         let Some(session) = live.get(&match_id) else {
-            unknown.push(match_id);
+            unwanted.push(match_id);
             continue;
         };
-        changes.compare(
-            session,
-            &seats.remove(&session.id).unwrap_or_default(),
-            &report,
-        );
+        // Said again until the instance has done it: whoever said it first may have died.
+        if session.state == SessionState::Ending && report.state != SessionState::Ending {
+            unwanted.push(match_id);
+        }
+        let known = seats.remove(&session.id).unwrap_or_default();
+        let unwelcome = known
+            .iter()
+            .filter(|seat| seat.evicted && report.seats.contains(&(seat.seat, seat.player)));
+        evicted.extend(unwelcome.map(|seat| (match_id, seat.player)));
+        changes.compare(session, &known, &report);
     }
     let applied = Applied {
-        unknown,
+        unwanted,
+        evicted,
         changed: changes.sessions.iter().map(|(id, ..)| *id).collect(),
     };
     changes.write(tx, now).await?;
@@ -137,6 +145,14 @@ struct LiveSession {
     id: SessionId,
     state: SessionState,
     spectators: u32,
+    host: Host,
+}
+
+/// Who the host is, and whether they have had a seat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Host {
+    player: PlayerId,
+    has_sat: bool,
 }
 
 /// Locks in the order of the ids, like everybody who locks several sessions.
@@ -146,21 +162,34 @@ async fn lock_live_sessions(
     epoch: InstanceEpoch,
 ) -> Result<BTreeMap<MatchId, LiveSession>, StoreError> {
     let sql = Sql::locking(
-        "SELECT id, match_id, state, spectators FROM sessions \
+        "SELECT id, match_id, state, spectators, host_player_id, host_seated FROM sessions \
          WHERE instance_id = $1 AND instance_epoch = $2 AND state NOT IN ('ended', 'failed') \
          ORDER BY id",
     );
-    let rows: Vec<(Uuid, Uuid, String, i64)> = tx.all(sql.bind(instance).bind(epoch)).await?;
-    let live = rows.into_iter().map(|(id, match_id, text, spectators)| {
-        let spectators = narrow("sessions.spectators", spectators)?;
+    let rows: Vec<StoredLive> = tx.all(sql.bind(instance).bind(epoch)).await?;
+    let live = rows.into_iter().map(|row| {
         let session = LiveSession {
-            id: SessionId(id),
-            state: state(text)?,
-            spectators,
+            id: SessionId(row.id),
+            state: state(row.state)?,
+            spectators: narrow("sessions.spectators", row.spectators)?,
+            host: Host {
+                player: PlayerId(row.host_player_id),
+                has_sat: row.host_seated,
+            },
         };
-        Ok((MatchId(match_id), session))
+        Ok((MatchId(row.match_id), session))
     });
     live.collect()
+}
+
+#[derive(Debug, FromRow)]
+struct StoredLive {
+    id: Uuid,
+    match_id: Uuid,
+    state: String,
+    spectators: i64,
+    host_player_id: Uuid,
+    host_seated: bool,
 }
 
 #[derive(Debug, FromRow)]
@@ -169,6 +198,7 @@ struct StoredSeat {
     seat: i64,
     player_id: Uuid,
     held_until_ms: Option<i64>,
+    evicted: bool,
 }
 
 /// A seat as it stood before the report.
@@ -177,15 +207,20 @@ struct KnownSeat {
     seat: Seat,
     player: PlayerId,
     taken: bool,
+    /// It is held for its player, who has still to come.
+    awaited: bool,
+    evicted: bool,
 }
 
 async fn read_seats(
     tx: &mut Tx,
     instance: InstanceId,
     epoch: InstanceEpoch,
+    now: DateTime<Utc>,
 ) -> Result<BTreeMap<SessionId, Vec<KnownSeat>>, StoreError> {
     let sql = Sql::new(
-        "SELECT seats.session_id, seats.seat, seats.player_id, seats.held_until_ms \
+        "SELECT seats.session_id, seats.seat, seats.player_id, seats.held_until_ms, \
+         seats.evicted \
          FROM seats JOIN sessions AS s ON s.id = seats.session_id \
          WHERE s.instance_id = $1 AND s.instance_epoch = $2 \
          AND s.state NOT IN ('ended', 'failed')",
@@ -199,6 +234,10 @@ async fn read_seats(
             seat,
             player,
             taken: row.held_until_ms.is_none(),
+            awaited: row
+                .held_until_ms
+                .is_some_and(|until_ms| until_ms > now.timestamp_millis()),
+            evicted: row.evicted,
         };
         seats
             .entry(SessionId(row.session_id))
@@ -211,7 +250,7 @@ async fn read_seats(
 /// What must be written to make the database equal to the reports.
 #[derive(Debug, Default)]
 struct Changes {
-    sessions: Vec<(SessionId, SessionState, u32)>,
+    sessions: Vec<(SessionId, SessionState, u32, Host)>,
     freed: Vec<(SessionId, Seat)>,
     taken: Vec<(SessionId, Seat, PlayerId)>,
 }
@@ -225,6 +264,7 @@ impl Changes {
         } else {
             sitting(report)
         };
+        let host = host_after(session.host, known, &wanted);
         let written_before = self.freed.len() + self.taken.len();
         let stays = |seat: &&KnownSeat| !state.is_final() && stays(seat, &wanted);
         let freed = known.iter().filter(|seat| !stays(seat));
@@ -240,8 +280,11 @@ impl Changes {
         self.taken
             .extend(new.map(|(seat, player)| (session.id, seat, player)));
         let seats_changed = self.freed.len() + self.taken.len() > written_before;
-        if seats_changed || state != session.state || report.spectators != session.spectators {
-            self.sessions.push((session.id, state, report.spectators));
+        let is_as_it_was =
+            (state, report.spectators, host) == (session.state, session.spectators, session.host);
+        if seats_changed || !is_as_it_was {
+            let changed = (session.id, state, report.spectators, host);
+            self.sessions.push(changed);
         }
     }
 
@@ -264,16 +307,22 @@ impl Changes {
         tx.execute_each(Sql::with_rows(head, taken.collect(), tail))
             .await?;
 
-        let sessions = self.sessions.into_iter().map(|(id, state, spectators)| {
-            [
-                Value::from(id),
-                state.as_str().into(),
-                spectators.into(),
-                now.into(),
-            ]
-        });
+        let sessions = self
+            .sessions
+            .into_iter()
+            .map(|(id, state, spectators, host)| {
+                [
+                    Value::from(id),
+                    state.as_str().into(),
+                    spectators.into(),
+                    now.into(),
+                    host.player.into(),
+                    host.has_sat.into(),
+                ]
+            });
         let head = "UPDATE sessions SET state = report.column2, spectators = report.column3, \
-                    updated_at_ms = report.column4, version = version + 1 FROM (VALUES";
+                    updated_at_ms = report.column4, host_player_id = report.column5, \
+                    host_seated = report.column6, version = version + 1 FROM (VALUES";
         let tail = ") AS report WHERE sessions.id = report.column1";
         tx.execute_each(Sql::with_rows(head, sessions.collect(), tail))
             .await
@@ -290,6 +339,26 @@ fn sitting(report: &MatchReport) -> BTreeMap<Seat, PlayerId> {
         }
     }
     sitting
+}
+
+/// A host who has been there, and has neither a seat nor a hold any more, is followed by whoever is
+/// present on the lowest seat; nobody there, nobody follows yet.
+fn host_after(host: Host, known: &[KnownSeat], wanted: &BTreeMap<Seat, PlayerId>) -> Host {
+    let sits = wanted.values().any(|player| *player == host.player);
+    let is_awaited = known
+        .iter()
+        .any(|seat| seat.awaited && seat.player == host.player);
+    match wanted.values().next() {
+        _ if sits => Host {
+            has_sat: true,
+            ..host
+        },
+        Some(next) if host.has_sat && !is_awaited => Host {
+            player: *next,
+            has_sat: true,
+        },
+        Some(_) | None => host,
+    }
 }
 
 /// A taken seat stays while it is reported; a hold stays unless the report seats its player

@@ -6,8 +6,10 @@
 use chrono::{DateTime, Utc};
 use gameserver_contract::ids::{PlayerId, Seat, SessionId};
 use gameserver_contract::session::{Role, SessionState};
+use uuid::Uuid;
 
 use super::db::Tx;
+use super::idempotency::{self, Claim, IdempotencyKey, IdempotencyRecord, RememberedAnswer};
 use super::sessions::{lock, touch};
 use super::sql::{Sql, narrow};
 use super::{Store, StoreError};
@@ -21,6 +23,8 @@ pub struct SeatWish {
     pub player: PlayerId,
     /// Play or watch.
     pub role: Role,
+    /// The login that the wish was made with: when it ends, so does the seat.
+    pub login: Option<Uuid>,
     /// When the wish is made.
     pub now: DateTime<Utc>,
     /// The reservation ends here unless the instance reports the seat as taken.
@@ -41,6 +45,20 @@ pub enum Reservation {
     NotFound,
 }
 
+/// Writes down what the request for a seat is answered; `None` stands for a spectator's.
+pub type AnswerSeat = Box<dyn FnOnce(Option<Seat>) -> RememberedAnswer + Send>;
+
+/// What became of a wish for a seat that came with a key.
+#[derive(Debug)]
+pub enum KeyedReservation {
+    /// It is granted, with this answer.
+    Held(RememberedAnswer),
+    /// The request was made before.
+    Known(IdempotencyRecord),
+    /// It is not granted; the key stands for nothing.
+    Refused(Reservation),
+}
+
 impl Store {
     /// Holds a seat in one transaction: expired holds are dropped first, the lowest free seat is
     /// given, never one seat twice. A taken seat that is asked for again becomes a hold, so that it
@@ -55,7 +73,25 @@ impl Store {
             .await
     }
 
-    /// Gives a player's seat back. True when they had one.
+    /// The same for a request with a key, which is claimed in that transaction: the key and the
+    /// seat are both kept or neither is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer; nothing changed then.
+    pub async fn reserve_seat_once(
+        &self,
+        wish: SeatWish,
+        key: IdempotencyKey,
+        answer: AnswerSeat,
+    ) -> Result<KeyedReservation, StoreError> {
+        self.db
+            .transaction(move |tx| Box::pin(reserve_once(tx, wish, key, answer)))
+            .await
+    }
+
+    /// Gives a player's seat back, and their place as the host to somebody who is present. True
+    /// when the session is not as it was.
     ///
     /// # Errors
     ///
@@ -116,6 +152,28 @@ async fn reserve(tx: &mut Tx, wish: SeatWish) -> Result<Reservation, StoreError>
     Ok(Reservation::Held(Some(seat)))
 }
 
+async fn reserve_once(
+    tx: &mut Tx,
+    wish: SeatWish,
+    key: IdempotencyKey,
+    answer: AnswerSeat,
+) -> Result<KeyedReservation, StoreError> {
+    if let Claim::Known(record) = idempotency::claim(tx, &key, None).await? {
+        return Ok(KeyedReservation::Known(record));
+    }
+    match reserve(tx, wish).await? {
+        Reservation::Held(seat) => {
+            let answer = answer(seat);
+            idempotency::answer(tx, &key, &answer).await?;
+            Ok(KeyedReservation::Held(answer))
+        }
+        refused @ (Reservation::Full | Reservation::NotJoinable(_) | Reservation::NotFound) => {
+            idempotency::give_back(tx, &key).await?;
+            Ok(KeyedReservation::Refused(refused))
+        }
+    }
+}
+
 async fn drop_expired_holds(
     tx: &mut Tx,
     session: SessionId,
@@ -127,14 +185,16 @@ async fn drop_expired_holds(
 
 async fn hold_again(tx: &mut Tx, wish: &SeatWish) -> Result<Option<Seat>, StoreError> {
     let sql = Sql::new(
-        "UPDATE seats SET held_until_ms = $3 WHERE session_id = $1 AND player_id = $2 \
+        "UPDATE seats SET held_until_ms = $3, login_id = $4, evicted = FALSE \
+         WHERE session_id = $1 AND player_id = $2 \
          RETURNING seat",
     );
     let row = tx
         .optional(
             sql.bind(wish.session)
                 .bind(wish.player)
-                .bind(wish.held_until),
+                .bind(wish.held_until)
+                .bind(wish.login),
         )
         .await?;
     row.map(seat).transpose()
@@ -147,8 +207,8 @@ async fn hold_lowest(
     players_max: u16,
 ) -> Result<Option<Seat>, StoreError> {
     let sql = Sql::new(
-        "INSERT INTO seats (session_id, seat, player_id, held_until_ms) \
-         SELECT $1, lowest.seat, $2, $3 FROM (\
+        "INSERT INTO seats (session_id, seat, player_id, held_until_ms, login_id) \
+         SELECT $1, lowest.seat, $2, $3, $5 FROM (\
              SELECT MIN(free.seat) AS seat FROM (\
                  SELECT CAST(0 AS BIGINT) AS seat \
                  UNION ALL SELECT seat + 1 FROM seats WHERE session_id = $1) AS free \
@@ -160,7 +220,8 @@ async fn hold_lowest(
         .bind(wish.session)
         .bind(wish.player)
         .bind(wish.held_until)
-        .bind(players_max);
+        .bind(players_max)
+        .bind(wish.login);
     let row = tx.optional(sql).await?;
     row.map(seat).transpose()
 }
@@ -171,16 +232,36 @@ async fn release(
     player: PlayerId,
     now: DateTime<Utc>,
 ) -> Result<bool, StoreError> {
-    if lock(tx, session).await?.is_none() {
+    let Some(locked) = lock(tx, session).await? else {
         return Ok(false);
-    }
+    };
     drop_expired_holds(tx, session, now).await?;
     let sql = Sql::new("DELETE FROM seats WHERE session_id = $1 AND player_id = $2");
     let had_one = tx.execute(sql.bind(session).bind(player)).await? > 0;
-    if had_one {
+    let is_host = locked.host == player && !locked.state.is_final();
+    let passed_on = is_host && pass_host_on(tx, session).await?;
+    if had_one || passed_on {
         touch(tx, session, now).await?;
     }
-    Ok(had_one)
+    Ok(had_one || passed_on)
+}
+
+/// The host has left: whoever is present on the lowest seat is the host from now on. True when
+/// there is somebody. Otherwise the host stays until a report names somebody who is present.
+async fn pass_host_on(tx: &mut Tx, session: SessionId) -> Result<bool, StoreError> {
+    let next = Sql::new(
+        "UPDATE sessions SET host_seated = TRUE, host_player_id = (\
+             SELECT player_id FROM seats WHERE session_id = $1 AND held_until_ms IS NULL \
+             ORDER BY seat LIMIT 1) \
+         WHERE id = $1 AND EXISTS (\
+             SELECT 1 FROM seats WHERE session_id = $1 AND held_until_ms IS NULL)",
+    );
+    if tx.execute(next.bind(session)).await? > 0 {
+        return Ok(true);
+    }
+    let nobody = Sql::new("UPDATE sessions SET host_seated = TRUE WHERE id = $1");
+    tx.execute(nobody.bind(session)).await?;
+    Ok(false)
 }
 
 fn seat((seat,): (i64,)) -> Result<Seat, StoreError> {

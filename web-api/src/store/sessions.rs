@@ -36,6 +36,8 @@ pub struct NewSession {
     pub spectators: SpectatorsPolicy,
     /// Who opened it.
     pub host: PlayerId,
+    /// A keyed hash of the address that it is opened from.
+    pub opened_from: Option<[u8; 16]>,
     /// The match that runs it.
     pub match_id: MatchId,
     /// The instance that hosts the match.
@@ -137,17 +139,6 @@ const LIST_LIVE: &str = list_sessions!("s.state NOT IN ('ended', 'failed')");
 const LIST_FINAL: &str = list_sessions!("s.state IN ('ended', 'failed')");
 
 impl Store {
-    /// Opens a session.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], also when its id or its match is taken.
-    pub async fn insert_session(&self, session: NewSession) -> Result<SessionRow, StoreError> {
-        self.db
-            .transaction(move |tx| Box::pin(insert(tx, session)))
-            .await
-    }
-
     /// The session of that id, with its seats counted at `now`.
     ///
     /// # Errors
@@ -223,7 +214,24 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Option<Result<SessionRow, SessionState>>, StoreError> {
         self.db
-            .transaction(move |tx| Box::pin(move_on(tx, id, next, now)))
+            .transaction(move |tx| Box::pin(move_on(tx, id, None, next, now)))
+            .await
+    }
+
+    /// The same for a session that is in one state only; in any other one, the edge is illegal.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer; nothing changed then.
+    pub async fn transition_from(
+        &self,
+        id: SessionId,
+        from: SessionState,
+        next: SessionState,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Result<SessionRow, SessionState>>, StoreError> {
+        self.db
+            .transaction(move |tx| Box::pin(move_on(tx, id, Some(from), next, now)))
             .await
     }
 }
@@ -240,23 +248,27 @@ pub(super) fn before(after: Option<After>) -> (i64, Uuid) {
 pub(super) struct LockedSession {
     pub(super) state: SessionState,
     pub(super) players_max: u16,
+    pub(super) host: PlayerId,
 }
 
 /// Locks a session's row. Everything that changes a session or its seats does this first.
 pub(super) async fn lock(tx: &mut Tx, id: SessionId) -> Result<Option<LockedSession>, StoreError> {
-    let sql = Sql::locking("SELECT state, players_max FROM sessions WHERE id = $1").bind(id);
-    let row: Option<(String, i64)> = tx.optional(sql).await?;
-    let locked = row.map(|(text, players_max)| {
+    let sql = Sql::locking("SELECT state, players_max, host_player_id FROM sessions WHERE id = $1")
+        .bind(id);
+    let row: Option<(String, i64, Uuid)> = tx.optional(sql).await?;
+    let locked = row.map(|(text, players_max, host)| {
         let players_max = narrow("sessions.players_max", players_max)?;
         Ok(LockedSession {
             state: state(text)?,
             players_max,
+            host: PlayerId(host),
         })
     });
     locked.transpose()
 }
 
-/// Sets the state of a locked session and counts its version up.
+/// Sets the state of a locked session and counts its version up. Nothing is left to be started: a
+/// session that was `created` is not any more.
 pub(super) async fn set_state(
     tx: &mut Tx,
     id: SessionId,
@@ -268,6 +280,8 @@ pub(super) async fn set_state(
     );
     tx.execute(sql.bind(id).bind(next.as_str()).bind(now))
         .await?;
+    let start = Sql::new("DELETE FROM match_starts WHERE session_id = $1");
+    tx.execute(start.bind(id)).await?;
     if next.is_final() {
         let free = Sql::new("DELETE FROM seats WHERE session_id = $1");
         tx.execute(free.bind(id)).await?;
@@ -291,7 +305,7 @@ pub(super) fn state(text: String) -> Result<SessionState, StoreError> {
     SessionState::parse(&text).ok_or_else(|| corrupt("sessions.state", text))
 }
 
-async fn insert(tx: &mut Tx, new: NewSession) -> Result<SessionRow, StoreError> {
+pub(super) async fn insert(tx: &mut Tx, new: NewSession) -> Result<SessionRow, StoreError> {
     let (id, now) = (new.id, new.now);
     let mut tags = new.tags.clone();
     tags.sort_unstable();
@@ -312,9 +326,10 @@ fn insert_row(new: NewSession) -> Sql {
     let sql = Sql::new(
         "INSERT INTO sessions (id, game, mode, name, region, visibility, join_code, tags, \
          players_max, host_player_id, match_id, instance_id, instance_epoch, result_key, \
-         created_at_ms, updated_at_ms, spectators_allowed, spectators_view, spectators_delay_s) \
+         created_at_ms, updated_at_ms, spectators_allowed, spectators_view, spectators_delay_s, \
+         opened_from) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15, \
-         $16, $17, $18)",
+         $16, $17, $18, $19)",
     );
     sql.bind(new.id)
         .bind(&new.game)
@@ -334,9 +349,11 @@ fn insert_row(new: NewSession) -> Sql {
         .bind(new.spectators.allowed)
         .bind(new.spectators.view.as_str())
         .bind(new.spectators.delay_s)
+        .bind(new.opened_from.map(Vec::from))
 }
 
-async fn read(
+/// The session of that id, within a transaction.
+pub(super) async fn read(
     tx: &mut Tx,
     id: SessionId,
     now: DateTime<Utc>,
@@ -349,13 +366,15 @@ async fn read(
 async fn move_on(
     tx: &mut Tx,
     id: SessionId,
+    from: Option<SessionState>,
     next: SessionState,
     now: DateTime<Utc>,
 ) -> Result<Option<Result<SessionRow, SessionState>>, StoreError> {
     let Some(locked) = lock(tx, id).await? else {
         return Ok(None);
     };
-    if !locked.state.can_become(next) {
+    let is_legal = from.is_none_or(|from| from == locked.state) && locked.state.can_become(next);
+    if !is_legal {
         return Ok(Some(Err(locked.state)));
     }
     set_state(tx, id, next, now).await?;

@@ -98,7 +98,7 @@ impl Sql {
     pub(super) fn for_driver<DB>(self) -> Result<(SqlStr, DB::Arguments, bool), StoreError>
     where
         DB: Dialect,
-        Uuid: Bindable<DB>,
+        Option<Uuid>: Bindable<DB>,
         bool: Bindable<DB>,
         Option<i64>: Bindable<DB>,
         Option<String>: Bindable<DB>,
@@ -162,7 +162,7 @@ impl<DB: Database, T: for<'q> Encode<'q, DB> + Type<DB>> Bindable<DB> for T {}
 /// A value for a placeholder: the few types that both databases store alike.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
-    Id(Uuid),
+    Id(Option<Uuid>),
     Flag(bool),
     Integer(Option<i64>),
     Text(Option<String>),
@@ -180,12 +180,14 @@ macro_rules! value_from {
 }
 
 value_from! {
-    Uuid => |id| Self::Id(id);
-    PlayerId => |id| Self::Id(id.0);
-    SessionId => |id| Self::Id(id.0);
-    MatchId => |id| Self::Id(id.0);
-    InstanceId => |id| Self::Id(id.0);
-    DeviceId => |id| Self::Id(id.0);
+    Uuid => |id| Self::Id(Some(id));
+    Option<Uuid> => |id| Self::Id(id);
+    PlayerId => |id| Self::Id(Some(id.0));
+    SessionId => |id| Self::Id(Some(id.0));
+    Option<SessionId> => |id| Self::Id(id.map(|id| id.0));
+    MatchId => |id| Self::Id(Some(id.0));
+    InstanceId => |id| Self::Id(Some(id.0));
+    DeviceId => |id| Self::Id(Some(id.0));
     bool => |flag| Self::Flag(flag);
     i64 => |number| Self::Integer(Some(number));
     u32 => |number| Self::Integer(Some(number.into()));
@@ -203,6 +205,7 @@ value_from! {
     Option<String> => |text| Self::Text(text);
     Option<&str> => |text| Self::Text(text.map(str::to_owned));
     Vec<u8> => |bytes| Self::Bytes(Some(bytes));
+    Option<Vec<u8>> => |bytes| Self::Bytes(bytes);
     &[u8; 32] => |bytes| Self::Bytes(Some(bytes.to_vec()));
 }
 

@@ -323,3 +323,28 @@ async fn the_same_idempotency_key_returns_the_same_ticket() {
         .await
         .refused(422, "idempotency.key_reused");
 }
+
+#[tokio::test]
+async fn nobody_is_sent_to_an_instance_that_is_about_to_stop() {
+    let world = World::new().await;
+    let host = world.guest().await;
+    let session = world.session(&host).await;
+    let draining = async |matches| {
+        let mut last = world.instance.heartbeat(matches);
+        last.draining = true;
+        world.app.heartbeat(last).await.unwrap();
+    };
+    for matches in [Vec::new(), vec![report(&session, "filling", &[])]] {
+        draining(matches).await;
+        for role in ["player", "spectator"] {
+            let answer = world.try_join(&session, &host, json!({"role": role})).await;
+            let problem = answer.refused(409, "session.not_joinable");
+            assert_eq!(problem["details"]["state"], "draining");
+        }
+    }
+    let now = world.session_now(&session, &host).await;
+    assert_eq!(now.state, SessionState::Draining);
+    draining(vec![report(&session, "ending", &[])]).await;
+    let now = world.session_now(&session, &host).await;
+    assert_eq!(now.state, SessionState::Ending);
+}

@@ -1,11 +1,16 @@
 //! Leaving and ending sessions.
 
+use axum::http::Method;
 use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::ids::PlayerId;
 use gameserver_contract::session::{Session, SessionState};
 use serde_json::json;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::instance::{Call, Mood};
 use super::world::{Answer, World, report};
+use crate::app::changes;
+use crate::config::SEAT_HOLD;
 
 async fn leave(world: &World, session: &Session, who: &LoginAnswer) -> Answer {
     world
@@ -119,4 +124,130 @@ async fn a_stop_that_was_lost_is_repeated_by_the_answer_to_the_next_heartbeat() 
     assert_eq!(answer.stop_match_ids, [session.match_id.to_string()]);
     let answer = world.heartbeat(&[report(&session, "ending", &[])]).await;
     assert!(answer.stop_match_ids.is_empty());
+}
+
+/// A session that its host and a guest play, in these seats.
+async fn two_who_play(world: &World) -> (Session, LoginAnswer, LoginAnswer) {
+    let (host, guest) = (world.guest().await, world.guest().await);
+    let session = world.session(&host).await;
+    world.join(&session, &host).await;
+    world.join(&session, &guest).await;
+    let both = [(0, &host), (1, &guest)];
+    world.heartbeat(&[report(&session, "running", &both)]).await;
+    (session, host, guest)
+}
+
+async fn host_of(world: &World, session: &Session, who: &LoginAnswer) -> PlayerId {
+    world.session_now(session, who).await.host_player_id
+}
+
+#[tokio::test]
+async fn a_host_who_leaves_is_followed_by_somebody_who_is_there() {
+    let world = World::new().await;
+    let (session, host, guest) = two_who_play(&world).await;
+    let path = format!("sessions/{}/events", session.id);
+    let subscription = world.app.cache.subscribe(changes::CHANNEL).await.unwrap();
+    let app = world.app.clone();
+    let passing_on = async move { changes::pass_on(&app, subscription).await };
+    let _task = AbortOnDropHandle::new(tokio::spawn(passing_on));
+    let mut events = world.call(Method::GET, &path).of(&guest).open().await;
+    events.expect("session").await;
+
+    assert_eq!(leave(&world, &session, &host).await.status, 204);
+    let told = events.expect("session").await;
+    assert_eq!(told["host_player_id"], json!(guest.player.id));
+    let refused = end(&world, &session, &host).await;
+    refused.refused(403, "session.not_host");
+    end(&world, &session, &guest).await.expect::<Session>(200);
+}
+
+#[tokio::test]
+async fn a_host_whom_the_instance_does_not_seat_any_more_is_followed() {
+    let world = World::new().await;
+    let (session, host, guest) = two_who_play(&world).await;
+    // Kicked, timed out or gone: the instance says only that the seat is free.
+    world
+        .heartbeat(&[report(&session, "running", &[(1, &guest)])])
+        .await;
+    assert_eq!(host_of(&world, &session, &host).await, guest.player.id);
+    // Nobody becomes the host again by coming back.
+    world.join(&session, &host).await;
+    let both = [(0, &host), (1, &guest)];
+    world.heartbeat(&[report(&session, "running", &both)]).await;
+    assert_eq!(host_of(&world, &session, &host).await, guest.player.id);
+}
+
+#[tokio::test]
+async fn the_last_who_leaves_stays_the_host_until_somebody_comes() {
+    let world = World::new().await;
+    let (session, host, guest) = two_who_play(&world).await;
+    world.heartbeat(&[report(&session, "running", &[])]).await;
+    assert_eq!(host_of(&world, &session, &host).await, host.player.id);
+    world.join(&session, &guest).await;
+    assert_eq!(host_of(&world, &session, &host).await, host.player.id);
+    world
+        .heartbeat(&[report(&session, "running", &[(0, &guest)])])
+        .await;
+    assert_eq!(host_of(&world, &session, &host).await, guest.player.id);
+}
+
+#[tokio::test]
+async fn a_host_who_has_not_come_yet_or_is_on_the_way_back_stays_the_host() {
+    let world = World::new().await;
+    let (host, guest) = (world.guest().await, world.guest().await);
+    let session = world.session(&host).await;
+    world.join(&session, &guest).await;
+    let without = [report(&session, "running", &[(0, &guest)])];
+    world.heartbeat(&without).await;
+    assert_eq!(host_of(&world, &session, &host).await, host.player.id);
+    world.join(&session, &host).await;
+    let both = [(0, &guest), (1, &host)];
+    world.heartbeat(&[report(&session, "running", &both)]).await;
+    world.join(&session, &host).await;
+    world.heartbeat(&without).await;
+    assert_eq!(host_of(&world, &session, &host).await, host.player.id);
+    world.pass(SEAT_HOLD, &without).await;
+    assert_eq!(host_of(&world, &session, &host).await, guest.player.id);
+}
+
+#[tokio::test]
+async fn a_login_that_ends_takes_its_seats_with_it() {
+    let world = World::new().await;
+    let (session, host, guest) = two_who_play(&world).await;
+    let both = [report(&session, "running", &[(0, &host), (1, &guest)])];
+    assert_eq!(world.heartbeat(&both).await.kick_players, []);
+    log_out(&world, &guest).await;
+    for _ in 0..2 {
+        let told = world.heartbeat(&both).await.kick_players;
+        let [kick] = &told[..] else {
+            panic!("one has logged out: {told:?}")
+        };
+        assert_eq!(kick.player_id, guest.player.id.to_string());
+        assert_eq!(kick.match_id, session.match_id.to_string());
+    }
+    let one = [report(&session, "running", &[(0, &host)])];
+    assert_eq!(world.heartbeat(&one).await.kick_players, []);
+    assert_eq!(world.session_now(&session, &host).await.players, 1);
+}
+
+#[tokio::test]
+async fn a_seat_that_was_joined_anew_with_another_login_outlasts_the_first() {
+    let world = World::new().await;
+    let (session, host, guest) = two_who_play(&world).await;
+    let device = guest.device.clone().unwrap();
+    let body = json!({"device_id": device.id, "device_secret": device.secret});
+    let call = world.call(Method::POST, "auth/guest").from("192.0.2.77");
+    let elsewhere: LoginAnswer = call.json(&body).send().await.expect(200);
+    world.join(&session, &elsewhere).await;
+    log_out(&world, &guest).await;
+    let both = [report(&session, "running", &[(0, &host), (1, &guest)])];
+    assert_eq!(world.heartbeat(&both).await.kick_players, []);
+    log_out(&world, &elsewhere).await;
+    assert_eq!(world.heartbeat(&both).await.kick_players.len(), 1);
+}
+
+async fn log_out(world: &World, who: &LoginAnswer) {
+    let call = world.call(Method::POST, "auth/logout").from("192.0.2.78");
+    let body = json!({"refresh_token": who.refresh_token});
+    assert_eq!(call.json(&body).send().await.status, 204);
 }

@@ -1,12 +1,14 @@
 //! Opening, finding and reading sessions.
 
 use axum::http::Method;
+use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::ids::GameId;
 use gameserver_contract::session::{JoinAnswer, Page, Session, SessionState, Visibility};
 use serde_json::{Value, json};
 
 use super::instance::Mood;
 use super::world::{World, config, report};
-use crate::config::{RateLimits, WebApiConfig};
+use crate::config::{OpenSessionLimits, RateLimits, WebApiConfig};
 use crate::store::SessionFilter;
 
 #[tokio::test]
@@ -110,6 +112,34 @@ async fn a_game_stays_known_when_its_last_instance_is_gone() {
 }
 
 #[tokio::test]
+async fn a_game_stays_known_when_the_cache_is_emptied() {
+    let world = World::new().await;
+    let host = world.guest().await;
+    let store = world.app.store.clone();
+    let after = World::on(&config(), store, world.instance.clone(), 13);
+    let body = json!({"game": "arena"});
+    let answer = after.post("sessions", &host, body).await;
+    answer.refused(503, "fleet.no_capacity");
+    let body = json!({"game": "chess"});
+    let answer = after.post("sessions", &host, body).await;
+    answer.refused(422, "game.unknown");
+}
+
+#[tokio::test]
+async fn a_configured_game_is_known_before_any_instance_has_registered() {
+    let config = WebApiConfig {
+        known_games: vec![GameId::new("arena").unwrap()],
+        ..config()
+    };
+    let world = World::without_instance(config).await;
+    let host = world.guest().await;
+    let body = json!({"game": "arena"});
+    let answer = world.post("sessions", &host, body).await;
+    answer.refused(503, "fleet.no_capacity");
+    assert_eq!(answer.header("retry-after"), "3");
+}
+
+#[tokio::test]
 async fn without_any_instance_ever_no_game_is_known() {
     let world = World::without_instance(config()).await;
     let host = world.guest().await;
@@ -183,6 +213,72 @@ async fn a_session_is_opened_to_the_end_when_its_client_hangs_up() {
     assert!(world.app.finish(std::time::Duration::from_secs(5)).await);
     let page: Page<Session> = world.get("sessions?state=filling", &host).await.expect(200);
     assert_eq!(page.items.len(), 1);
+}
+
+fn with_open_sessions(per_player: u32, per_address: u32) -> WebApiConfig {
+    WebApiConfig {
+        open_sessions: OpenSessionLimits {
+            per_player: Some(per_player),
+            per_address: Some(per_address),
+        },
+        ..config()
+    }
+}
+
+#[tokio::test]
+async fn a_player_has_so_many_sessions_open_and_no_more() {
+    let world = World::without_instance(with_open_sessions(2, 100)).await;
+    world.register().await;
+    let (host, other) = (world.guest().await, world.guest().await);
+    let create = async |who| {
+        let body = json!({"game": "arena"});
+        world.post("sessions", who, body).await
+    };
+    // All at once: the limit holds all the same.
+    let (a, b, c) = tokio::join!(create(&host), create(&host), create(&host));
+    let mut opened: Vec<Session> = Vec::new();
+    for answer in [a, b, c] {
+        if answer.status == 201 {
+            opened.push(answer.expect(201));
+        } else {
+            let problem = answer.refused(409, "session.player_limit");
+            assert_eq!(problem["details"]["max"], "2");
+        }
+    }
+    assert_eq!(opened.len(), 2);
+    create(&other).await.expect::<Session>(201);
+    world.instance.set_mood(Mood::Forgetful);
+    let end = format!("sessions/{}/end", opened[0].id);
+    world
+        .post(&end, &host, json!({}))
+        .await
+        .expect::<Session>(200);
+    world.instance.set_mood(Mood::Willing);
+    create(&host).await.expect::<Session>(201);
+}
+
+#[tokio::test]
+async fn one_address_does_not_fill_the_fleet_with_many_guests() {
+    let world = World::without_instance(with_open_sessions(10, 3)).await;
+    world.register().await;
+    let create = async |who: &LoginAnswer, peer: &str, key: &str| {
+        let call = world.call(Method::POST, "sessions").of(who).from(peer);
+        let call = call.header("idempotency-key", key);
+        call.json(&json!({"game": "arena"})).send().await
+    };
+    for number in 1..=3 {
+        let host = world.guest().await;
+        let peer = format!("[2001:db8::{number}]");
+        create(&host, &peer, "k").await.expect::<Session>(201);
+    }
+    let host = world.guest().await;
+    let refused = create(&host, "[2001:db8::4]", "k").await;
+    let problem = refused.refused(429, "session.address_limit");
+    assert_eq!(problem["details"]["max"], "3");
+    assert_eq!(refused.header("retry-after"), "10");
+    // The key stands for nothing, and elsewhere there is room.
+    let elsewhere = create(&host, "[2001:db8:0:1::4]", "k").await;
+    elsewhere.expect::<Session>(201);
 }
 
 #[tokio::test]
@@ -370,61 +466,13 @@ async fn an_unknown_session_is_not_found_by_any_call() {
 }
 
 #[tokio::test]
-async fn the_same_idempotency_key_opens_one_session() {
-    let world = World::new().await;
-    let (host, other) = (world.guest().await, world.guest().await);
-    let create = async |who, key: &str, body: Value| {
-        let call = world
-            .call(Method::POST, "sessions")
-            .of(who)
-            .header("idempotency-key", key);
-        call.json(&body).send().await
-    };
-    let body = json!({"game": "arena"});
-    let first = create(&host, "key-1", body.clone()).await;
-    let again = create(&host, "key-1", body.clone()).await;
-    assert_eq!(first.bytes, again.bytes);
-    assert_eq!(first.header("location"), again.header("location"));
-    assert_eq!(again.status, 201);
-    let changed = create(&host, "key-1", json!({"game": "arena", "mode": "team"})).await;
-    changed.refused(422, "idempotency.key_reused");
-    let others = create(&other, "key-1", body).await;
-    assert_ne!(others.bytes, first.bytes);
-    assert_eq!(world.instance.calls().len(), 2);
-}
-
-#[tokio::test]
-async fn a_refused_request_may_be_tried_again_with_its_idempotency_key() {
+async fn a_session_is_named_by_the_rule_for_all_names() {
     let world = World::new().await;
     let host = world.guest().await;
-    let create = async || {
-        let call = world
-            .call(Method::POST, "sessions")
-            .of(&host)
-            .header("idempotency-key", "k");
-        call.json(&json!({"game": "arena"})).send().await
-    };
-    world.instance.set_mood(Mood::Broken);
-    create().await.refused(503, "fleet.unavailable");
-    world.instance.set_mood(Mood::Willing);
-    create().await.expect::<Session>(201);
-}
-
-#[tokio::test]
-async fn a_key_whose_first_request_is_still_running_is_refused_for_now() {
-    let world = World::new().await;
-    let host = world.guest().await;
-    let lock = format!("idempotency:{}:k", host.player.id);
-    world
-        .app
-        .cache
-        .put(&lock, &[], std::time::Duration::from_secs(30))
-        .await
-        .unwrap();
-    let call = world
-        .call(Method::POST, "sessions")
-        .of(&host)
-        .header("idempotency-key", "k");
-    let answer = call.json(&json!({"game": "arena"})).send().await;
-    answer.refused(409, "idempotency.in_progress");
+    for name in ["\u{3164}", "a\u{202e}b", "\u{430}dmin"] {
+        let body = json!({"game": "arena", "name": name});
+        let answer = world.post("sessions", &host, body).await;
+        let problem = answer.refused(422, "request.invalid");
+        assert_eq!(problem["errors"][0]["pointer"], "/name", "{name:?}");
+    }
 }

@@ -7,6 +7,7 @@ mod console;
 mod docs;
 mod event_stream;
 mod events;
+mod idempotency;
 mod instance;
 mod join;
 mod leave_and_end;

@@ -82,18 +82,29 @@ impl World {
     }
 
     pub(super) async fn without_instance(config: WebApiConfig) -> Self {
-        let clock = ManualClock::at_ms(START_MS);
         let control_secret = ControlSecret::new(CONTROL_SECRET).unwrap();
         let instance = FakeInstance::start(0xabc, &control_secret).await;
+        Self::on(&config, memory_store().await, instance, 12)
+    }
+
+    /// A service on this store and an empty cache, as it is after a start; `seed` is for its ids.
+    pub(super) fn on(
+        config: &WebApiConfig,
+        store: Store,
+        instance: FakeInstance,
+        seed: u64,
+    ) -> Self {
+        let clock = ManualClock::at_ms(START_MS);
+        let control_secret = ControlSecret::new(CONTROL_SECRET).unwrap();
         let ports = Ports {
             clock: clock.clone(),
-            entropy: SeededEntropy::new(12),
-            store: memory_store().await,
+            entropy: SeededEntropy::new(seed),
+            store,
             cache: Cache::memory(clock.clone(), 10_000),
             control_secret,
         };
-        let app = App::new(&config, ports);
-        let router = router(HttpState::new(app.clone(), &config, None));
+        let app = App::new(config, ports);
+        let router = router(HttpState::new(app.clone(), config, None));
         Self {
             app,
             clock,
@@ -172,6 +183,13 @@ impl World {
         self.post("sessions", host, json!({"game": "arena"}))
             .await
             .expect(201)
+    }
+
+    /// Asks for a session with this idempotency key.
+    pub(super) async fn create_once(&self, who: &LoginAnswer, key: &str) -> Answer {
+        let call = self.call(Method::POST, "sessions").of(who);
+        let call = call.header("idempotency-key", key);
+        call.json(&json!({"game": "arena"})).send().await
     }
 
     pub(super) async fn join(&self, session: &Session, who: &LoginAnswer) -> JoinAnswer {

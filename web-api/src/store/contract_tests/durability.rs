@@ -11,7 +11,7 @@ use crate::store::db::Db;
 use crate::store::sql::Sql;
 use crate::store::{MatchReport, Store};
 
-use super::subject::{Subject, at, match_id, new_guest, new_session};
+use super::subject::{Subject, at, match_id, new_guest, new_session, opening};
 
 super::for_each_database! {
     a_write_that_has_begun_goes_on_when_its_caller_goes_away
@@ -29,7 +29,9 @@ fn begin_and_drop(call: impl Future) -> bool {
 
 async fn a_write_that_has_begun_goes_on_when_its_caller_goes_away(subject: Subject) {
     let guest = new_guest();
-    assert!(begin_and_drop(subject.store.create_guest(guest.clone())));
+    assert!(begin_and_drop(
+        subject.store.create_guest(guest.clone(), None)
+    ));
     let deadline = Instant::now() + Duration::from_secs(5);
     while subject.store.player(guest.player).await.unwrap().is_none() {
         assert!(
@@ -53,7 +55,7 @@ async fn acknowledged_writes_survive_calls_that_are_cancelled_next_to_them(subje
     let mut acknowledged = Vec::new();
     for _ in 0..50 {
         let (instance, epoch) = (session.instance, session.epoch);
-        let _ = begin_and_drop(subject.store.insert_session(new_session()));
+        let _ = begin_and_drop(subject.store.open_session(opening(new_session())));
         let _ = begin_and_drop(
             subject
                 .store

@@ -42,7 +42,11 @@ async fn every_migration_can_be_undone_and_made_again(subject: Subject) {
     subject.player().await;
     assert_eq!(undo_all(&subject.store).await, [5, 4, 3, 2, 1]);
     assert!(applied(&subject.store).await.is_empty());
-    subject.store.create_guest(new_guest()).await.unwrap_err();
+    subject
+        .store
+        .create_guest(new_guest(), None)
+        .await
+        .unwrap_err();
     subject.store.migrate().await.unwrap();
     subject.store.migrate().await.unwrap();
     let status = subject.store.migration_status().await.unwrap();

@@ -5,6 +5,7 @@ mod durability;
 mod idempotency;
 mod logins;
 mod migrations;
+mod openings;
 mod players;
 mod reports;
 mod results;

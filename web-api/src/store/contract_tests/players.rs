@@ -14,7 +14,11 @@ super::for_each_database! {
 
 async fn a_guest_is_read_back_with_their_device(subject: Subject) {
     let guest = new_guest();
-    let made = subject.store.create_guest(guest.clone()).await.unwrap();
+    let made = subject
+        .store
+        .create_guest(guest.clone(), None)
+        .await
+        .unwrap();
     let read = subject.store.player(guest.player).await.unwrap().unwrap();
     assert_eq!((read.player, read.version), (made.clone(), 1));
     assert_eq!(
@@ -44,12 +48,16 @@ async fn an_unknown_player_or_device_is_none(subject: Subject) {
 
 async fn a_guest_whose_device_is_known_already_is_not_half_made(subject: Subject) {
     let first = new_guest();
-    subject.store.create_guest(first.clone()).await.unwrap();
+    subject
+        .store
+        .create_guest(first.clone(), None)
+        .await
+        .unwrap();
     let mut second = new_guest();
     second.device = first.device;
     subject
         .store
-        .create_guest(second.clone())
+        .create_guest(second.clone(), None)
         .await
         .unwrap_err();
     assert_eq!(subject.store.player(second.player).await.unwrap(), None);

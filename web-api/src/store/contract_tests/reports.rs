@@ -40,7 +40,7 @@ async fn apply(subject: &Subject, session: &SessionRow, second: i64, report: Mat
         .store
         .apply_reports(instance, epoch, &[report], at(second))
         .await;
-    assert_eq!(applied.unwrap().unknown, []);
+    assert_eq!(applied.unwrap().unwanted, []);
 }
 
 async fn seat(subject: &Subject, session: &SessionRow, who: PlayerId, second: i64) -> Option<u16> {
@@ -211,7 +211,7 @@ async fn a_match_that_this_run_does_not_have_is_returned(subject: Subject) {
             .apply_reports(instance, epoch, &reports, at(1))
             .await
             .unwrap()
-            .unknown
+            .unwanted
     };
     assert_eq!(apply(session.instance, session.epoch).await, [stranger]);
     let other_run = InstanceEpoch(session.epoch.0 - 1);
@@ -234,7 +234,7 @@ async fn hundreds_of_matches_are_reported_at_once(subject: Subject) {
             instance,
             ..new_session()
         };
-        sessions.push(subject.store.insert_session(new).await.unwrap());
+        sessions.push(subject.opened(new).await);
     }
     let reports: Vec<MatchReport> = sessions
         .iter()
@@ -252,7 +252,7 @@ async fn hundreds_of_matches_are_reported_at_once(subject: Subject) {
         .apply_reports(instance, epoch, &reports, at(1))
         .await
         .unwrap();
-    assert_eq!((applied.unknown.len(), applied.changed.len()), (0, 300));
+    assert_eq!((applied.unwanted.len(), applied.changed.len()), (0, 300));
     let again = subject
         .store
         .apply_reports(instance, epoch, &reports, at(1))

@@ -43,6 +43,7 @@ async fn ask_at_once(
             session,
             player,
             role: Role::Player,
+            login: None,
             now,
             held_until,
         };
@@ -156,6 +157,7 @@ async fn a_spectator_takes_no_seat(subject: Subject) {
         session,
         player,
         role,
+        login: None,
         now,
         held_until,
     };
@@ -168,13 +170,7 @@ async fn a_spectator_takes_no_seat(subject: Subject) {
 }
 
 async fn nobody_joins_a_session_that_is_not_joinable(subject: Subject) {
-    let created = subject
-        .store
-        .insert_session(new_session())
-        .await
-        .unwrap()
-        .session
-        .id;
+    let created = subject.opened(new_session()).await.session.id;
     let refused = Reservation::NotJoinable(SessionState::Created);
     assert_eq!(subject.reserve(created, player_id(), 0, 30).await, refused);
     assert_eq!(

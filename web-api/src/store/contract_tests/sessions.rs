@@ -63,7 +63,7 @@ async fn a_session_is_read_back_by_its_id_and_by_its_match(subject: Subject) {
         },
         ..new_session()
     };
-    let made = subject.store.insert_session(new.clone()).await.unwrap();
+    let made = subject.opened(new.clone()).await;
     assert_eq!((made.instance, made.epoch), (new.instance, new.epoch));
     assert_eq!((made.result_key, made.version), (key(9), 1));
     assert_eq!(made.session.tags, new.tags);
@@ -161,7 +161,7 @@ async fn each_filter_narrows_the_list(subject: Subject) {
     for session in new {
         subject.joinable(session).await;
     }
-    subject.store.insert_session(named("state")).await.unwrap();
+    subject.opened(named("state")).await;
 
     let mut filters = [const { NO_FILTER }; 5];
     filters[0].game = Some(duel.clone());
@@ -312,7 +312,7 @@ async fn a_final_state_refuses_every_change(subject: Subject) {
         .apply_reports(instance, epoch, &[report], at(1))
         .await
         .unwrap();
-    assert_eq!(applied.unknown, [match_id]);
+    assert_eq!(applied.unwanted, [match_id]);
     assert_eq!(applied.changed, []);
     assert_eq!(subject.read(id, 1).await, failed);
 }

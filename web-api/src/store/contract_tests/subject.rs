@@ -13,7 +13,10 @@ use gameserver_contract::session::{Role, SessionState, Visibility};
 use gameserver_contract::watch::SpectatorsPolicy;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
-use crate::store::{NewGuest, NewSession, Reservation, SeatWish, SessionRow, Store};
+use crate::config::OpenSessionLimits;
+use crate::store::{
+    NewGuest, NewSession, Opened, Opening, Reservation, SeatWish, SessionRow, Store,
+};
 use crate::test_servers;
 
 /// Enough for statements of one test to meet in the database.
@@ -99,7 +102,7 @@ impl Subject {
     pub(super) async fn player(&self) -> PlayerId {
         let guest = new_guest();
         let player = guest.player;
-        self.store.create_guest(guest).await.unwrap();
+        self.store.create_guest(guest, None).await.unwrap();
         player
     }
 
@@ -112,10 +115,20 @@ impl Subject {
         .await
     }
 
+    /// Opens a session whose match is not started yet.
+    pub(super) async fn opened(&self, new: NewSession) -> SessionRow {
+        match self.store.open_session(opening(new)).await.unwrap() {
+            Opened::New(row) => *row,
+            refused @ (Opened::Known(_) | Opened::PlayerLimit(_) | Opened::AddressLimit(_)) => {
+                panic!("not opened: {refused:?}")
+            }
+        }
+    }
+
     /// Opens a session and lets it wait for players.
     pub(super) async fn joinable(&self, new: NewSession) -> SessionRow {
         let (id, now) = (new.id, new.now);
-        self.store.insert_session(new).await.unwrap();
+        self.opened(new).await;
         self.store
             .transition(id, SessionState::Filling, now)
             .await
@@ -148,6 +161,7 @@ impl Subject {
             session,
             player,
             role: Role::Player,
+            login: None,
             now,
             held_until,
         };
@@ -212,11 +226,24 @@ pub(super) fn new_session() -> NewSession {
         players_max: 4,
         spectators: SpectatorsPolicy::default(),
         host: player_id(),
+        opened_from: None,
         match_id: match_id(),
         instance: instance_id(),
         epoch: InstanceEpoch(u64::MAX - 5),
         result_key: key(9),
         now: at(0),
+    }
+}
+
+/// The opening of a session by a request without a key; others may start its match from second 3
+/// on.
+pub(super) fn opening(session: NewSession) -> Opening {
+    Opening {
+        session,
+        seed: u64::MAX - 1,
+        start_due_at: at(3),
+        key: None,
+        limits: OpenSessionLimits::OFF,
     }
 }
 

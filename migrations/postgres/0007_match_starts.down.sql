@@ -1,0 +1,2 @@
+ALTER TABLE remembered_answers DROP COLUMN opening_session_id;
+DROP TABLE match_starts;
