@@ -200,7 +200,8 @@ impl Cluster {
     }
 }
 
-fn registered_instance(registry: &str, variables: &[(&str, &str)]) -> Process {
+/// `gameserver instance` that this registry knows.
+pub(crate) fn registered_instance(registry: &str, variables: &[(&str, &str)]) -> Process {
     let common = [
         ("GAMESERVER__CONTROL__SECRET", CONTROL_SECRET),
         ("GAMESERVER__INSTANCE__REGISTRY_URL", registry),
