@@ -4,7 +4,7 @@ use axum::http::Method;
 use gameserver_contract::account::LoginAnswer;
 use gameserver_contract::ids::GameId;
 use gameserver_contract::session::{JoinAnswer, Page, Session, SessionState, Visibility};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::instance::Mood;
 use super::world::{World, config, report};
