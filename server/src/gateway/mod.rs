@@ -127,6 +127,7 @@ async fn watch_until_closed(connection: &Connection) -> gameserver_transport::cl
         );
         telemetry::packets_dropped("incoming", now.dropped_in - counted.dropped_in);
         telemetry::packets_dropped("outgoing", now.dropped_out - counted.dropped_out);
+        telemetry::packets_dropped("replaced", now.replaced_out - counted.replaced_out);
         counted = now;
         if let Some(reason) = closed {
             return reason;

@@ -108,9 +108,10 @@ impl Connection {
         self.link().send(payload)
     }
 
-    /// Queues a payload of which only the newest matters, such as a snapshot: the last one sent
-    /// by this method is replaced if it still waits, which [`LinkStats::replaced_out`] counts. A
-    /// peer that takes nothing at all for [`crate::limits::SLOW_CONSUMER_AFTER`] is closed as
+    /// Queues a payload of which only the newest matters, such as a snapshot: those sent by this
+    /// method that still wait after [`crate::limits::LATEST_AGE_MAX`] (on QUIC
+    /// [`crate::limits::LATEST_AGE_MAX_QUIC`]) give way to it, which [`LinkStats::replaced_out`]
+    /// counts. A peer that takes nothing at all for [`crate::limits::SLOW_CONSUMER_AFTER`] is closed as
     /// [`CloseCode::SlowConsumer`].
     ///
     /// # Errors

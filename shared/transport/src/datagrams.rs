@@ -1,12 +1,15 @@
 //! Where a link's datagrams wait: in queues that a pump or an attendant serves, or in a mailbox.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use gameserver_contract::session::TransportKind;
 
 use crate::attendant::Attendant;
 use crate::limits::{
-    INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX,
+    INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, LATEST_AGE_MAX, LATEST_AGE_MAX_QUIC,
+    OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX,
 };
 use crate::link::LinkConfig;
 use crate::mailbox::Mailbox;
@@ -47,11 +50,12 @@ pub(crate) struct Posted {
 impl Datagrams {
     /// What suits the carrier.
     pub(crate) fn of(config: &LinkConfig) -> Self {
-        let incoming = DatagramQueue::new(INCOMING);
+        // Peers send nothing of which only the newest matters, as far as a queue can know.
+        let incoming = DatagramQueue::new(INCOMING, LATEST_AGE_MAX);
         let Some((socket, office)) = &config.socket else {
             return Self::Queued(Queued {
                 incoming,
-                outgoing: DatagramQueue::new(OUTGOING),
+                outgoing: DatagramQueue::new(OUTGOING, latest_age_max(config.kind)),
                 attendant: config.attendant.clone(),
             });
         };
@@ -84,6 +88,14 @@ impl Datagrams {
             Self::Queued(queued) => queued.called_for(queued.outgoing.push_latest(payload)),
             Self::Posted(posted) => posted.mailbox.push_latest(payload),
         }
+    }
+}
+
+/// How old one may become of which only the newest matters.
+fn latest_age_max(kind: TransportKind) -> Duration {
+    match kind {
+        TransportKind::Quic | TransportKind::WebTransport => LATEST_AGE_MAX_QUIC,
+        TransportKind::WebSocket => LATEST_AGE_MAX,
     }
 }
 

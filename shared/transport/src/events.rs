@@ -123,8 +123,8 @@ impl Traffic {
         self.dropped[reason as usize].fetch_add(datagrams, Relaxed);
     }
 
-    pub(crate) fn replaced(&self) {
-        self.replaced_out.fetch_add(1, Relaxed);
+    pub(crate) fn replaced(&self, datagrams: u64) {
+        self.replaced_out.fetch_add(datagrams, Relaxed);
     }
 
     fn drops(&self, reason: DropReason) -> u64 {

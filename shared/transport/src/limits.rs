@@ -71,6 +71,18 @@ pub const OUTGOING_DATAGRAMS_MAX: usize = 1024;
 /// Outgoing bytes of one connection: 96 KiB, with QUIC's own 32 KiB the 128 KiB that one client
 /// may cost. It is most of two seconds at the hard cap of 64 KiB/s; older state is worthless.
 pub const OUTGOING_BYTES_MAX: usize = 96 * 1024;
+/// Age up to which a snapshot that waits is kept when the next one is there: who is busy for two
+/// ticks then loses none, and nobody is shown what is much older than the snapshots of the slowest
+/// game. Older ones give way to the newest. So it is the interval of the snapshots that decides how
+/// many wait: three at 60 a second, two at 30, one at 20 and below. It is 5 ms less than three
+/// ticks of 60 Hz, so that a tick which comes a little early does not change that.
+pub const LATEST_AGE_MAX: Duration = Duration::from_millis(45);
+/// The same on QUIC and WebTransport: two at 60 a second, one at 30 and below. Less than for
+/// WebSocket, because QUIC's own buffer holds some more, and pays for each one with a packet: with
+/// three, what was sent came later.
+pub const LATEST_AGE_MAX_QUIC: Duration = Duration::from_millis(25);
+/// Snapshots that wait whatever their age: one more than three, for ticks that are made up for.
+pub const LATEST_WAITING_MAX: usize = 4;
 /// Incoming datagrams of one connection: four seconds of inputs at 60 Hz.
 pub const INCOMING_DATAGRAMS_MAX: usize = 256;
 /// Incoming bytes of one connection.

@@ -184,9 +184,9 @@ impl Link {
                 self.count_drops(DropReason::OutgoingFull, dropped);
                 since
             }
-            Pushed::Replaced { since } => {
-                self.traffic.replaced();
-                self.config.events.traffic.replaced();
+            Pushed::Replaced { replaced, since } => {
+                self.traffic.replaced(replaced);
+                self.config.events.traffic.replaced(replaced);
                 since
             }
         };
@@ -438,7 +438,7 @@ mod tests {
     use std::net::Ipv4Addr;
 
     use super::*;
-    use crate::limits::{OUTGOING_BYTES_MAX, SLOW_CONSUMER_AFTER};
+    use crate::limits::{LATEST_AGE_MAX, OUTGOING_BYTES_MAX, SLOW_CONSUMER_AFTER};
 
     fn link() -> Arc<Link> {
         Link::new(config())
@@ -525,6 +525,7 @@ mod tests {
             tokio::time::advance(SLOW_CONSUMER_AFTER / 2).await;
             assert!(link.try_outgoing().is_some());
             link.send_latest(Bytes::from_static(b"older")).unwrap();
+            tokio::time::advance(LATEST_AGE_MAX).await;
             link.send_latest(Bytes::from_static(b"newer")).unwrap();
             assert_eq!(link.try_outgoing().unwrap().as_ref(), b"newer");
         }
@@ -537,6 +538,7 @@ mod tests {
     async fn a_peer_that_takes_no_snapshot_for_five_seconds_is_a_slow_consumer() {
         let link = link();
         link.send_latest(Bytes::from_static(b"first")).unwrap();
+        tokio::time::advance(LATEST_AGE_MAX).await;
         link.send_latest(Bytes::from_static(b"second")).unwrap();
         tokio::time::advance(SLOW_CONSUMER_AFTER).await;
         link.send_latest(Bytes::from_static(b"third")).unwrap();

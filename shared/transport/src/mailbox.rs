@@ -13,7 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 use crate::close::CloseReason;
 use crate::encoding::Encoding;
 use crate::events::{Events, LinkStats, Traffic};
-use crate::limits::{OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX};
+use crate::limits::{LATEST_AGE_MAX, OUTGOING_BYTES_MAX, OUTGOING_DATAGRAMS_MAX};
 use crate::queue::{DatagramQueue, Pushed, QueueBounds};
 use crate::socket::{Flow, Socket};
 use crate::websocket::close_reason;
@@ -122,7 +122,7 @@ impl Mailbox {
     ) -> Arc<Self> {
         let counter = office.next.fetch_add(1, Ordering::Relaxed) % office.counters();
         Arc::new(Self {
-            outgoing: DatagramQueue::new(OUTGOING),
+            outgoing: DatagramQueue::new(OUTGOING, LATEST_AGE_MAX),
             socket,
             encoding,
             office,
@@ -148,7 +148,7 @@ impl Mailbox {
         pushed
     }
 
-    /// Puts a datagram in the place of the last one of this kind, if that still waits.
+    /// Puts a datagram in, for which those of its kind that have waited for too long give way.
     pub(crate) fn push_latest(self: &Arc<Self>, datagram: Bytes) -> Pushed {
         let pushed = self.outgoing.push_latest(datagram);
         self.office.post(self);

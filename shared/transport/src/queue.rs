@@ -1,14 +1,19 @@
 //! A bounded queue of datagrams that drops the oldest one when it is full: stale state is worth
 //! less than fresh state.
 //!
-//! One side pushes and never waits; the other takes what is there, or waits for the next.
+//! One side pushes and never waits; the other takes what is there, or waits for the next. Of what
+//! only the newest matters, as many wait as are young enough: who takes them is a moment late now
+//! and then and gets them all the same, and who is slow gets the newest.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+
+use crate::limits::LATEST_WAITING_MAX;
 
 /// How much a queue holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,8 +36,10 @@ pub enum Pushed {
         /// Since when datagrams have been dropped without the queue once becoming empty.
         since: Instant,
     },
-    /// It took the place of one that only the newest matters of.
+    /// Others of its kind had waited for too long and gave way to it.
     Replaced {
+        /// How many did.
+        replaced: u64,
         /// Since when datagrams have been replaced without one being taken.
         since: Instant,
     },
@@ -43,6 +50,7 @@ pub enum Pushed {
 #[derive(Debug)]
 pub struct DatagramQueue {
     bounds: QueueBounds,
+    latest_age_max: Duration,
     state: Mutex<State>,
     filled: Notify,
 }
@@ -55,18 +63,27 @@ struct State {
     overflowing_since: Option<Instant>,
     /// Datagrams that ever left the front, taken or dropped.
     gone: usize,
-    /// Where the newest datagram of [`DatagramQueue::push_latest`] stands, counted from the first
-    /// datagram ever.
-    latest: Option<usize>,
+    /// The datagrams of [`DatagramQueue::push_latest`] that wait, oldest first. Those that have
+    /// left the front may still be here.
+    latest: VecDeque<Latest>,
     replacing_since: Option<Instant>,
 }
 
+/// A datagram that gives way to newer ones of its kind.
+#[derive(Debug, Clone, Copy)]
+struct Latest {
+    /// Where it stands, counted from the first datagram ever.
+    place: usize,
+    pushed: Instant,
+}
+
 impl DatagramQueue {
-    /// An empty queue.
+    /// An empty queue, in which what only the newest matters of may become so old.
     #[must_use]
-    pub fn new(bounds: QueueBounds) -> Self {
+    pub fn new(bounds: QueueBounds, latest_age_max: Duration) -> Self {
         Self {
             bounds,
+            latest_age_max,
             state: Mutex::default(),
             filled: Notify::new(),
         }
@@ -80,10 +97,13 @@ impl DatagramQueue {
         pushed
     }
 
-    /// Puts a datagram in the place of the last one pushed by this method, if that still waits;
-    /// appends it otherwise. Never waits.
+    /// Appends a datagram of which only the newest matters. Those pushed by this method that have
+    /// waited for too long, or are too many, give way to it: the others move up into their place,
+    /// so that what else is queued never makes such a datagram wait for longer. Never waits.
     pub fn push_latest(&self, datagram: Bytes) -> Pushed {
-        let pushed = self.state().push_latest(datagram, self.bounds);
+        let mut state = self.state();
+        let pushed = state.push_latest(datagram, self.bounds, self.latest_age_max);
+        drop(state);
         self.filled.notify_one();
         pushed
     }
@@ -158,20 +178,67 @@ impl State {
         self.make_room(bounds)
     }
 
-    fn push_latest(&mut self, datagram: Bytes, bounds: QueueBounds) -> Pushed {
-        let index = self.latest.and_then(|latest| latest.checked_sub(self.gone));
-        let Some(waiting) = index.and_then(|index| self.datagrams.get_mut(index)) else {
-            self.latest = Some(self.gone + self.datagrams.len());
-            return self.push(datagram, bounds);
+    fn push_latest(&mut self, datagram: Bytes, bounds: QueueBounds, age_max: Duration) -> Pushed {
+        let now = Instant::now();
+        let replaced = self.take_stale(now, age_max);
+        let place = self.gone + self.datagrams.len();
+        self.latest.push_back(Latest { place, pushed: now });
+        let pushed = self.push(datagram, bounds);
+        let Some(first_place) = replaced.first_place else {
+            return pushed;
         };
-        self.bytes = self.bytes - waiting.len() + datagram.len();
-        *waiting = datagram;
-        let since = *self.replacing_since.get_or_insert_with(Instant::now);
-        let pushed = self.make_room(bounds);
+        self.move_up(first_place);
+        let since = *self.replacing_since.get_or_insert(now);
         if pushed == Pushed::Kept {
-            return Pushed::Replaced { since };
+            return Pushed::Replaced {
+                replaced: replaced.count,
+                since,
+            };
         }
         pushed
+    }
+
+    /// Takes out those of the latest that are too old or too many for another one.
+    fn take_stale(&mut self, now: Instant, age_max: Duration) -> Stale {
+        let gone = self.gone;
+        self.latest.retain(|latest| latest.place >= gone);
+        let mut stale = Stale::default();
+        while let Some(&oldest) = self.latest.front() {
+            let is_old = now.duration_since(oldest.pushed) > age_max;
+            if !is_old && self.latest.len() < LATEST_WAITING_MAX {
+                break;
+            }
+            self.latest.pop_front();
+            if let Some(datagram) = self.datagrams.remove(oldest.place - gone) {
+                self.bytes -= datagram.len();
+            }
+            for latest in &mut self.latest {
+                latest.place -= 1;
+            }
+            stale.first_place.get_or_insert(oldest.place);
+            stale.count += 1;
+        }
+        stale
+    }
+
+    /// Moves each of the latest, the last of which was just appended, to where the one before it
+    /// stands, and the first of them to this place. All else moves back, in its order.
+    fn move_up(&mut self, first_place: usize) {
+        let mut to = first_place;
+        for index in 0..self.latest.len() {
+            let from = self.latest[index].place;
+            // Room may have been made at the front meanwhile.
+            let (Some(from_index), Some(to_index)) =
+                (from.checked_sub(self.gone), to.checked_sub(self.gone))
+            else {
+                return;
+            };
+            if let Some(datagram) = self.datagrams.remove(from_index) {
+                self.datagrams.insert(to_index, datagram);
+            }
+            self.latest[index].place = to;
+            to = from + 1;
+        }
     }
 
     fn make_room(&mut self, bounds: QueueBounds) -> Pushed {
@@ -205,6 +272,14 @@ impl State {
     }
 }
 
+/// What [`State::take_stale`] took out.
+#[derive(Debug, Default)]
+struct Stale {
+    count: u64,
+    /// Where the first of them stood.
+    first_place: Option<usize>,
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -213,12 +288,37 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::limits::{LATEST_AGE_MAX, LATEST_AGE_MAX_QUIC};
+
+    /// Longer than one of the latest may wait.
+    const TOO_LONG: Duration = Duration::from_millis(46);
+
+    fn taken(queue: &DatagramQueue) -> Vec<Bytes> {
+        std::iter::from_fn(|| queue.pop()).collect()
+    }
+
+    /// How many of the latest wait at most, when so many come in a second and none is taken.
+    async fn waiting_at(per_second: u32, age_max: Duration) -> usize {
+        let bounds = QueueBounds {
+            datagrams_max: 100,
+            bytes_max: 1_000,
+        };
+        let queue = DatagramQueue::new(bounds, age_max);
+        let mut most = 0;
+        for _ in 0..20 {
+            queue.push_latest(datagram("snapshot"));
+            most = most.max(queue.len());
+            tokio::time::advance(Duration::from_secs(1) / per_second).await;
+        }
+        most
+    }
 
     fn queue(datagrams_max: usize, bytes_max: usize) -> DatagramQueue {
-        DatagramQueue::new(QueueBounds {
+        let bounds = QueueBounds {
             datagrams_max,
             bytes_max,
-        })
+        };
+        DatagramQueue::new(bounds, LATEST_AGE_MAX)
     }
 
     fn datagram(text: &'static str) -> Bytes {
@@ -279,45 +379,97 @@ mod tests {
         );
     }
 
-    #[test]
-    fn the_newest_of_its_kind_replaces_the_one_that_waits() {
+    #[tokio::test(start_paused = true)]
+    async fn the_newest_of_its_kind_replaces_the_one_that_waits_for_too_long() {
         let queue = queue(10, 100);
         queue.push(datagram("a"));
         assert_eq!(queue.push_latest(datagram("old")), Pushed::Kept);
         queue.push(datagram("b"));
-        assert!(matches!(
-            queue.push_latest(datagram("newer")),
-            Pushed::Replaced { .. }
-        ));
+        tokio::time::advance(TOO_LONG).await;
+        let newer = queue.push_latest(datagram("newer"));
+        assert!(matches!(newer, Pushed::Replaced { replaced: 1, .. }));
         assert_eq!((queue.len(), queue.bytes(), queue.dropped()), (3, 7, 0));
         assert_eq!(queue.pop(), Some(datagram("a")));
-        assert!(matches!(
-            queue.push_latest(datagram("new")),
-            Pushed::Replaced { .. }
-        ));
+        tokio::time::advance(TOO_LONG).await;
+        let new = queue.push_latest(datagram("new"));
+        assert!(matches!(new, Pushed::Replaced { replaced: 1, .. }));
         assert_eq!(queue.pop(), Some(datagram("new")));
         assert_eq!(queue.push_latest(datagram("next")), Pushed::Kept);
-        assert_eq!(queue.pop(), Some(datagram("b")));
-        assert_eq!(queue.pop(), Some(datagram("next")));
+        assert_eq!(taken(&queue), ["b", "next"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_them_a_moment_late_gets_all_of_them() {
+        let queue = queue(10, 100);
+        queue.push_latest(datagram("first"));
+        tokio::time::advance(Duration::from_millis(17)).await;
+        assert_eq!(queue.push_latest(datagram("second")), Pushed::Kept);
+        tokio::time::advance(Duration::from_millis(17)).await;
+        assert_eq!(queue.push_latest(datagram("third")), Pushed::Kept);
+        assert_eq!(taken(&queue), ["first", "second", "third"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn how_many_wait_is_decided_by_how_often_they_come() {
+        for (per_second, tcp, quic) in [(10, 1, 1), (20, 1, 1), (30, 2, 1), (60, 3, 2)] {
+            assert_eq!(waiting_at(per_second, LATEST_AGE_MAX).await, tcp);
+            assert_eq!(waiting_at(per_second, LATEST_AGE_MAX_QUIC).await, quic);
+        }
+        let most = waiting_at(10_000, LATEST_AGE_MAX).await;
+        assert_eq!(most, LATEST_WAITING_MAX);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_stay_move_up_and_nothing_else_changes_its_order() {
+        let queue = queue(20, 100);
+        for text in ["a", "one", "b", "two", "c"] {
+            if text.len() > 1 {
+                queue.push_latest(datagram(text));
+                tokio::time::advance(Duration::from_millis(20)).await;
+            } else {
+                queue.push(datagram(text));
+            }
+        }
+        // 40 and 20 ms old: both stay, and after 10 ms more the first one does not.
+        assert_eq!(queue.push_latest(datagram("three")), Pushed::Kept);
+        queue.push(datagram("d"));
+        tokio::time::advance(Duration::from_millis(10)).await;
+        let four = queue.push_latest(datagram("four"));
+        assert!(matches!(four, Pushed::Replaced { replaced: 1, .. }));
+        let expected = ["a", "two", "b", "three", "c", "four", "d"];
+        assert_eq!(taken(&queue), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_have_waited_for_too_long_give_way_at_once() {
+        let queue = queue(20, 100);
+        for text in ["one", "two", "three"] {
+            queue.push_latest(datagram(text));
+            queue.push(datagram("x"));
+        }
+        tokio::time::advance(TOO_LONG).await;
+        let newest = queue.push_latest(datagram("newest"));
+        assert!(matches!(newest, Pushed::Replaced { replaced: 3, .. }));
+        assert_eq!(queue.bytes(), "newestxxx".len());
+        assert_eq!(taken(&queue), ["newest", "x", "x", "x"]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn replacing_lasts_until_something_is_taken() {
         let queue = queue(10, 100);
+        queue.push_latest(datagram("a"));
+        tokio::time::advance(TOO_LONG).await;
         let began = Instant::now();
-        for text in ["a", "b"] {
-            queue.push_latest(datagram(text));
-        }
+        queue.push_latest(datagram("b"));
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(
-            queue.push_latest(datagram("c")),
-            Pushed::Replaced { since: began }
-        );
+        let replaced = |since| Pushed::Replaced { replaced: 1, since };
+        assert_eq!(queue.push_latest(datagram("c")), replaced(began));
         queue.push(datagram("other"));
         let _ = queue.pop();
         queue.push_latest(datagram("d"));
+        tokio::time::advance(TOO_LONG).await;
         let since = Instant::now();
-        assert_eq!(queue.push_latest(datagram("e")), Pushed::Replaced { since });
+        assert_eq!(queue.push_latest(datagram("e")), replaced(since));
     }
 
     #[tokio::test]
@@ -347,6 +499,7 @@ mod tests {
         fn no_mixture_of_pushes_and_pops_passes_the_bounds_or_miscounts(
             steps in prop::collection::vec((0usize..64, 0u8..4), 0..200),
         ) {
+            // More of the latest come than may wait, so that some give way.
             let queue = queue(8, 128);
             for &(size, step) in &steps {
                 let datagram = Bytes::from(vec![0; size]);

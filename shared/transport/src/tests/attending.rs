@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::harness::*;
-use crate::limits::{INCOMING_BYTES_MAX, QUIC_DATAGRAM_SEND_BUFFER};
+use crate::limits::{INCOMING_BYTES_MAX, LATEST_WAITING_MAX, QUIC_DATAGRAM_SEND_BUFFER};
 
 /// Bytes of a datagram here.
 const SIZE: usize = 1_000;
@@ -39,17 +39,20 @@ async fn what_quic_has_no_room_for_waits_until_it_has() {
 }
 
 #[tokio::test]
-async fn of_what_waits_only_the_newest_state_is_sent() {
+async fn of_what_waits_only_the_newest_states_are_sent() {
     let mut listener = listener();
     let (client, server) = pair(&mut listener, Quic).await;
-    // Nothing runs between these, so the driver sees the last one only.
-    for text in ["old", "newer", "newest"] {
-        server
-            .send_latest(Bytes::from_static(text.as_bytes()))
-            .unwrap();
+    // Nothing runs between these, so the driver sees the last ones only.
+    let states: Vec<u8> = (0..20).collect();
+    for &state in &states {
+        server.send_latest(Bytes::from(vec![state])).unwrap();
     }
-    assert_eq!(within(client.receive()).await.unwrap(), "newest");
-    assert_eq!(server.stats().replaced_out, 2);
+    let newest = &states[states.len() - LATEST_WAITING_MAX..];
+    for &state in newest {
+        assert_eq!(within(client.receive()).await.unwrap(), vec![state]);
+    }
+    let replaced = states.len() - LATEST_WAITING_MAX;
+    assert_eq!(server.stats().replaced_out, replaced as u64);
 }
 
 #[tokio::test]
