@@ -4,7 +4,8 @@
 //! the web service and a script in another process can all read the same records.
 //!
 //! Reading order: [`ids`], [`game`], [`session`], [`watch`], [`ticket`], [`result`], [`account`],
-//! [`problem`], [`text`], and the two things that every service takes as an argument, [`clock`] and
+//! [`problem`], [`text`], [`number`], and the two things that every service takes as an argument,
+//! [`clock`] and
 //! [`entropy`].
 
 pub mod account;
@@ -12,6 +13,7 @@ pub mod clock;
 pub mod entropy;
 pub mod game;
 pub mod ids;
+pub mod number;
 pub mod problem;
 pub mod result;
 pub mod session;

@@ -2,6 +2,7 @@
 //! one MessagePack array that begins with its number.
 
 use crate::schema::{Schema, Shape};
+pub use crate::wire::with_integers;
 use crate::wire::{Reader, WireError, put_array, put_f64, put_str, put_u64, put_uint};
 
 /// Numbers of the frames that the server sends. 0 to 2 are Hello, Welcome and Refused.
@@ -282,6 +283,30 @@ mod tests {
         let mut bytes = Vec::new();
         put_leave(&mut bytes);
         assert_eq!(ClientFrame::decode(&bytes), Ok(ClientFrame::Leave));
+    }
+
+    #[test]
+    fn a_client_whose_numbers_are_all_floating_point_is_understood() {
+        // As a Godot script packs it: the number of the frame and everything in it.
+        let float = |out: &mut Vec<u8>, values: &[f64]| {
+            values.iter().for_each(|value| put_f64(out, *value));
+        };
+        let mut bytes = vec![0x95];
+        float(&mut bytes, &[16.0, 70_000.0]);
+        bytes.extend_from_slice(&[0x91, 0x92]);
+        float(&mut bytes, &[1.0, -2.0, 300.0, 5.0]);
+        let Ok(ClientFrame::Input { tick, inputs, acks }) = ClientFrame::decode(&bytes) else {
+            panic!("it was not understood")
+        };
+        assert_eq!((tick, acks.newest, acks.before), (70_000, 300, 5));
+        assert_eq!(
+            with_integers(inputs.as_slices()[0]).unwrap(),
+            [0x92, 1, 0xfe]
+        );
+        let mut bytes = vec![0x92];
+        float(&mut bytes, &[18.0, 12_345.0]);
+        let ping = ClientFrame::Ping { stamp: 12_345 };
+        assert_eq!(ClientFrame::decode(&bytes), Ok(ping));
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! MessagePack at the speed of the hot path: integers and headers straight into a buffer, and a
 //! reader that trusts nobody.
 
+use gameserver_contract::number::integer_of;
 use rmp::Marker;
 use rmp::decode::{self, RmpRead as _};
 
 /// Deepest nesting that a reader follows.
 const DEPTH_MAX: usize = 8;
+/// First bytes of floating-point numbers.
+const FLOAT_32: u8 = 0xca;
+const FLOAT_64: u8 = 0xcb;
 
 /// Appends an unsigned integer in its shortest form.
 pub(crate) fn put_uint(out: &mut Vec<u8>, value: u32) {
@@ -69,6 +73,9 @@ pub enum WireError {
     /// More of something than allowed.
     #[error("{0} is too long")]
     TooLong(&'static str),
+    /// A text that is not UTF-8.
+    #[error("{0} is no text")]
+    NoText(&'static str),
     /// Bytes after the frame.
     #[error("bytes follow the frame")]
     TrailingBytes,
@@ -89,15 +96,33 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn uint(&mut self, what: &'static str) -> Result<u32, WireError> {
-        decode::read_int(&mut self.rest).map_err(|_| WireError::Malformed(what))
+        match self.float() {
+            Some(value) => whole(value, what),
+            None => decode::read_int(&mut self.rest).map_err(|_| WireError::Malformed(what)),
+        }
     }
 
     pub(crate) fn int(&mut self, what: &'static str) -> Result<i32, WireError> {
-        decode::read_int(&mut self.rest).map_err(|_| WireError::Malformed(what))
+        match self.float() {
+            Some(value) => whole(value, what),
+            None => decode::read_int(&mut self.rest).map_err(|_| WireError::Malformed(what)),
+        }
     }
 
     pub(crate) fn u64(&mut self, what: &'static str) -> Result<u64, WireError> {
-        decode::read_int(&mut self.rest).map_err(|_| WireError::Malformed(what))
+        match self.float() {
+            Some(value) => whole(value, what),
+            None => decode::read_int(&mut self.rest).map_err(|_| WireError::Malformed(what)),
+        }
+    }
+
+    /// Takes a floating-point number if one is next: some programs write every number so.
+    fn float(&mut self) -> Option<f64> {
+        match *self.rest.first()? {
+            FLOAT_32 => decode::read_f32(&mut self.rest).ok().map(f64::from),
+            FLOAT_64 => decode::read_f64(&mut self.rest).ok(),
+            _ => None,
+        }
     }
 
     pub(crate) fn f64(&mut self, what: &'static str) -> Result<f64, WireError> {
@@ -124,7 +149,7 @@ impl<'a> Reader<'a> {
             return Err(WireError::TooLong(what));
         }
         let bytes = self.take(len, what)?;
-        std::str::from_utf8(bytes).map_err(|_| WireError::Malformed(what))
+        std::str::from_utf8(bytes).map_err(|_| WireError::NoText(what))
     }
 
     /// Takes a nil if one is next.
@@ -161,6 +186,18 @@ impl<'a> Reader<'a> {
     }
 
     fn skip(&mut self, what: &'static str, depth: usize) -> Result<(), WireError> {
+        let values = self.step(what)?;
+        if values > 0 && depth == 0 {
+            return Err(WireError::TooLong(what));
+        }
+        for _ in 0..values {
+            self.skip(what, depth - 1)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next value but for those in it, and says how many these are.
+    fn step(&mut self, what: &'static str) -> Result<usize, WireError> {
         let marker = decode::read_marker(&mut self.rest).map_err(|_| WireError::Malformed(what))?;
         let (bytes, values) = match marker {
             Marker::FixPos(_) | Marker::FixNeg(_) | Marker::Null | Marker::True | Marker::False => {
@@ -191,13 +228,7 @@ impl<'a> Reader<'a> {
             | Marker::Ext32 => return Err(WireError::Malformed(what)),
         };
         self.take(bytes, what)?;
-        if values > 0 && depth == 0 {
-            return Err(WireError::TooLong(what));
-        }
-        for _ in 0..values {
-            self.skip(what, depth - 1)?;
-        }
-        Ok(())
+        Ok(values)
     }
 
     fn length<const BYTES: usize>(&mut self, what: &'static str) -> Result<usize, WireError> {
@@ -209,6 +240,35 @@ impl<'a> Reader<'a> {
             .iter()
             .fold(0, |length, byte| length << 8 | usize::from(*byte)))
     }
+}
+
+fn whole<T: TryFrom<i64>>(value: f64, what: &'static str) -> Result<T, WireError> {
+    let integer = integer_of(value).and_then(|integer| T::try_from(integer).ok());
+    integer.ok_or(WireError::Malformed(what))
+}
+
+/// These values with every floating-point number that has no fraction written as an integer; none
+/// when there is no such number in them, or they cannot be read.
+#[must_use]
+pub fn with_integers(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut reader = Reader::new(bytes);
+    let mut written = Vec::with_capacity(bytes.len());
+    let mut differs = false;
+    while !reader.rest.is_empty() {
+        let before = reader.rest;
+        let integer = reader.float().map(integer_of);
+        if integer.is_none() {
+            reader.step("value").ok()?;
+        }
+        if let Some(Some(integer)) = integer {
+            let _ = rmp::encode::write_sint(&mut written, integer);
+            differs = true;
+        } else {
+            let taken = before.len() - reader.rest.len();
+            written.extend_from_slice(&before[..taken]);
+        }
+    }
+    differs.then_some(written)
 }
 
 #[cfg(test)]
@@ -234,6 +294,41 @@ mod tests {
             let read = reader.value("value").map(<[u8]>::len);
             prop_assert!(read.is_err() || read.unwrap() <= bytes.len());
         }
+    }
+
+    #[test]
+    fn an_integer_is_read_however_it_is_written() {
+        let float = |value: f64| {
+            let mut bytes = Vec::new();
+            put_f64(&mut bytes, value);
+            bytes
+        };
+        assert_eq!(Reader::new(&float(70_000.0)).uint("value"), Ok(70_000));
+        assert_eq!(Reader::new(&float(-100.0)).int("value"), Ok(-100));
+        assert_eq!(
+            Reader::new(&float(9e15)).u64("value"),
+            Ok(9_000_000_000_000_000)
+        );
+        assert_eq!(Reader::new(&[0xca, 0x40, 0, 0, 0]).uint("value"), Ok(2));
+        for value in [0.5, -1.0, 1e300, f64::NAN] {
+            let refused = Reader::new(&float(value)).uint("value");
+            assert_eq!(refused, Err(WireError::Malformed("value")), "{value}");
+        }
+    }
+
+    #[test]
+    fn only_floating_point_numbers_without_a_fraction_are_written_again() {
+        // [1.0, "a", [-2.0], 0.5]: the text's byte looks like a number's first.
+        let mut bytes = vec![0x94];
+        put_f64(&mut bytes, 1.0);
+        bytes.extend_from_slice(&[0xd9, 1, b'a', 0x91]);
+        put_f64(&mut bytes, -2.0);
+        put_f64(&mut bytes, 0.5);
+        let mut expected = vec![0x94, 1, 0xd9, 1, b'a', 0x91, 0xfe];
+        put_f64(&mut expected, 0.5);
+        assert_eq!(with_integers(&bytes), Some(expected.clone()));
+        assert_eq!(with_integers(&expected), None);
+        assert_eq!(with_integers(&bytes[..5]), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use gameserver_contract::number::integer_of;
 use rmp::{Marker, decode, encode};
 use serde::de::{self, DeserializeSeed, Deserializer as _, SeqAccess, Visitor};
 
@@ -248,6 +249,10 @@ impl<'de> Visitor<'de> for Element<'_> {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
+        // Some programs write every number so.
+        if let Some(integer) = integer_of(value) {
+            return self.visit_i64(integer);
+        }
         if value.abs() >= FLOAT_MAX {
             return Err(de::Error::custom("a number does not fit 64 bits"));
         }
@@ -277,12 +282,12 @@ mod tests {
 
     use super::*;
 
-    /// Any frame, as JSON. Fractions are of eighths, which every reader reads exactly.
+    /// Any frame, as JSON. Fractions are odd sixteenths, which every reader reads exactly.
     fn value(depth: u32) -> BoxedStrategy<serde_json::Value> {
         let leaf = prop_oneof![
             any::<u64>().prop_map(Into::into),
             any::<i64>().prop_map(Into::into),
-            any::<i32>().prop_map(|eighths| (f64::from(eighths) / 8.0).into()),
+            any::<i32>().prop_map(|number| (f64::from(number) / 8.0 + 0.0625).into()),
             any::<String>().prop_map(Into::into),
             any::<bool>().prop_map(Into::into),
             Just(serde_json::Value::Null),
@@ -319,6 +324,15 @@ mod tests {
         assert_eq!(packed, expected);
         let bytes = b"\x92\xc4\x03\x00\xab\xff\xa1\x22";
         assert_eq!(from_message_pack(bytes).unwrap(), r#"["00abff","\""]"#);
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_an_integer_however_it_is_written() {
+        let integers = to_message_pack("[16, 70000, [[0, -100, 65535, 1]], 7, 0]").unwrap();
+        let floats = "[16.0, 7e4, [[-0.0, -100.0, 65535.0, 1.0]], 7.0, 0.0]";
+        assert_eq!(to_message_pack(floats).unwrap(), integers);
+        let half = to_message_pack("[0.5]").unwrap();
+        assert_eq!(from_message_pack(&half).unwrap(), "[0.5]");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use gameserver_contract::ids::{PlayerId, SessionId};
 use gameserver_contract::problem::FieldError;
+use gameserver_contract::number::integer_of;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -235,6 +236,17 @@ fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(ApiError::invalid(vec![field("", "be an object")]));
     }
+    match parse_json_as_it_is(bytes) {
+        Ok(value) => Ok(value),
+        // Some programs write every number with a point: 8.0 for 8.
+        Err(error) => match with_integers(bytes) {
+            Some(bytes) => parse_json_as_it_is(&bytes),
+            None => Err(error),
+        },
+    }
+}
+
+fn parse_json_as_it_is<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let pointer = pointer(error.path());
@@ -291,6 +303,34 @@ fn complain_of_nul(value: &Value, pointer: &mut String, complaints: &mut Vec<Fie
 
 fn escape(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
+}
+
+/// This JSON with every number that has a point but no fraction written as an integer; none when
+/// there is no such number in it, or it is no JSON.
+fn with_integers(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut value = serde_json::from_slice(bytes).ok()?;
+    if !write_integers(&mut value) {
+        return None;
+    }
+    serde_json::to_vec(&value).ok()
+}
+
+/// True when there was something to write.
+fn write_integers(value: &mut Value) -> bool {
+    // All of them, so no `any`, which ends with the first.
+    let or = |differs: bool, value: &mut Value| write_integers(value) || differs;
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let integer = number.as_f64().and_then(integer_of);
+            if let Some(integer) = integer {
+                *number = integer.into();
+            }
+            integer.is_some()
+        }
+        Value::Array(values) => values.iter_mut().fold(false, or),
+        Value::Object(fields) => fields.values_mut().fold(false, or),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
 }
 
 fn json_error(error: &serde_json::Error, pointer: String) -> ApiError {
@@ -352,6 +392,23 @@ mod tests {
         let found = pointers(r#"{"a": [1, {"b/c": "x\u0000"}]}"#).unwrap();
         assert!(found.contains("/a/1/b~1c"), "{found}");
         assert_eq!(pointers(r#"{"a": "\\u0000"}"#), None);
+    }
+
+    #[test]
+    fn a_number_without_a_fraction_is_an_integer_however_it_is_written() {
+        let text = |players, delay| {
+            format!(
+                r#"{{"game":"arena","players_max":{players},"spectators":{{"delay_s":{delay}}}}}"#
+            )
+        };
+        let integers = parse(&text("8", "30")).unwrap();
+        assert_eq!(integers.players_max, Some(8));
+        for (players, delay) in [("8.0", "30.0"), ("8", "3e1"), ("8.00", "30")] {
+            assert_eq!(parse(&text(players, delay)).unwrap(), integers);
+        }
+        for wrong in ["8.5", "-8.0", "1e300", "\"8.0\""] {
+            assert!(parse(&text(wrong, "30.0")).is_err(), "{wrong}");
+        }
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
 use gameserver_shared::input::{INPUT_AHEAD_TICKS_MAX, InputRefusal, PlayerAction, PlayerInput};
 use gameserver_shared::player::{Avatar, InputLateness};
-use gameserver_shared::stream::frame::RawInputs;
+use gameserver_shared::stream::frame::{RawInputs, with_integers};
 use gameserver_shared::tick::CurrentTick;
 
 use super::link::ThinLink;
@@ -110,7 +110,12 @@ fn repeat_ticks(tick_rate_hz: u16) -> u32 {
 
 fn decode<G: Game>(bytes: &[u8]) -> Result<G::Input, InputRefusal> {
     let unreadable = InputRefusal { rule: "unreadable" };
-    let input: G::Input = rmp_serde::from_slice(bytes).map_err(|_| unreadable)?;
+    let input = rmp_serde::from_slice(bytes).or_else(|_| {
+        // Some programs write every number as one with a point.
+        let integers = with_integers(bytes).ok_or(unreadable)?;
+        rmp_serde::from_slice(&integers).map_err(|_| unreadable)
+    });
+    let input: G::Input = input?;
     input.check()?;
     Ok(input)
 }

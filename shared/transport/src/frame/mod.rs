@@ -12,7 +12,7 @@
 //!
 //! Mode: 0 native, 1 thin. Credential kind: 0 ticket, 1 resume token. Role: 0 player, 1 spectator.
 //! The player is `bin` of 16 bytes, texts are `str`, everything else is an unsigned integer of any
-//! width that holds it. More or fewer fields, unknown numbers, texts over their limits, more than
+//! width that holds it, or a floating-point number without a fraction. More or fewer fields, unknown numbers, texts over their limits, more than
 //! [`FRAME_BYTES_MAX`] bytes and bytes after the array are errors.
 //!
 //! On QUIC both travel on the client's first bidirectional stream, each after its length as two
@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use gameserver_contract::PROTOCOL_VERSION;
 use gameserver_contract::ids::{GameId, PlayerId, Seat};
+use gameserver_contract::number::integer_of;
 use gameserver_contract::session::Role;
 use rmp::{Marker, decode, encode};
 use uuid::Uuid;
@@ -42,6 +43,9 @@ const REFUSED_FIELDS: u32 = 3;
 /// from before it demand three fields, and do not know these codes anyway.
 const REFUSED_FIELDS_WITH_RETRY: u32 = 4;
 const PLAYER_LENGTH: usize = 16;
+/// First bytes of floating-point numbers.
+const FLOAT_32: u8 = 0xca;
+const FLOAT_64: u8 = 0xcb;
 
 /// What the client speaks after the Welcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -493,9 +497,18 @@ impl<'a> Reader<'a> {
     }
 
     fn uint<T: TryFrom<u64>>(&mut self, field: &'static str) -> Result<T, FrameError> {
-        let value: Result<u64, _> = decode::read_int(&mut self.rest);
-        let value = value.ok().and_then(|value| T::try_from(value).ok());
+        let value = self.integer().and_then(|value| T::try_from(value).ok());
         value.ok_or(FrameError::Malformed { field })
+    }
+
+    /// An integer, also when it is written as a floating-point number.
+    fn integer(&mut self) -> Option<u64> {
+        let value = match *self.rest.first()? {
+            FLOAT_32 => f64::from(decode::read_f32(&mut self.rest).ok()?),
+            FLOAT_64 => decode::read_f64(&mut self.rest).ok()?,
+            _ => return decode::read_int(&mut self.rest).ok(),
+        };
+        u64::try_from(integer_of(value)?).ok()
     }
 
     fn optional_uint(&mut self, field: &'static str) -> Result<Option<u16>, FrameError> {

@@ -74,6 +74,27 @@ fn integers_may_be_wider_than_needed() {
 }
 
 #[test]
+fn integers_may_be_written_as_floating_point_numbers() {
+    // Every number as a Godot script packs it: of 64 bits, and one of 32.
+    let mut floats = vec![0x97];
+    let put = |bytes: &mut Vec<u8>, value: f64| encode::write_f64(bytes, value).unwrap();
+    put(&mut floats, 0.0);
+    put(&mut floats, 1.0);
+    floats.extend_from_slice(&[0xca, 0x3f, 0x80, 0, 0]);
+    put(&mut floats, 0.0);
+    floats.extend_from_slice(b"\xa3abc\xa2b1");
+    let without_the_last = floats.clone();
+    put(&mut floats, f64::from(0x1234));
+    assert_eq!(Hello::decode(&floats), Ok(hello()));
+    for no_integer in [0.5, -1.0, f64::NAN] {
+        let mut wrong = without_the_last.clone();
+        put(&mut wrong, no_integer);
+        let field = "fingerprint";
+        assert_eq!(Hello::decode(&wrong), Err(FrameError::Malformed { field }));
+    }
+}
+
+#[test]
 fn another_version_is_told_before_anything_else_is_read() {
     let future = b"\x93\x00\x02\xc0";
     assert_eq!(
