@@ -27,6 +27,9 @@ pub struct InstanceConfig {
     pub websocket_tls: WebSocketTls,
     /// Web pages that may connect.
     pub origins: Origins,
+    /// Connections of one address on the game port; 0 is no limit. Clients of the same machine do
+    /// not count, and neither do those that come through a proxy. Default 256.
+    pub connections_per_address_max: usize,
     /// Certificate of the QUIC end; self-signed and pinned by its hash when absent.
     pub certificate: Option<CertificateFiles>,
     /// Address of the control service.

@@ -11,7 +11,8 @@ use gameserver_control::instance_control_server::InstanceControlServer;
 use gameserver_control::secret::ControlSecret;
 use gameserver_control::{RegisterRequest, Transport};
 use gameserver_transport::certificate::IdentityError;
-use gameserver_transport::listener::{BindError, Listener, ListenerConfig};
+use gameserver_transport::limits::PENDING_PER_ADDRESS_MAX;
+use gameserver_transport::listener::{BindError, Listener, ListenerConfig, TcpPeers};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -21,7 +22,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::certificate::CertificateKeeper;
 pub use crate::certificate::Reload;
-use crate::config::InstanceConfig;
+use crate::config::{InstanceConfig, WebSocketTls};
 use crate::control::{self, Announcement, ControlService};
 use crate::games::Games;
 use crate::gateway::{self, Admission};
@@ -309,6 +310,16 @@ fn open_game_port(config: &InstanceConfig, deps: &Deps) -> Result<(Listener, Off
     let certificate = identity.served().clone();
     let listener = Listener::bind(ListenerConfig {
         origins: config.origins.clone(),
+        connections_per_address_max: config.connections_per_address_max,
+        pending_per_address_max: if config.connections_per_address_max == 0 {
+            0
+        } else {
+            PENDING_PER_ADDRESS_MAX.min(config.connections_per_address_max)
+        },
+        tcp_peers: match config.websocket_tls {
+            WebSocketTls::Plain => TcpPeers::Clients,
+            WebSocketTls::ByProxy => TcpPeers::Proxies,
+        },
         ..ListenerConfig::new(config.game_address, certificate)
     })?;
     let offers = Offers::new(config, identity, &listener);

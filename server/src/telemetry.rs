@@ -6,6 +6,7 @@ use std::time::Duration;
 use bevy_ecs::error::{BevyError, ErrorContext};
 use gameserver_contract::ids::GameId;
 use gameserver_contract::session::Role;
+use gameserver_transport::close::{CloseReason, Side};
 use gameserver_transport::connection::Connection;
 use metrics::{
     Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
@@ -50,6 +51,14 @@ pub fn describe() {
     );
     describe_gauge!("gs_matches", "matches by state");
     describe_gauge!("gs_connections", "welcomed connections");
+    describe_counter!(
+        "gs_connections_ended_total",
+        "welcomed connections that ended, by reason and by who ended them"
+    );
+    describe_gauge!(
+        "gs_net_unsent_bytes",
+        "payload bytes that wait to be sent on all connections"
+    );
     describe_gauge!("gs_entities", "entities of all matches");
     describe_counter!("gs_net_bytes_total", "payload bytes by direction");
     describe_counter!("gs_net_dropped_total", "packets dropped by reason");
@@ -142,8 +151,22 @@ pub(crate) fn connection_opened(connection: &Connection, role: Role) {
     connections(connection, role).increment(1.0);
 }
 
-pub(crate) fn connection_closed(connection: &Connection, role: Role) {
+pub(crate) fn connection_closed(connection: &Connection, role: Role, reason: &CloseReason) {
     connections(connection, role).decrement(1.0);
+    let by = match reason.by {
+        Side::Us => "server",
+        Side::Peer => "client",
+        Side::Network => "network",
+    };
+    counter!(
+        "gs_connections_ended_total",
+        "by" => by, "reason" => reason.code.as_str()
+    )
+    .increment(1);
+}
+
+pub(crate) fn unsent(bytes: usize) {
+    gauge!("gs_net_unsent_bytes").set(bytes as f64);
 }
 
 fn connections(connection: &Connection, role: Role) -> metrics::Gauge {

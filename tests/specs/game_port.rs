@@ -50,6 +50,7 @@ async fn instance(folder: &Path, origins: &[&str]) -> Instance {
         public_port: None,
         websocket_tls: WebSocketTls::Plain,
         origins: Origins::of(&origins).expect("origins"),
+        connections_per_address_max: 256,
         certificate: Some(CertificateFiles {
             chain: folder.join("chain.pem"),
             key: folder.join("key.pem"),

@@ -106,6 +106,7 @@ pub(super) async fn start(
             WebSocketTlsSetting::ByProxy => WebSocketTls::ByProxy,
         },
         origins: origins(game)?,
+        connections_per_address_max: game.connections_per_address_max,
         certificate: certificate(game)?,
         control_address: instance.control_address,
         control_url: instance.control_url.clone(),

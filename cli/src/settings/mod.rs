@@ -209,6 +209,9 @@ pub(crate) struct GameSettings {
     /// Origins whose pages may connect, all when there is none; comma-separated in the
     /// environment.
     pub(crate) origins: Vec<String>,
+    /// Connections of one address; 0 means no limit. Clients of this machine do not count, and
+    /// neither do those that come through a proxy.
+    pub(crate) connections_per_address_max: usize,
     /// Certificate chain of the QUIC end (PEM). Self-signed and pinned when absent.
     pub(crate) certificate_chain: Option<PathBuf>,
     /// Its key (PEM).
@@ -223,6 +226,7 @@ impl Default for GameSettings {
             public_port: None,
             websocket_tls: WebSocketTlsSetting::Plain,
             origins: Vec::new(),
+            connections_per_address_max: 256,
             certificate_chain: None,
             certificate_key: None,
         }

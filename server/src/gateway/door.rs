@@ -27,6 +27,7 @@ impl DoorCounts {
     /// Shows what was counted since the last time.
     pub(super) fn publish(&mut self) {
         let events = self.events.clone();
+        telemetry::unsent(events.unsent_bytes());
         for code in RefusalCode::ALL {
             let new = self.new_since(code.as_str(), events.refused(*code));
             telemetry::arrivals_ended(code.as_str(), new);

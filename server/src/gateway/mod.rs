@@ -108,7 +108,7 @@ fn enter(host: &MatchHost, admitted: Admitted, connection: &Connection) {
 async fn watch(connection: Connection, role: Role) {
     telemetry::connection_opened(&connection, role);
     let reason = watch_until_closed(&connection).await;
-    telemetry::connection_closed(&connection, role);
+    telemetry::connection_closed(&connection, role, &reason);
     tracing::debug!(%reason, transport = connection.kind().as_str(), "connection ended");
 }
 

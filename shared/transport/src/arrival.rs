@@ -11,6 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::addresses::Place;
 use crate::attendant::Attendant;
 use crate::close::RefusalCode;
 use crate::connection::Connection;
@@ -29,7 +30,22 @@ pub struct Arrival {
     pub(crate) peer: SocketAddr,
     pub(crate) carrier: Carrier,
     pub(crate) hall: Arc<Hall>,
-    pub(crate) pending: OwnedSemaphorePermit,
+    pub(crate) visit: Visit,
+}
+
+/// The right to be at the door: it counts as pending, and for its address.
+#[derive(Debug)]
+pub(crate) struct Visit {
+    pub(crate) _pending: OwnedSemaphorePermit,
+    pub(crate) of_address: Option<VisitOfAddress>,
+}
+
+/// What a visit takes of the places of its address: none yet while the address is not proven, so
+/// that nobody takes places of another's.
+#[derive(Debug)]
+pub(crate) struct VisitOfAddress {
+    pub(crate) _pending: Place,
+    pub(crate) connection: Place,
 }
 
 /// What all arrivals of one listener share.
@@ -38,6 +54,7 @@ pub(crate) struct Hall {
     pub(crate) events: Arc<Events>,
     pub(crate) idle_timeout: Duration,
     pub(crate) slow_consumer_after: Duration,
+    pub(crate) unsent_max: usize,
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
     /// What writes to each WebSocket.
@@ -185,17 +202,20 @@ impl Arrival {
             socket: self.carrier.posted(&hall.office),
             attendant: self.carrier.attendant(),
             slow_consumer_after: hall.slow_consumer_after,
+            unsent_max: hall.unsent_max,
             events: Arc::clone(&hall.events),
         });
         let connection = Connection::new(Arc::clone(&link));
+        // It is pending no longer, and counts for its address until it has ended.
+        let place = self.visit.of_address.map(|visit| visit.connection);
         match self.carrier {
             Carrier::Quic(end) => {
                 let run = end.run(answer, link, hall.stop.clone());
-                hall.tasks.spawn_on(run, &hall.runtime);
+                hall.tasks.spawn_on(holding(place, run), &hall.runtime);
             }
             Carrier::WebSocket(end) => {
                 let run = end.run(answer, link, hall.idle_timeout, hall.stop.clone());
-                hall.tasks.spawn_on(run, &hall.runtime);
+                hall.tasks.spawn_on(holding(place, run), &hall.runtime);
             }
         }
         Ok(connection)
@@ -205,6 +225,12 @@ impl Arrival {
     /// long, and closes.
     pub async fn refuse(self, refused: Refused) {
         self.carrier.refuse(refused, &self.hall.events).await;
-        drop(self.pending);
+        drop(self.visit);
     }
+}
+
+/// Does this and keeps the place until it is done.
+async fn holding(place: Option<Place>, run: impl Future<Output = ()>) {
+    run.await;
+    drop(place);
 }

@@ -181,7 +181,7 @@ impl Served {
             let reading = pin!(self.connection.read_datagram());
             // Nobody has to be woken: the driver runs when something comes.
             match reading.poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(payload)) => self.link.deliver_datagram(payload),
+                Poll::Ready(Ok(payload)) => self.link.deliver_admitted(payload),
                 Poll::Ready(Err(_)) | Poll::Pending => return,
             }
         }

@@ -234,6 +234,11 @@ impl CloseReason {
         }
     }
 
+    /// The end of a connection whose peer sends more than anybody may.
+    pub(crate) fn flooded() -> Self {
+        Self::new(CloseCode::RateLimited, "too much was sent", Side::Us)
+    }
+
     /// The end of every connection of a listener that is closed.
     pub(crate) fn stopping() -> Self {
         Self::new(CloseCode::Draining, "the server is closing", Side::Us)

@@ -29,6 +29,7 @@ use crate::frame::{Answer, FrameError, Hello, Mode, Refused, Welcome};
 use crate::keeper::keep;
 use crate::limits::{
     ALPN, ALPN_WEB, CONNECT_TIMEOUT, DATAGRAM_SIZE_MAX, IDLE_TIMEOUT, SLOW_CONSUMER_AFTER, STAGGER,
+    UNSENT_BYTES_MAX,
 };
 use crate::link::{End, Link, LinkConfig, RoundTrip};
 use crate::mailbox::PostOffice;
@@ -354,6 +355,7 @@ async fn greet_quic(session: QuicSession, greeting: Greeting) -> Result<Connecte
         socket: None,
         attendant: session.attendant(),
         slow_consumer_after: SLOW_CONSUMER_AFTER,
+        unsent_max: UNSENT_BYTES_MAX,
         events: Arc::default(),
     });
     tokio::spawn(quic::pump(
@@ -400,6 +402,7 @@ async fn greet_websocket(
         socket,
         attendant: None,
         slow_consumer_after: SLOW_CONSUMER_AFTER,
+        unsent_max: UNSENT_BYTES_MAX,
         events: Arc::default(),
     });
     let connection = Connection::new(Arc::clone(&link));

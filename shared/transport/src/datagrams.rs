@@ -55,7 +55,8 @@ impl Datagrams {
         let Some((socket, office)) = &config.socket else {
             return Self::Queued(Queued {
                 incoming,
-                outgoing: DatagramQueue::new(OUTGOING, latest_age_max(config.kind)),
+                outgoing: DatagramQueue::new(OUTGOING, latest_age_max(config.kind))
+                    .counted_in(config.events.unsent.clone()),
                 attendant: config.attendant.clone(),
             });
         };
@@ -71,6 +72,22 @@ impl Datagrams {
         match self {
             Self::Queued(queued) => &queued.incoming,
             Self::Posted(posted) => &posted.incoming,
+        }
+    }
+
+    /// Bytes that wait to be sent.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        match self {
+            Self::Queued(queued) => queued.outgoing.bytes(),
+            Self::Posted(posted) => posted.mailbox.unsent_bytes(),
+        }
+    }
+
+    /// Forgets what waits to be sent.
+    pub(crate) fn clear_outgoing(&self) {
+        match self {
+            Self::Queued(queued) => queued.outgoing.clear(),
+            Self::Posted(posted) => posted.mailbox.clear(),
         }
     }
 

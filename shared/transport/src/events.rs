@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::close::RefusalCode;
+use crate::unsent::Unsent;
 
 /// Why a datagram was dropped by this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -12,6 +13,8 @@ pub enum DropReason {
     IncomingFull,
     /// The peer sent more than a datagram may have.
     IncomingTooLarge,
+    /// The peer sent more than anybody may.
+    IncomingFlood,
     /// The link did not take it in time.
     OutgoingFull,
     /// The path became narrower than the datagram.
@@ -20,9 +23,10 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::IncomingFull,
         Self::IncomingTooLarge,
+        Self::IncomingFlood,
         Self::OutgoingFull,
         Self::OutgoingTooLarge,
     ];
@@ -33,13 +37,14 @@ impl DropReason {
         match self {
             Self::IncomingFull => "incoming_full",
             Self::IncomingTooLarge => "incoming_too_large",
+            Self::IncomingFlood => "incoming_flood",
             Self::OutgoingFull => "outgoing_full",
             Self::OutgoingTooLarge => "outgoing_too_large",
         }
     }
 }
 
-/// Something that happened before a connection was welcomed.
+/// Something that happened at the door, or that concerns all connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Incident {
     /// A connection was turned away unread because too many were pending.
@@ -52,16 +57,22 @@ pub enum Incident {
     RetrySent,
     /// The operating system did not hand out a connection.
     AcceptFailed,
+    /// A connection was turned away because its address has as many as it may.
+    AddressFull,
+    /// A connection was closed because too much waits to be sent on all of them.
+    UnsentFull,
 }
 
 impl Incident {
     /// Every incident.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::PendingFull,
         Self::HandshakeFailed,
         Self::HelloAbandoned,
         Self::RetrySent,
         Self::AcceptFailed,
+        Self::AddressFull,
+        Self::UnsentFull,
     ];
 
     /// The name in metric labels.
@@ -73,6 +84,8 @@ impl Incident {
             Self::HelloAbandoned => "hello_abandoned",
             Self::RetrySent => "retry_sent",
             Self::AcceptFailed => "accept_failed",
+            Self::AddressFull => "address_full",
+            Self::UnsentFull => "unsent_full",
         }
     }
 }
@@ -138,7 +151,8 @@ impl Traffic {
             bytes_in: self.bytes_in.load(Relaxed),
             bytes_out: self.bytes_out.load(Relaxed),
             dropped_in: self.drops(DropReason::IncomingFull)
-                + self.drops(DropReason::IncomingTooLarge),
+                + self.drops(DropReason::IncomingTooLarge)
+                + self.drops(DropReason::IncomingFlood),
             dropped_out: self.drops(DropReason::OutgoingFull)
                 + self.drops(DropReason::OutgoingTooLarge),
             replaced_out: self.replaced_out.load(Relaxed),
@@ -150,6 +164,8 @@ impl Traffic {
 #[derive(Debug, Default)]
 pub struct Events {
     pub(crate) traffic: Traffic,
+    /// What waits to be sent on all its connections.
+    pub(crate) unsent: Unsent,
     arrivals: AtomicU64,
     refused: [AtomicU64; RefusalCode::ALL.len()],
     incidents: [AtomicU64; Incident::ALL.len()],
@@ -184,6 +200,12 @@ impl Events {
     #[must_use]
     pub fn traffic(&self) -> LinkStats {
         self.traffic.stats()
+    }
+
+    /// Bytes that wait to be sent, over all connections.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> usize {
+        self.unsent.bytes()
     }
 
     pub(crate) fn count_arrival(&self) {

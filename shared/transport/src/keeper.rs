@@ -121,13 +121,12 @@ async fn write_reliable(
     link: &Link,
     frames: Vec<Bytes>,
 ) -> Result<(), CloseReason> {
-    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let (mut batch, mut sizes, mut bytes) = (Vec::new(), Vec::new(), 0);
     let mut frames = frames.into_iter().peekable();
     while let Some(frame) = frames.next() {
         bytes += frame.len();
-        let size = frame.len();
+        sizes.push(frame.len());
         batch.push(encoding.message(frame)?);
-        link.note_sent_reliable(size);
         if bytes < WEBSOCKET_BUFFER && frames.peek().is_some() {
             continue;
         }
@@ -136,6 +135,10 @@ async fn write_reliable(
         if flow.map_err(|error| close_reason(&error))? == Flow::Blocked {
             let settled = mailbox.settle().await;
             settled.map_err(|error| close_reason(&error))?;
+        }
+        // Until here they count as unsent: they were in a buffer that is not counted.
+        for size in sizes.drain(..) {
+            link.note_sent_reliable(size);
         }
     }
     Ok(())

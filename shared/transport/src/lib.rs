@@ -16,9 +16,15 @@ pub mod close;
 
 pub mod limits;
 
+mod unsent;
+
 pub mod queue;
 
 mod reliable;
+
+mod inflow;
+
+mod addresses;
 
 pub mod events;
 

@@ -34,6 +34,12 @@ pub const CLOSE_TEXT_LENGTH_MAX: usize = 123;
 /// Handshakes and unanswered arrivals at once. At 16 KiB each they hold 16 MiB at most; one more
 /// is refused and counted.
 pub const PENDING_MAX: usize = 1024;
+/// The same of one address. 16 such addresses are needed to keep everybody else out.
+pub const PENDING_PER_ADDRESS_MAX: usize = 64;
+/// Connections of one address, pending ones included, unless an instance is told another number: a
+/// school or a tournament behind one address has room, and nobody alone takes a large share of an
+/// instance's 2,000 seats. An address is an IPv4 address or an IPv6 network of 64 bits.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
 /// QUIC handshakes at once whose address is not proven. Further ones have to come back with a
 /// Retry token first, so that a sender with a false address gets nothing.
 pub const UNVALIDATED_MAX: usize = 64;
@@ -58,6 +64,26 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(3);
 pub const SLOW_CONSUMER_AFTER: Duration = Duration::from_secs(5);
 /// Time that a close may take to reach the peer before the socket is dropped.
 pub const CLOSE_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A peer that is sent something has to take [`WRITE_BYTES_MIN`] in this time, or all there is:
+/// three times the 3 s of a lost network that a player has to survive.
+pub const WRITE_DEADLINE: Duration = Duration::from_secs(10);
+/// What a peer has to take in each [`WRITE_DEADLINE`]: a fifteenth of what a player is sent.
+pub const WRITE_BYTES_MIN: usize = 16 * 1024;
+/// Bytes that wait to be sent on all connections of a listener: a quarter of what an instance may
+/// have besides its players. Beyond it those with more than [`UNSENT_SHARE`] are closed.
+pub const UNSENT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes that may wait on a connection whatever the others do: more than a second of what a
+/// player is sent.
+pub const UNSENT_SHARE: usize = 32 * 1024;
+
+/// Messages of a client in a second, on average: four times a packet for each of 240 ticks. Pings
+/// and what is dropped count.
+pub const INCOMING_PER_S_MAX: u32 = 1_000;
+/// Messages of a client at once: more than a lost network of 3 s brings when it is back.
+pub const INCOMING_BURST_MAX: u32 = 4_000;
+/// Bytes for which a message counts once more.
+pub const INCOMING_UNIT_BYTES: usize = 1024;
 
 // --- Datagrams
 
@@ -107,6 +133,8 @@ pub const RELIABLE_BATCH_FRAMES: usize = 32;
 
 /// Streams of each kind that a peer may have open: one for the Hello, and room for HTTP/3.
 pub const QUIC_STREAMS_MAX: u32 = 4;
+/// UDP packets of a client in a second, whatever is in them: four times its messages.
+pub const QUIC_PACKETS_PER_S_MAX: u64 = 4_000;
 /// Unread bytes of one stream.
 pub const QUIC_STREAM_WINDOW: u32 = 64 * 1024;
 /// Unread bytes of all streams of one connection.
@@ -145,6 +173,9 @@ pub const CONGESTION_WINDOW_MIN: u64 = 32 * 1024;
 pub const WEBSOCKET_MESSAGE_MAX: usize = 16 * 1024;
 /// Largest write buffer in bytes: as JSON the largest reliable frame grows sixfold at most.
 pub const WEBSOCKET_WRITE_BUFFER_MAX: usize = 512 * 1024;
+/// How many times the largest message is read before one has to be complete: frames without a byte
+/// in them make a message that never ends.
+pub const WEBSOCKET_UNFINISHED_MAX: usize = 4;
 /// Bytes collected before a write.
 pub const WEBSOCKET_BUFFER: usize = 8 * 1024;
 /// Bytes read at once: tungstenite clears so many before each read, and most messages have less.

@@ -16,11 +16,13 @@ use crate::close::{CloseCode, CloseReason, Side};
 use crate::connection::SendError;
 use crate::datagrams::{Datagrams, INCOMING, Queued};
 use crate::encoding::Encoding;
-use crate::events::{DropReason, Events, LinkStats, Traffic};
+use crate::events::{DropReason, Events, Incident, LinkStats, Traffic};
 use crate::frame::Mode;
+use crate::inflow::Inflow;
 use crate::limits::{
     CLIENT_FRAME_BYTES_MAX, CLOSE_DEADLINE, DATAGRAM_SIZE_MAX, RELIABLE_BATCH_FRAMES,
-    RELIABLE_BYTES_MAX, RELIABLE_FRAME_BYTES_MAX, RELIABLE_FRAMES_MAX,
+    RELIABLE_BYTES_MAX, RELIABLE_FRAME_BYTES_MAX, RELIABLE_FRAMES_MAX, UNSENT_SHARE,
+    WRITE_BYTES_MIN,
 };
 use crate::mailbox::{Mailbox, PostOffice};
 use crate::queue::{Pushed, QueueBounds};
@@ -65,6 +67,8 @@ pub(crate) struct LinkConfig {
     /// Who attends the driver of its bare QUIC connection.
     pub(crate) attendant: Option<Arc<Attendant>>,
     pub(crate) slow_consumer_after: Duration,
+    /// Bytes that may wait on all connections of these events before each has its share only.
+    pub(crate) unsent_max: usize,
     pub(crate) events: Arc<Events>,
 }
 
@@ -102,15 +106,19 @@ pub(crate) struct Link {
     is_closed: AtomicBool,
     /// Without what has left a mailbox, which counts that itself.
     traffic: Traffic,
+    inflow: Inflow,
 }
 
 impl Link {
     pub(crate) fn new(config: LinkConfig) -> Arc<Self> {
+        let unsent = config.events.unsent.clone();
+        let reliable_out = ReliableQueue::new(RELIABLE).counted_in(unsent);
         Arc::new(Self {
             datagrams: Datagrams::of(&config),
             config,
             reliable_in: ReliableQueue::new(INCOMING),
-            reliable_out: ReliableQueue::new(RELIABLE),
+            reliable_out,
+            inflow: Inflow::new(),
             closed: watch::Sender::new(None),
             is_closed: AtomicBool::new(false),
             traffic: Traffic::default(),
@@ -154,12 +162,14 @@ impl Link {
     pub(crate) fn send(&self, payload: Bytes) -> Result<(), SendError> {
         self.check(&payload, self.config.datagram_size_max)?;
         self.judge(self.datagrams.push(payload));
+        self.share_what_waits();
         Ok(())
     }
 
     pub(crate) fn send_latest(&self, payload: Bytes) -> Result<(), SendError> {
         self.check(&payload, self.config.datagram_size_max)?;
         self.judge(self.datagrams.push_latest(payload));
+        self.share_what_waits();
         Ok(())
     }
 
@@ -202,13 +212,29 @@ impl Link {
         }
         self.check(&frame, self.config.reliable_out_max())?;
         match self.reliable_out.push(frame) {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.share_what_waits();
+                Ok(())
+            }
             Err(Rejected::Ended) => Err(SendError::Closed),
             Err(Rejected::Full) => {
                 let text = "reliable frames were not taken in time";
                 self.close(CloseCode::SlowConsumer, text);
                 Err(SendError::Closed)
             }
+        }
+    }
+
+    /// When too much waits on all connections together, those go on which have their share of it.
+    fn share_what_waits(&self) {
+        if self.config.events.unsent.bytes() <= self.config.unsent_max {
+            return;
+        }
+        let waits = self.datagrams.unsent_bytes() + self.reliable_out.bytes();
+        if waits > UNSENT_SHARE {
+            self.config.events.count(Incident::UnsentFull);
+            let text = "too much waits to be taken, here and by others";
+            self.close(CloseCode::SlowConsumer, text);
         }
     }
 
@@ -302,7 +328,7 @@ impl Link {
     /// Notes the end. The first reason counts, and is returned.
     pub(crate) fn finish(&self, reason: CloseReason) -> CloseReason {
         let first = reason.clone();
-        self.closed.send_if_modified(|closed| {
+        let ends = self.closed.send_if_modified(|closed| {
             let open = closed.is_none();
             if open {
                 *closed = Some(first);
@@ -310,7 +336,22 @@ impl Link {
             }
             open
         });
+        if ends {
+            // Nobody will take it, and who holds the other end may do so for a while.
+            self.datagrams.clear_outgoing();
+            self.reliable_out.clear();
+        }
         self.closed().unwrap_or(reason)
+    }
+
+    /// Counts a message of the peer, whatever it is. False when a client sends more than anybody
+    /// may; then the connection has to end.
+    pub(crate) fn admits(&self, bytes: usize) -> bool {
+        let admits = self.config.end == End::Client || self.inflow.admits(bytes);
+        if !admits {
+            self.count_drops(DropReason::IncomingFlood, 1);
+        }
+        admits
     }
 
     /// Hands a received payload to the handles. It waits only where nothing may be lost.
@@ -327,8 +368,18 @@ impl Link {
         }
     }
 
+    /// Hands a received datagram to the handles, unless there are more of them than anybody may
+    /// send.
+    pub(crate) fn deliver_admitted(&self, payload: Bytes) {
+        if self.admits(payload.len()) {
+            self.deliver_datagram(payload);
+        } else {
+            self.finish(CloseReason::flooded());
+        }
+    }
+
     /// Hands a received datagram to the handles; the oldest gives way when they do not take them.
-    pub(crate) fn deliver_datagram(&self, payload: Bytes) {
+    fn deliver_datagram(&self, payload: Bytes) {
         if self.accepts(&payload)
             && let Pushed::Overflowed { dropped, .. } = self.datagrams.incoming().push(payload)
         {
@@ -350,7 +401,8 @@ impl Link {
     /// Waits for reliable frames to send; the reason to close when there are no more. What was
     /// taken has to be released.
     pub(crate) async fn next_reliable(&self) -> Result<Vec<Bytes>, CloseReason> {
-        self.reliable_out.next_batch(RELIABLE_BATCH_FRAMES).await
+        let (frames, bytes) = (RELIABLE_BATCH_FRAMES, WRITE_BYTES_MIN);
+        self.reliable_out.next_batch(frames, bytes).await
     }
 
     /// Counts a reliable frame that was handed to the carrier.
@@ -430,152 +482,5 @@ impl Link {
     pub(crate) fn count_drops(&self, reason: DropReason, datagrams: u64) {
         self.traffic.dropped(reason, datagrams);
         self.config.events.traffic.dropped(reason, datagrams);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-
-    use super::*;
-    use crate::limits::{LATEST_AGE_MAX, OUTGOING_BYTES_MAX, SLOW_CONSUMER_AFTER};
-
-    fn link() -> Arc<Link> {
-        Link::new(config())
-    }
-
-    fn config() -> LinkConfig {
-        LinkConfig {
-            kind: TransportKind::Quic,
-            mode: Mode::Thin,
-            end: End::Server,
-            peer: (Ipv4Addr::LOCALHOST, 1).into(),
-            datagram_size_max: 1000,
-            round_trip: RoundTrip::Measured(AtomicU64::new(0)),
-            socket: None,
-            attendant: None,
-            slow_consumer_after: SLOW_CONSUMER_AFTER,
-            events: Arc::default(),
-        }
-    }
-
-    fn overflow(link: &Link) {
-        for _ in 0..=OUTGOING_BYTES_MAX / 1000 {
-            link.send(Bytes::from(vec![0; 1000])).unwrap();
-        }
-    }
-
-    #[test]
-    fn a_full_outgoing_queue_drops_its_oldest_payload_and_counts_it() {
-        let link = link();
-        link.send(Bytes::from_static(b"oldest")).unwrap();
-        link.send(Bytes::from_static(b"older")).unwrap();
-        for _ in 0..OUTGOING_BYTES_MAX / 1000 {
-            link.send(Bytes::from(vec![0; 1000])).unwrap();
-        }
-        assert_eq!(link.stats().dropped_out, 0);
-        link.send(Bytes::from(vec![0; 1000])).unwrap();
-        assert_eq!(
-            link.stats().dropped_out,
-            link.config.events.drops(DropReason::OutgoingFull)
-        );
-        assert_eq!(link.try_outgoing().unwrap().len(), 1000);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_nothing_for_five_seconds_is_a_slow_consumer() {
-        let link = link();
-        overflow(&link);
-        let almost = SLOW_CONSUMER_AFTER.saturating_sub(Duration::from_millis(1));
-        tokio::time::advance(almost).await;
-        overflow(&link);
-        assert_eq!(link.closed(), None);
-        tokio::time::advance(Duration::from_millis(1)).await;
-        link.send(Bytes::from(vec![0; 1000])).unwrap();
-        assert_eq!(link.closed().unwrap().code, CloseCode::SlowConsumer);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_everything_now_and_then_may_stay() {
-        let link = link();
-        overflow(&link);
-        tokio::time::advance(SLOW_CONSUMER_AFTER).await;
-        while link.try_outgoing().is_some() {}
-        overflow(&link);
-        assert_eq!(link.closed(), None);
-    }
-
-    #[test]
-    fn the_first_end_counts() {
-        let link = link();
-        link.close(CloseCode::Kicked, "first");
-        link.close(CloseCode::Banned, "second");
-        assert_eq!(
-            link.closed(),
-            Some(CloseReason::new(CloseCode::Kicked, "first", Side::Us))
-        );
-        assert_eq!(link.send(Bytes::new()), Err(SendError::Closed));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn replaced_snapshots_count_as_such_and_make_nobody_slow() {
-        let link = link();
-        for _ in 0..10 {
-            link.send_latest(Bytes::from_static(b"snapshot")).unwrap();
-            tokio::time::advance(SLOW_CONSUMER_AFTER / 2).await;
-            assert!(link.try_outgoing().is_some());
-            link.send_latest(Bytes::from_static(b"older")).unwrap();
-            tokio::time::advance(LATEST_AGE_MAX).await;
-            link.send_latest(Bytes::from_static(b"newer")).unwrap();
-            assert_eq!(link.try_outgoing().unwrap().as_ref(), b"newer");
-        }
-        assert_eq!(link.closed(), None);
-        let stats = link.stats();
-        assert_eq!((stats.replaced_out, stats.dropped_out), (10, 0));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_takes_no_snapshot_for_five_seconds_is_a_slow_consumer() {
-        let link = link();
-        link.send_latest(Bytes::from_static(b"first")).unwrap();
-        tokio::time::advance(LATEST_AGE_MAX).await;
-        link.send_latest(Bytes::from_static(b"second")).unwrap();
-        tokio::time::advance(SLOW_CONSUMER_AFTER).await;
-        link.send_latest(Bytes::from_static(b"third")).unwrap();
-        assert_eq!(link.closed().unwrap().code, CloseCode::SlowConsumer);
-    }
-
-    #[test]
-    fn a_reliable_frame_over_the_bounds_closes_at_once() {
-        let link = link();
-        for _ in 0..RELIABLE_BYTES_MAX / 1024 {
-            link.send_reliable(Bytes::from(vec![0; 1024])).unwrap();
-        }
-        assert_eq!(link.reliable_backlog(), RELIABLE_BYTES_MAX);
-        assert_eq!(link.closed(), None);
-        let one_more = link.send_reliable(Bytes::from_static(b"x"));
-        assert_eq!(one_more, Err(SendError::Closed));
-        assert_eq!(link.closed().unwrap().code, CloseCode::SlowConsumer);
-    }
-
-    #[test]
-    fn native_mode_has_no_reliable_channel() {
-        let mut config = config();
-        config.mode = Mode::Native;
-        let sent = Link::new(config).send_reliable(Bytes::new());
-        assert_eq!(sent, Err(SendError::NoReliableChannel));
-    }
-
-    #[tokio::test]
-    async fn a_payload_over_the_limit_is_not_taken_in() {
-        let link = link();
-        link.deliver(Bytes::from(vec![0; DATAGRAM_SIZE_MAX + 1]))
-            .await;
-        assert_eq!((link.try_receive(), link.stats().dropped_in), (None, 1));
-        let error = SendError::TooLarge {
-            size: 1001,
-            size_max: 1000,
-        };
-        assert_eq!(link.send(Bytes::from(vec![0; 1001])), Err(error));
     }
 }

@@ -4,7 +4,7 @@
 //! Each handshake runs in a task of its own with a deadline, and there are only so many at once.
 //! Whatever a peer sends or the operating system refuses, the accept loops go on.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,16 +19,19 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
+use crate::addresses::Addresses;
+pub use crate::addresses::Loopback;
 pub use crate::arrival::Arrival;
-use crate::arrival::{Carrier, Hall};
+use crate::arrival::{Carrier, Hall, Visit, VisitOfAddress};
 use crate::attendant::{AttendedRuntime, attended};
 use crate::certificate::{IdentityError, ServerCertificate};
-use crate::close::{CloseReason, RefusalCode};
+use crate::close::{CloseCode, CloseReason, RefusalCode};
 use crate::events::{Events, Incident};
 use crate::frame::Refused;
 use crate::limits::{
-    ACCEPT_BACKOFF, ARRIVALS_QUEUED_MAX, CLOSE_DEADLINE, HANDSHAKE_DEADLINE, HELLO_DEADLINE,
-    IDLE_TIMEOUT, PENDING_MAX, SLOW_CONSUMER_AFTER, UNVALIDATED_MAX, UNVALIDATED_PER_SECOND_MAX,
+    ACCEPT_BACKOFF, ARRIVALS_QUEUED_MAX, CLOSE_DEADLINE, CONNECTIONS_PER_ADDRESS_MAX,
+    HANDSHAKE_DEADLINE, HELLO_DEADLINE, IDLE_TIMEOUT, PENDING_MAX, PENDING_PER_ADDRESS_MAX,
+    SLOW_CONSUMER_AFTER, UNSENT_BYTES_MAX, UNVALIDATED_MAX, UNVALIDATED_PER_SECOND_MAX,
 };
 use crate::mailbox::PostOffice;
 use crate::origins::Origins;
@@ -52,12 +55,31 @@ pub struct ListenerConfig {
     pub slow_consumer_after: Duration,
     /// Handshakes and unanswered arrivals at once.
     pub pending_max: usize,
+    /// The same of one address; 0 is no limit.
+    pub pending_per_address_max: usize,
+    /// Connections of one address, pending ones included; 0 is no limit.
+    pub connections_per_address_max: usize,
+    /// Whether clients of this machine count for their address.
+    pub loopback: Loopback,
+    /// Whose addresses TCP shows.
+    pub tcp_peers: TcpPeers,
+    /// Bytes that may wait to be sent on all connections before each has its share only.
+    pub unsent_max: usize,
     /// QUIC handshakes of unproven addresses at once; with more, addresses have to be proven.
     pub unvalidated_max: usize,
     /// Web pages that may connect. Any unless changed.
     pub origins: Origins,
     /// Arrivals that wait to be taken by [`Listener::accept`].
     pub arrivals_queued_max: usize,
+}
+
+/// Whose addresses TCP shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpPeers {
+    /// Those of clients: they count.
+    Clients,
+    /// Those of proxies, which stand for many clients: they do not count.
+    Proxies,
 }
 
 impl ListenerConfig {
@@ -72,6 +94,11 @@ impl ListenerConfig {
             idle_timeout: IDLE_TIMEOUT,
             slow_consumer_after: SLOW_CONSUMER_AFTER,
             pending_max: PENDING_MAX,
+            pending_per_address_max: PENDING_PER_ADDRESS_MAX,
+            connections_per_address_max: CONNECTIONS_PER_ADDRESS_MAX,
+            loopback: Loopback::Exempt,
+            tcp_peers: TcpPeers::Clients,
+            unsent_max: UNSENT_BYTES_MAX,
             unvalidated_max: UNVALIDATED_MAX,
             origins: Origins::Any,
             arrivals_queued_max: ARRIVALS_QUEUED_MAX,
@@ -105,6 +132,8 @@ pub struct Listener {
     endpoint: Endpoint,
     certificate_switch: CertificateSwitch,
     hall: Arc<Hall>,
+    #[cfg(test)]
+    addresses: Arc<Addresses>,
     _stop_when_dropped: DropGuard,
 }
 
@@ -133,6 +162,8 @@ impl Listener {
         let hall = Arc::clone(&door.hall);
         hall.tasks
             .spawn(accept_quic(endpoint.clone(), Arc::clone(&door)));
+        #[cfg(test)]
+        let addresses = Arc::clone(&door.connections_of_address);
         hall.tasks.spawn(accept_tcp(tcp, door));
         for counter in 0..hall.office.counters() {
             let serve = Arc::clone(&hall.office).serve(counter);
@@ -151,6 +182,8 @@ impl Listener {
             endpoint,
             _stop_when_dropped: hall.stop.clone().drop_guard(),
             hall,
+            #[cfg(test)]
+            addresses,
         })
     }
 
@@ -176,6 +209,11 @@ impl Listener {
     #[must_use]
     pub fn events(&self) -> Arc<Events> {
         Arc::clone(&self.hall.events)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_full_for(&self, address: IpAddr) -> bool {
+        self.addresses.is_full_for(address)
     }
 
     /// Waits for the next client with a readable Hello. Nobody is lost when the wait is given up.
@@ -231,7 +269,10 @@ struct Door {
     hall: Arc<Hall>,
     queue: mpsc::Sender<Arrival>,
     pending: Arc<Semaphore>,
+    pending_of_address: Arc<Addresses>,
+    connections_of_address: Arc<Addresses>,
     unvalidated: Arc<Semaphore>,
+    tcp_peers: TcpPeers,
     handshake_deadline: Duration,
     hello_deadline: Duration,
     origins: Origins,
@@ -244,6 +285,7 @@ impl Door {
                 events: Arc::default(),
                 idle_timeout: config.idle_timeout,
                 slow_consumer_after: config.slow_consumer_after,
+                unsent_max: config.unsent_max,
                 tasks: TaskTracker::new(),
                 stop: CancellationToken::new(),
                 office: PostOffice::with_counters(Handle::current().metrics().num_workers()),
@@ -251,7 +293,13 @@ impl Door {
             }),
             queue,
             pending: Arc::new(Semaphore::new(config.pending_max)),
+            pending_of_address: Addresses::new(config.pending_per_address_max, config.loopback),
+            connections_of_address: Addresses::new(
+                config.connections_per_address_max,
+                config.loopback,
+            ),
             unvalidated: Arc::new(Semaphore::new(config.unvalidated_max)),
+            tcp_peers: config.tcp_peers,
             handshake_deadline: config.handshake_deadline,
             hello_deadline: config.hello_deadline,
             origins: config.origins.clone(),
@@ -262,13 +310,47 @@ impl Door {
         self.hall.events.count(incident);
     }
 
-    /// The right to be pending; none when there are too many already, which is counted.
-    fn try_enter(&self) -> Option<OwnedSemaphorePermit> {
-        let permit = Arc::clone(&self.pending).try_acquire_owned().ok();
-        if permit.is_none() {
+    /// The right to be at the door; none when too many are already, which is counted.
+    fn try_enter(&self) -> Option<Visit> {
+        let Ok(pending) = Arc::clone(&self.pending).try_acquire_owned() else {
             self.count(Incident::PendingFull);
+            return None;
+        };
+        Some(Visit {
+            _pending: pending,
+            of_address: None,
+        })
+    }
+
+    /// The same for who proved their address.
+    fn try_enter_from(&self, address: IpAddr) -> Option<Visit> {
+        // First, because it tells more.
+        let of_address = self.try_take_place(address)?;
+        Some(Visit {
+            of_address: Some(of_address),
+            ..self.try_enter()?
+        })
+    }
+
+    /// A place of this address; none when it has as many as it may, which is counted.
+    fn try_take_place(&self, address: IpAddr) -> Option<VisitOfAddress> {
+        let visit = || {
+            Some(VisitOfAddress {
+                _pending: self.pending_of_address.try_enter(address)?,
+                connection: self.connections_of_address.try_enter(address)?,
+            })
+        };
+        let visit = visit();
+        if visit.is_none() {
+            self.count(Incident::AddressFull);
         }
-        permit
+        visit
+    }
+
+    /// True when an address has as many connections as it may.
+    fn is_full_for(&self, address: IpAddr) -> bool {
+        self.pending_of_address.is_full_for(address)
+            || self.connections_of_address.is_full_for(address)
     }
 
     /// Runs a handshake in a task of its own, until the listener closes.
@@ -280,7 +362,7 @@ impl Door {
     }
 
     /// Reads the Hello and hands the client over, or says why not.
-    async fn receive(&self, mut carrier: Carrier, peer: SocketAddr, pending: OwnedSemaphorePermit) {
+    async fn receive(&self, mut carrier: Carrier, peer: SocketAddr, visit: Visit) {
         let events = &self.hall.events;
         let hello = match timeout(self.hello_deadline, carrier.read_hello()).await {
             Ok(Ok(hello)) => hello,
@@ -300,7 +382,7 @@ impl Door {
             peer,
             carrier,
             hall: Arc::clone(&self.hall),
-            pending,
+            visit,
         };
         if let Err(TrySendError::Full(arrival)) = self.queue.try_send(arrival) {
             let refused = Refused::new(RefusalCode::Busy, "too many players arrive at once");
@@ -324,20 +406,25 @@ async fn accept_quic(endpoint: Endpoint, door: Arc<Door>) {
 
 /// Decides what becomes of a QUIC client's first packet.
 fn admit_quic(incoming: Incoming, door: &Arc<Door>, recent: &mut Recent) {
-    let unproven = if incoming.remote_address_validated() {
-        None
+    let address = incoming.remote_address().ip();
+    let (visit, unproven) = if incoming.remote_address_validated() {
+        (door.try_enter_from(address), None)
     } else {
         let permit = Arc::clone(&door.unvalidated).try_acquire_owned().ok();
-        if (permit.is_none() || !recent.admits_one_more()) && incoming.may_retry() {
+        // Who is over the limit of their address has to prove that it is theirs before they are
+        // told so.
+        let needs_proof =
+            permit.is_none() || !recent.admits_one_more() || door.is_full_for(address);
+        if needs_proof && incoming.may_retry() {
             door.count(Incident::RetrySent);
             // It fails only for packets that may not be answered so, which was just asked.
             let _ = incoming.retry();
             return;
         }
-        permit
+        (door.try_enter(), permit)
     };
-    match door.try_enter() {
-        Some(pending) => door.spawn(greet_quic(incoming, Arc::clone(door), pending, unproven)),
+    match visit {
+        Some(visit) => door.spawn(greet_quic(incoming, Arc::clone(door), visit, unproven)),
         None => incoming.refuse(),
     }
 }
@@ -345,7 +432,7 @@ fn admit_quic(incoming: Incoming, door: &Arc<Door>, recent: &mut Recent) {
 async fn greet_quic(
     incoming: Incoming,
     door: Arc<Door>,
-    pending: OwnedSemaphorePermit,
+    mut visit: Visit,
     unproven: Option<OwnedSemaphorePermit>,
 ) {
     let peer = incoming.remote_address();
@@ -353,6 +440,15 @@ async fn greet_quic(
         let (connecting, attendant) = attended(|| incoming.accept());
         let connection = connecting.ok()?.await.ok()?;
         drop(unproven);
+        // The handshake has proven the address.
+        if visit.of_address.is_none() {
+            visit.of_address = door.try_take_place(peer.ip());
+            if visit.of_address.is_none() {
+                let number = CloseCode::RateLimited.quic_code().into();
+                connection.close(number, b"too many connections from this address");
+                return None;
+            }
+        }
         if webtransport::is_chosen(&connection) {
             webtransport::accept(connection, &door.origins).await
         } else {
@@ -364,7 +460,7 @@ async fn greet_quic(
     };
     let end = quic::ServerEnd::new(session);
     let carrier = Carrier::Quic(Box::new(end));
-    door.receive(carrier, peer, pending).await;
+    door.receive(carrier, peer, visit).await;
 }
 
 async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
@@ -378,8 +474,12 @@ async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
             Ok((stream, peer)) => {
                 failing = false;
                 // Excess is closed unread: an answer would cost what there is too little of.
-                if let Some(pending) = door.try_enter() {
-                    door.spawn(greet_websocket(stream, peer, Arc::clone(&door), pending));
+                let visit = match door.tcp_peers {
+                    TcpPeers::Clients => door.try_enter_from(peer.ip()),
+                    TcpPeers::Proxies => door.try_enter(),
+                };
+                if let Some(visit) = visit {
+                    door.spawn(greet_websocket(stream, peer, Arc::clone(&door), visit));
                 }
             }
             Err(error) => {
@@ -394,17 +494,12 @@ async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
     }
 }
 
-async fn greet_websocket(
-    stream: TcpStream,
-    peer: SocketAddr,
-    door: Arc<Door>,
-    pending: OwnedSemaphorePermit,
-) {
+async fn greet_websocket(stream: TcpStream, peer: SocketAddr, door: Arc<Door>, visit: Visit) {
     let handshake = websocket::ServerEnd::accept(stream, &door.origins);
     let Ok(Ok(end)) = timeout(door.handshake_deadline, handshake).await else {
         return door.count(Incident::HandshakeFailed);
     };
-    door.receive(Carrier::WebSocket(Box::new(end)), peer, pending)
+    door.receive(Carrier::WebSocket(Box::new(end)), peer, visit)
         .await;
 }
 

@@ -122,7 +122,8 @@ impl Mailbox {
     ) -> Arc<Self> {
         let counter = office.next.fetch_add(1, Ordering::Relaxed) % office.counters();
         Arc::new(Self {
-            outgoing: DatagramQueue::new(OUTGOING, LATEST_AGE_MAX),
+            outgoing: DatagramQueue::new(OUTGOING, LATEST_AGE_MAX)
+                .counted_in(events.unsent.clone()),
             socket,
             encoding,
             office,
@@ -139,6 +140,16 @@ impl Mailbox {
     /// What has left it so far.
     pub(crate) fn stats(&self) -> LinkStats {
         self.traffic.stats()
+    }
+
+    /// Bytes that wait in it.
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        self.outgoing.bytes()
+    }
+
+    /// Forgets what waits in it.
+    pub(crate) fn clear(&self) {
+        self.outgoing.clear();
     }
 
     /// Puts a datagram in.
@@ -174,7 +185,7 @@ impl Mailbox {
                 }
             }
         });
-        match self.socket.write(messages) {
+        match self.socket.write_while_free(messages) {
             Ok(Flow::Free) => {}
             Ok(Flow::Blocked) => {
                 self.is_blocked.store(true, Ordering::Release);
@@ -209,7 +220,8 @@ impl Mailbox {
         self.failure.get().cloned().map_or(Ok(()), Err)
     }
 
-    /// Waits until all that was written is on its way, and goes on with what came meanwhile.
+    /// Waits until all that was written is on its way, and goes on with what came meanwhile. An
+    /// error too when the peer takes too little of it.
     pub(crate) async fn settle(self: &Arc<Self>) -> Result<(), WsError> {
         self.socket.flushed().await?;
         if self.is_blocked.swap(false, Ordering::AcqRel) && !self.outgoing.is_empty() {

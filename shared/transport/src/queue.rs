@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::limits::LATEST_WAITING_MAX;
+use crate::unsent::Unsent;
 
 /// How much a queue holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,8 @@ pub enum Pushed {
 pub struct DatagramQueue {
     bounds: QueueBounds,
     latest_age_max: Duration,
+    /// Where its bytes count, too.
+    unsent: Unsent,
     state: Mutex<State>,
     filled: Notify,
 }
@@ -84,15 +87,23 @@ impl DatagramQueue {
         Self {
             bounds,
             latest_age_max,
+            unsent: Unsent::default(),
             state: Mutex::default(),
             filled: Notify::new(),
         }
     }
 
+    /// The same, whose bytes count here as well.
+    pub(crate) fn counted_in(mut self, unsent: Unsent) -> Self {
+        // It is empty as long as it is being made.
+        self.unsent = unsent;
+        self
+    }
+
     /// Appends a datagram and drops the oldest ones over the bounds. Never waits. A datagram that
     /// is larger than the whole queue is itself dropped.
     pub fn push(&self, datagram: Bytes) -> Pushed {
-        let pushed = self.state().push(datagram, self.bounds);
+        let pushed = self.change(|state| state.push(datagram, self.bounds));
         self.filled.notify_one();
         pushed
     }
@@ -101,9 +112,8 @@ impl DatagramQueue {
     /// waited for too long, or are too many, give way to it: the others move up into their place,
     /// so that what else is queued never makes such a datagram wait for longer. Never waits.
     pub fn push_latest(&self, datagram: Bytes) -> Pushed {
-        let mut state = self.state();
-        let pushed = state.push_latest(datagram, self.bounds, self.latest_age_max);
-        drop(state);
+        let (bounds, age_max) = (self.bounds, self.latest_age_max);
+        let pushed = self.change(|state| state.push_latest(datagram, bounds, age_max));
         self.filled.notify_one();
         pushed
     }
@@ -111,18 +121,22 @@ impl DatagramQueue {
     /// Takes the oldest datagram. Never waits.
     #[must_use]
     pub fn pop(&self) -> Option<Bytes> {
-        self.state().pop()
+        self.change(State::pop)
     }
 
     /// Takes the oldest datagram if it is not larger than this. Never waits.
     #[must_use]
     pub fn pop_within(&self, bytes: usize) -> Option<Bytes> {
-        let mut state = self.state();
-        let fits = state
-            .datagrams
-            .front()
-            .is_some_and(|oldest| oldest.len() <= bytes);
-        fits.then(|| state.pop()).flatten()
+        self.change(|state| {
+            let oldest = state.datagrams.front()?;
+            let fits = oldest.len() <= bytes;
+            fits.then(|| state.pop()).flatten()
+        })
+    }
+
+    /// Forgets what waits, because nobody will take it any more.
+    pub(crate) fn clear(&self) {
+        self.change(|state| while state.take_oldest().is_some() {});
     }
 
     /// Bytes of the oldest datagram.
@@ -165,9 +179,23 @@ impl DatagramQueue {
         self.state().dropped
     }
 
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state();
+        let before = state.bytes;
+        let done = change(&mut state);
+        self.unsent.changed(before, state.bytes);
+        done
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere cannot leave the state half changed: nothing in here panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for DatagramQueue {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -13,7 +13,7 @@ use quinn::{
     AckFrequencyConfig, ClientConfig, ConnectionError, Endpoint, IdleTimeout, SendDatagramError,
     ServerConfig, TransportConfig, VarInt,
 };
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use web_transport_quinn::{Session, SessionError, WebTransportError};
 
@@ -30,9 +30,9 @@ use crate::limits::{
     ACK_AFTER_PACKETS, ACK_DELAY_MAX, ALPN, ALPN_WEB, ANSWER_DEADLINE, DATAGRAM_SIZE_MAX,
     KEEP_ALIVE, QUIC_CONNECTION_WINDOW, QUIC_CRYPTO_BUFFER, QUIC_DATAGRAM_RECEIVE_BUFFER,
     QUIC_DATAGRAM_SEND_BUFFER, QUIC_INCOMING_BUFFER, QUIC_INCOMING_BUFFER_TOTAL, QUIC_INCOMING_MAX,
-    QUIC_SEND_WINDOW, QUIC_STREAM_WINDOW, QUIC_STREAMS_MAX, STAGGER,
+    QUIC_PACKETS_PER_S_MAX, QUIC_SEND_WINDOW, QUIC_STREAM_WINDOW, QUIC_STREAMS_MAX, STAGGER,
 };
-use crate::link::Link;
+use crate::link::{End, Link};
 use crate::race::race;
 use crate::stream::{self, HelloStream, ReadFrameError};
 
@@ -305,8 +305,26 @@ pub(crate) async fn pump(
         reason = receive(&session, &link) => link.finish(reason),
         reason = transmit(&session, &link) => link.finish(reason),
         reason = link.last_words_overdue() => link.finish(reason),
+        reason = flooded(&session, &link) => link.finish(reason),
     };
     session.close(reason.code, &reason.text).await;
+}
+
+/// Ends when a client sends more packets than anybody may, whatever is in them.
+async fn flooded(session: &QuicSession, link: &Link) -> CloseReason {
+    if link.config().end == End::Client {
+        return std::future::pending().await;
+    }
+    let mut looks = interval(Duration::from_secs(1));
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut before = None;
+    loop {
+        looks.tick().await;
+        let now = session.connection().stats().udp_rx.datagrams;
+        if now - before.replace(now).unwrap_or(now) > QUIC_PACKETS_PER_S_MAX {
+            return CloseReason::flooded();
+        }
+    }
 }
 
 async fn receive(session: &QuicSession, link: &Link) -> CloseReason {
@@ -315,7 +333,7 @@ async fn receive(session: &QuicSession, link: &Link) -> CloseReason {
     }
     loop {
         match session.session.read_datagram().await {
-            Ok(payload) => link.deliver(payload).await,
+            Ok(payload) => link.deliver_admitted(payload),
             // A datagram of another session than this one; HTTP/3 would allow several.
             Err(SessionError::WebTransportError(WebTransportError::UnknownSession)) => {}
             Err(error) => return session.close_reason(&error),

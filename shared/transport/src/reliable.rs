@@ -9,12 +9,15 @@ use tokio::sync::Notify;
 
 use crate::close::CloseReason;
 use crate::queue::QueueBounds;
+use crate::unsent::Unsent;
 
 /// A first-in-first-out queue of reliable frames with any number of producers and one consumer.
 /// A frame counts until its consumer says that it is done with it.
 #[derive(Debug)]
 pub(crate) struct ReliableQueue {
     bounds: QueueBounds,
+    /// Where its bytes count, too.
+    unsent: Unsent,
     state: Mutex<State>,
     filled: Notify,
     drained: Notify,
@@ -41,11 +44,27 @@ impl ReliableQueue {
     pub(crate) fn new(bounds: QueueBounds) -> Self {
         Self {
             bounds,
+            unsent: Unsent::default(),
             state: Mutex::default(),
             filled: Notify::new(),
             drained: Notify::new(),
             ended: Notify::new(),
         }
+    }
+
+    /// The same, whose bytes count here as well.
+    pub(crate) fn counted_in(mut self, unsent: Unsent) -> Self {
+        // It is empty as long as it is being made.
+        self.unsent = unsent;
+        self
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let mut state = self.state();
+        let before = state.bytes;
+        let done = change(&mut state);
+        self.unsent.changed(before, state.bytes);
+        done
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -57,7 +76,7 @@ impl ReliableQueue {
 
     /// Appends a frame if it fits. An empty queue takes a frame of any size.
     pub(crate) fn push(&self, frame: Bytes) -> Result<(), Rejected> {
-        self.state().push(frame, self.bounds)?;
+        self.change(|state| state.push(frame, self.bounds))?;
         self.filled.notify_one();
         Ok(())
     }
@@ -72,10 +91,10 @@ impl ReliableQueue {
 
     /// Appends a frame, or asks to be notified when there is more room. False in the second case.
     fn push_or_ask(&self, frame: &Bytes) -> bool {
-        let mut state = self.state();
-        state.producer_waits = state.push(frame.clone(), self.bounds) == Err(Rejected::Full);
-        let waits = state.producer_waits;
-        drop(state);
+        let waits = self.change(|state| {
+            state.producer_waits = state.push(frame.clone(), self.bounds) == Err(Rejected::Full);
+            state.producer_waits
+        });
         if !waits {
             self.filled.notify_one();
         }
@@ -103,10 +122,11 @@ impl ReliableQueue {
 
     /// Takes the oldest frame and is done with it.
     pub(crate) fn pop(&self) -> Option<Bytes> {
-        let mut state = self.state();
-        let frame = state.frames.pop_front()?;
-        let producer_waits = state.release(frame.len());
-        drop(state);
+        let (frame, producer_waits) = self.change(|state| {
+            let frame = state.frames.pop_front()?;
+            let producer_waits = state.release(frame.len());
+            Some((frame, producer_waits))
+        })?;
         if producer_waits {
             self.drained.notify_one();
         }
@@ -123,11 +143,15 @@ impl ReliableQueue {
         }
     }
 
-    /// Waits for frames and takes the oldest ones; with none left, the end. Nothing is lost when
-    /// the wait is given up.
-    pub(crate) async fn next_batch(&self, frames_max: usize) -> Result<Vec<Bytes>, CloseReason> {
+    /// Waits for frames and takes the oldest ones, and no more of them once they have so many
+    /// bytes; with none left, the end. Nothing is lost when the wait is given up.
+    pub(crate) async fn next_batch(
+        &self,
+        frames_max: usize,
+        bytes_enough: usize,
+    ) -> Result<Vec<Bytes>, CloseReason> {
         loop {
-            if let Some(taken) = self.state().take(frames_max) {
+            if let Some(taken) = self.state().take(frames_max, bytes_enough) {
                 return taken;
             }
             self.filled.notified().await;
@@ -136,10 +160,18 @@ impl ReliableQueue {
 
     /// The consumer is done with so many bytes of what it took as a batch.
     pub(crate) fn release(&self, bytes: usize) {
-        let producer_waits = self.state().release(bytes);
+        let producer_waits = self.change(|state| state.release(bytes));
         if producer_waits {
             self.drained.notify_one();
         }
+    }
+
+    /// Forgets what waits, because nobody will take it any more.
+    pub(crate) fn clear(&self) {
+        self.change(|state| {
+            state.frames.clear();
+            state.bytes = 0;
+        });
     }
 
     /// Waits until no more frames are taken. Only one task may wait.
@@ -150,6 +182,12 @@ impl ReliableQueue {
             }
             self.ended.notified().await;
         }
+    }
+}
+
+impl Drop for ReliableQueue {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 
@@ -166,8 +204,18 @@ impl State {
         Ok(())
     }
 
-    fn take(&mut self, frames_max: usize) -> Option<Result<Vec<Bytes>, CloseReason>> {
-        let count = self.frames.len().min(frames_max);
+    fn take(
+        &mut self,
+        frames_max: usize,
+        bytes_enough: usize,
+    ) -> Option<Result<Vec<Bytes>, CloseReason>> {
+        let mut bytes = 0;
+        let fits = |frame: &&Bytes| {
+            let more = bytes < bytes_enough;
+            bytes += frame.len();
+            more
+        };
+        let count = self.frames.iter().take(frames_max).take_while(fits).count();
         if count > 0 {
             return Some(Ok(self.frames.drain(..count).collect()));
         }
@@ -221,7 +269,7 @@ mod tests {
     async fn a_frame_counts_until_the_consumer_is_done_with_it() {
         let queue = queue(10, 4);
         queue.push(frame("aaa")).unwrap();
-        let batch = queue.next_batch(8).await.unwrap();
+        let batch = queue.next_batch(8, 100).await.unwrap();
         assert_eq!((batch, queue.bytes()), (vec![frame("aaa")], 3));
         assert_eq!(queue.push(frame("bb")), Err(Rejected::Full));
         queue.release(3);
@@ -237,6 +285,31 @@ mod tests {
         queue.push(frame("")).unwrap();
         queue.push(frame("")).unwrap();
         assert_eq!(queue.push(frame("")), Err(Rejected::Full));
+    }
+
+    #[tokio::test]
+    async fn a_batch_ends_once_it_has_enough_bytes() {
+        let queue = queue(10, 100);
+        for text in ["aaa", "bbb", "ccc"] {
+            queue.push(frame(text)).unwrap();
+        }
+        assert_eq!(queue.next_batch(8, 4).await.unwrap(), ["aaa", "bbb"]);
+        assert_eq!(queue.next_batch(8, 1).await.unwrap(), ["ccc"]);
+    }
+
+    #[test]
+    fn what_waits_counts_for_all_until_somebody_is_done_with_it() {
+        let unsent = Unsent::default();
+        let all = [queue(10, 100), queue(10, 100)].map(|queue| queue.counted_in(unsent.clone()));
+        for (queue, text) in all.iter().zip(["aaa", "bbbbb"]) {
+            queue.push(frame(text)).unwrap();
+        }
+        assert_eq!(unsent.bytes(), 8);
+        let [first, second] = all;
+        let _ = first.pop();
+        assert_eq!(unsent.bytes(), 5);
+        drop(second);
+        assert_eq!(unsent.bytes(), 0);
     }
 
     #[tokio::test]
@@ -259,8 +332,8 @@ mod tests {
         queue.push(frame("last")).unwrap();
         queue.end(end.clone());
         assert_eq!(queue.push(frame("later")), Err(Rejected::Ended));
-        assert_eq!(queue.next_batch(8).await, Ok(vec![frame("last")]));
-        assert_eq!(queue.next_batch(8).await, Err(end.clone()));
+        assert_eq!(queue.next_batch(8, 100).await, Ok(vec![frame("last")]));
+        assert_eq!(queue.next_batch(8, 100).await, Err(end.clone()));
         assert_eq!(queue.wait_ended().await, end);
     }
 }

@@ -9,14 +9,35 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::error::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocket, WebSocketConfig};
+
+use crate::limits::{WEBSOCKET_UNFINISHED_MAX, WRITE_BYTES_MIN, WRITE_DEADLINE};
 
 /// Both directions of one connection.
 #[derive(Debug)]
 pub(crate) struct Socket {
     stream: Arc<TcpStream>,
     protocol: Mutex<WebSocket<Wire>>,
+}
+
+/// What a peer did wrong that is no fault of its messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Abuse {
+    /// It takes too little of what is sent.
+    #[error("what was sent was not taken in time")]
+    TakesTooLittle,
+    /// It begins messages that do not end.
+    #[error("a message did not end")]
+    NeverEnds,
+}
+
+impl Abuse {
+    /// What is wrong, if it is one of these.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref::<Self>().copied()
+    }
 }
 
 /// Whether the system took everything.
@@ -30,29 +51,43 @@ pub(crate) enum Flow {
 
 /// The stream as tungstenite wants it: what cannot be done now is an error.
 #[derive(Debug)]
-struct Wire(Arc<TcpStream>);
+struct Wire {
+    stream: Arc<TcpStream>,
+    /// Bytes that the system took, ever.
+    written: u64,
+    /// Bytes read since the last message was complete, and how many may be.
+    unfinished: usize,
+    unfinished_max: usize,
+}
 
 impl Read for Wire {
     /// When less came than there is room for, the system has no more. The stream learns that
     /// without another call which would say so: readiness comes by the edge, and what comes after
     /// this read makes a new one.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.unfinished > self.unfinished_max {
+            return Err(io::Error::other(Abuse::NeverEnds));
+        }
         let mut last = None;
-        let read = self.0.try_io(Interest::READABLE, || {
-            let count = (&*SockRef::from(&*self.0)).read(buffer)?;
+        let read = self.stream.try_io(Interest::READABLE, || {
+            let count = (&*SockRef::from(&*self.stream)).read(buffer)?;
             if (1..buffer.len()).contains(&count) {
                 last = Some(count);
                 return Err(io::ErrorKind::WouldBlock.into());
             }
             Ok(count)
         });
-        last.map_or(read, Ok)
+        let read = last.map_or(read, Ok);
+        self.unfinished += read.as_ref().map_or(0, |count| *count);
+        read
     }
 }
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
+        let written = self.stream.try_write(bytes)?;
+        self.written += written as u64;
+        Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -64,7 +99,13 @@ impl Socket {
     /// Takes over a stream whose HTTP handshake is done and that nothing else was read from.
     pub(crate) fn new(stream: TcpStream, role: Role, config: WebSocketConfig) -> Self {
         let stream = Arc::new(stream);
-        let wire = Wire(Arc::clone(&stream));
+        let message_max = config.max_message_size.unwrap_or(usize::MAX);
+        let wire = Wire {
+            stream: Arc::clone(&stream),
+            written: 0,
+            unfinished: 0,
+            unfinished_max: message_max.saturating_mul(WEBSOCKET_UNFINISHED_MAX),
+        };
         Self {
             stream,
             protocol: Mutex::new(WebSocket::from_raw_socket(wire, role, Some(config))),
@@ -79,11 +120,35 @@ impl Socket {
     /// Waits for the next message.
     pub(crate) async fn next(&self) -> Result<Message, WsError> {
         loop {
-            if let Some(message) = unless_blocked(self.protocol().read())? {
+            if let Some(message) = self.read()? {
                 return Ok(message);
             }
             self.stream.readable().await?;
         }
+    }
+
+    fn read(&self) -> Result<Option<Message>, WsError> {
+        let mut protocol = self.protocol();
+        let message = unless_blocked(protocol.read())?;
+        if message.is_some() {
+            protocol.get_mut().unfinished = 0;
+        }
+        Ok(message)
+    }
+
+    /// Writes messages as long as the system takes them. The rest stays where it is. Never waits.
+    pub(crate) fn write_while_free(
+        &self,
+        messages: impl Iterator<Item = Message>,
+    ) -> Result<Flow, WsError> {
+        let mut protocol = self.protocol();
+        // One that is not taken is in tungstenite's buffer, and no other one should be.
+        for message in messages {
+            if unless_blocked(protocol.write(message))?.is_none() {
+                return Ok(Flow::Blocked);
+            }
+        }
+        flush(&mut protocol)
     }
 
     /// Writes messages, in one piece where that fits. Never waits.
@@ -99,8 +164,25 @@ impl Socket {
         flush(&mut protocol)
     }
 
-    /// Waits until the system has taken everything.
+    /// Waits until the system has taken everything, as long as it takes enough: a peer that takes
+    /// less than [`WRITE_BYTES_MIN`] in [`WRITE_DEADLINE`] is given up.
     pub(crate) async fn flushed(&self) -> Result<(), WsError> {
+        loop {
+            let before = self.written();
+            if let Ok(flushed) = timeout(WRITE_DEADLINE, self.flushed_at_last()).await {
+                return flushed;
+            }
+            if self.written() - before < WRITE_BYTES_MIN as u64 {
+                return Err(io::Error::other(Abuse::TakesTooLittle).into());
+            }
+        }
+    }
+
+    fn written(&self) -> u64 {
+        self.protocol().get_ref().written
+    }
+
+    async fn flushed_at_last(&self) -> Result<(), WsError> {
         while flush(&mut self.protocol())? == Flow::Blocked {
             self.stream.writable().await?;
         }

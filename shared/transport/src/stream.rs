@@ -1,13 +1,15 @@
 //! Frames on a stream, each after its length as u16, big-endian: the Hello and its answer, then
 //! the reliable frames of thin mode. It knows no message and no datagram.
 
+use std::time::Duration;
+
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::time::timeout;
 use web_transport_quinn::{ReadError, ReadExactError, RecvStream, SendStream, WriteError};
 
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::frame::{FrameError, Mode};
-use crate::limits::{ANSWER_DEADLINE, FRAME_BYTES_MAX};
+use crate::limits::{ANSWER_DEADLINE, FRAME_BYTES_MAX, WRITE_BYTES_MIN, WRITE_DEADLINE};
 use crate::link::Link;
 
 /// Bytes of the length before a frame.
@@ -128,6 +130,17 @@ fn not_taken() -> CloseReason {
     CloseReason::new(CloseCode::Timeout, text, Side::Us)
 }
 
+fn slow() -> CloseReason {
+    let text = "reliable frames were not taken in time";
+    CloseReason::new(CloseCode::SlowConsumer, text, Side::Us)
+}
+
+/// How long it may take to hand over so many bytes.
+fn write_deadline(bytes: usize) -> Duration {
+    let pieces = u32::try_from(bytes.div_ceil(WRITE_BYTES_MIN)).unwrap_or(u32::MAX);
+    WRITE_DEADLINE.saturating_mul(pieces.max(1))
+}
+
 async fn write(mut stream: SendStream, answer: Option<Bytes>, link: &Link) -> Option<CloseReason> {
     if let Some(answer) = answer {
         match timeout(ANSWER_DEADLINE, write_frames(&mut stream, [answer])).await {
@@ -140,8 +153,11 @@ async fn write(mut stream: SendStream, answer: Option<Bytes>, link: &Link) -> Op
         match link.next_reliable().await {
             Ok(frames) => {
                 let sizes: Vec<usize> = frames.iter().map(Bytes::len).collect();
-                if let Err(error) = write_frames(&mut stream, frames).await {
-                    return broken(&error);
+                let deadline = write_deadline(sizes.iter().sum());
+                match timeout(deadline, write_frames(&mut stream, frames)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return broken(&error),
+                    Err(_) => return Some(slow()),
                 }
                 for size in sizes {
                     link.note_sent_reliable(size);
@@ -165,6 +181,7 @@ async fn read(mut stream: RecvStream, link: &Link) -> Option<CloseReason> {
     let size_max = link.config().reliable_in_max();
     loop {
         match read_frame(&mut stream, size_max).await {
+            Ok(Some(frame)) if !link.admits(frame.len()) => return Some(CloseReason::flooded()),
             Ok(Some(frame)) => link.deliver_reliable(frame).await,
             // A peer that has nothing reliable to say may finish its side.
             Ok(None) => return std::future::pending().await,

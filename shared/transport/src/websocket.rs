@@ -43,7 +43,7 @@ use crate::limits::{
 use crate::link::{Link, PostedSocket};
 use crate::origins::Origins;
 use crate::pulse::Pulse;
-use crate::socket::Socket;
+use crate::socket::{Abuse, Socket};
 use crate::sockets;
 
 /// A client's stream that has a pump.
@@ -457,6 +457,10 @@ pub(crate) async fn take_in(
     link: &Link,
     pulse: &Pulse,
 ) -> Result<(), CloseReason> {
+    let bytes = message.as_ref().map_or(0, size_of_message);
+    if !link.admits(bytes) {
+        return Err(CloseReason::flooded());
+    }
     match judge(message, encoding) {
         Received::Payload(payload) => link.deliver(payload).await,
         Received::Pong(stamp) => {
@@ -468,6 +472,10 @@ pub(crate) async fn take_in(
         Received::End(reason) => return Err(reason),
     }
     Ok(())
+}
+
+fn size_of_message(message: &Result<Message, WsError>) -> usize {
+    message.as_ref().map_or(0, Message::len)
 }
 
 enum Received {
@@ -503,6 +511,15 @@ fn peer_close(frame: Option<CloseFrame>) -> CloseReason {
 }
 
 pub(crate) fn close_reason(error: &WsError) -> CloseReason {
+    if let WsError::Io(error) = error
+        && let Some(abuse) = Abuse::of(error)
+    {
+        let code = match abuse {
+            Abuse::TakesTooLittle => CloseCode::SlowConsumer,
+            Abuse::NeverEnds => CloseCode::RateLimited,
+        };
+        return CloseReason::new(code, &abuse.to_string(), Side::Us);
+    }
     let broken = matches!(
         error,
         WsError::Io(_)

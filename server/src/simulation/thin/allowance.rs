@@ -30,6 +30,11 @@ impl Allowance {
         }
     }
 
+    /// True when nothing of it is used.
+    pub(super) fn is_whole(&self) -> bool {
+        self.left == self.burst
+    }
+
     /// Uses one up. False when none is left.
     pub(super) fn spend(&mut self) -> bool {
         let may = self.left > 0;

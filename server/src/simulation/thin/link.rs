@@ -23,6 +23,9 @@ const FRAMES_PER_TICK_MAX: usize = 16;
 const FRAMES_BURST: u32 = 64;
 /// Frames that a client may send in a tick on average.
 const FRAMES_PER_TICK: u32 = 2;
+/// Frames over that rate after which a connection is closed, unless it kept to the rate for a
+/// while in between: half a minute of twice the rate, at 60 ticks a second.
+const FRAMES_REFUSED_MAX: u32 = 3_600;
 /// Lines of chat of one player at once after a pause, and in a second on average.
 const CHAT_BURST: u32 = 5;
 const CHAT_PER_S: u32 = 1;
@@ -42,6 +45,8 @@ pub(in crate::simulation) struct ThinLink {
     pub(super) seat: Seat,
     pub(super) viewer: Viewer,
     frames: Allowance,
+    /// Frames over the rate since it was last kept to.
+    frames_refused: u32,
     chat: Allowance,
     violations: u32,
 }
@@ -65,6 +70,7 @@ impl ThinLink {
             seat,
             viewer: Viewer::new(seat, team, budget),
             frames: Allowance::new(FRAMES_BURST, FRAMES_PER_TICK * ticks_per_s),
+            frames_refused: 0,
             chat: Allowance::new(CHAT_BURST, CHAT_PER_S),
             violations: 0,
         }
@@ -86,12 +92,20 @@ impl ThinLink {
     fn refill(&mut self, ticks_per_s: u32) {
         self.frames.grow(ticks_per_s);
         self.chat.grow(ticks_per_s);
+        if self.frames.is_whole() {
+            self.frames_refused = 0;
+        }
     }
 
     fn may_speak(&mut self) -> bool {
         let may = self.frames.spend();
         if !may {
             telemetry::packet_dropped("rate");
+            self.frames_refused += 1;
+            if self.frames_refused == FRAMES_REFUSED_MAX {
+                let text = "more frames than a client may send, for too long";
+                self.connection.close(CloseCode::RateLimited, text);
+            }
         }
         may
     }

@@ -1,6 +1,7 @@
 //! A listener on a free port, clients for it, and raw peers that keep no rule.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -17,7 +18,7 @@ use crate::close::CloseCode;
 use crate::connect::{ClientEndpoint, ConnectError, ConnectOptions, Connected, connect};
 use crate::connection::Connection;
 use crate::frame::{Credential, Hello, Mode, Welcome};
-use crate::limits::{ALPN, IDLE_TIMEOUT};
+use crate::limits::{ALPN, IDLE_TIMEOUT, KEEP_ALIVE};
 use crate::listener::{Arrival, Listener, ListenerConfig};
 use crate::{quic, websocket};
 
@@ -203,4 +204,30 @@ pub(super) async fn quic_close_code(connection: &quinn::Connection) -> CloseCode
         panic!("{error:?}")
     };
     CloseCode::from_quic_code(close.error_code.into_inner())
+}
+
+/// A QUIC client that takes datagrams but so many bytes of a stream at most, and says a Hello. Its
+/// stream has to be kept.
+pub(super) async fn tight_lipped(
+    listener: &Listener,
+    bytes_max: u32,
+) -> (quinn::Connection, RecvStream) {
+    let identity = ServerIdentity::from_offer(Some(listener.certificate_sha256())).unwrap();
+    let mut transport = quinn::TransportConfig::default();
+    transport
+        .stream_receive_window(bytes_max.into())
+        .keep_alive_interval(Some(KEEP_ALIVE));
+    let mut config = quic::client_config(identity, ALPN, IDLE_TIMEOUT).unwrap();
+    config.transport_config(Arc::new(transport));
+    let endpoint = ClientEndpoint::bind().unwrap().endpoint;
+    let connecting = endpoint.connect_with(config, listener.local_address(), "localhost");
+    let connection = within(connecting.unwrap()).await.unwrap();
+    let (mut send, receive) = connection.open_bi().await.unwrap();
+    let hello = hello().encode().unwrap();
+    let length = u16::try_from(hello.len()).unwrap().to_be_bytes();
+    send.write_all(&[&length, hello.as_slice()].concat())
+        .await
+        .unwrap();
+    send.finish().unwrap();
+    (connection, receive)
 }

@@ -1,7 +1,6 @@
 //! Strangers: whatever they send, they get a typed answer or none, and nobody else notices.
 
 use std::fs::File;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -12,14 +11,12 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::harness::*;
-use crate::certificate::ServerIdentity;
 use crate::close::{CloseCode, RefusalCode};
-use crate::connect::{ClientEndpoint, ConnectError};
+use crate::connect::ConnectError;
 use crate::events::Incident;
 use crate::frame::Answer;
-use crate::limits::{ALPN, IDLE_TIMEOUT, WEBSOCKET_MESSAGE_MAX};
+use crate::limits::WEBSOCKET_MESSAGE_MAX;
 use crate::listener::{Listener, ListenerConfig};
-use crate::quic;
 
 /// A listener that waits for a Hello, or a handshake, no longer than a moment.
 fn impatient() -> Listener {
@@ -29,30 +26,10 @@ fn impatient() -> Listener {
     Listener::bind(config).unwrap()
 }
 
-/// A QUIC client that takes datagrams but not one byte of a stream, and says a Hello.
-async fn tight_lipped(listener: &Listener) -> quinn::Connection {
-    let identity = ServerIdentity::from_offer(Some(listener.certificate_sha256())).unwrap();
-    let mut transport = quinn::TransportConfig::default();
-    transport.stream_receive_window(0u32.into());
-    let mut config = quic::client_config(identity, ALPN, IDLE_TIMEOUT).unwrap();
-    config.transport_config(Arc::new(transport));
-    let endpoint = ClientEndpoint::bind().unwrap().endpoint;
-    let connecting = endpoint.connect_with(config, listener.local_address(), "localhost");
-    let connection = within(connecting.unwrap()).await.unwrap();
-    let (mut send, _receive) = connection.open_bi().await.unwrap();
-    let hello = hello().encode().unwrap();
-    let length = u16::try_from(hello.len()).unwrap().to_be_bytes();
-    send.write_all(&[&length, hello.as_slice()].concat())
-        .await
-        .unwrap();
-    send.finish().unwrap();
-    connection
-}
-
 #[tokio::test]
 async fn a_client_that_does_not_take_its_answer_can_still_be_closed() {
     let mut listener = listener();
-    let connection = tight_lipped(&listener).await;
+    let (connection, _receive) = tight_lipped(&listener, 0).await;
     let server = arrival(&mut listener).await.welcome(welcome()).unwrap();
     server.close(CloseCode::Kicked, "");
     assert_eq!(quic_close_code(&connection).await, CloseCode::Kicked);

@@ -1,5 +1,6 @@
 //! Both ends against each other, and against strangers, over real sockets on this computer.
 
+mod abuse;
 mod acknowledging;
 mod attending;
 mod closing;
@@ -10,6 +11,7 @@ mod greeting;
 mod harness;
 mod hostile;
 mod json;
+mod link;
 mod rotation;
 mod thin;
 mod web;
