@@ -44,6 +44,8 @@ mod congestion;
 
 mod ack_delay;
 
+mod unproven;
+
 mod quic;
 
 pub mod origins;

@@ -45,6 +45,12 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
 pub const UNVALIDATED_MAX: usize = 64;
 /// QUIC handshakes in a second whose address is not proven, before Retry is demanded.
 pub const UNVALIDATED_PER_SECOND_MAX: u32 = 200;
+/// How many times the bytes that came from an address are sent there before it is proven: RFC
+/// 9000, section 8.1.
+pub const AMPLIFICATION_MAX: usize = 3;
+/// Addresses for which that is counted. For those beyond, QUIC counts alone, which is a packet
+/// less exact.
+pub const UNPROVEN_COUNTED_MAX: usize = 1024;
 /// Arrivals that wait for the gateway. When full, the next one is refused as `busy`.
 pub const ARRIVALS_QUEUED_MAX: usize = 256;
 /// Pause of the accept loop after the operating system had no descriptor left. Well below the

@@ -4,11 +4,12 @@
 //! Each handshake runs in a task of its own with a deadline, and there are only so many at once.
 //! Whatever a peer sends or the operating system refuses, the accept loops go on.
 
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quinn::{Endpoint, EndpointConfig, Incoming, ServerConfig};
+use quinn::{Endpoint, EndpointConfig, Incoming, Runtime as _, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -36,6 +37,7 @@ use crate::limits::{
 use crate::mailbox::PostOffice;
 use crate::origins::Origins;
 use crate::quic::QuicSession;
+use crate::unproven::ProvingSocket;
 use crate::{quic, sockets, websocket, webtransport};
 
 /// Where and how to listen. The numbers are those of [`crate::limits`] unless changed.
@@ -115,7 +117,7 @@ pub enum BindError {
         /// The address asked for.
         address: SocketAddr,
         /// What the system says.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The certificate cannot be used.
     #[error(transparent)]
@@ -153,10 +155,7 @@ impl Listener {
         let quic_config = quic::server_config(&config.certificate, config.idle_timeout)?;
         let (udp, tcp) = sockets::bind_pair(address).map_err(cannot_bind)?;
         let local_address = udp.local_addr().map_err(cannot_bind)?;
-        let runtime = Arc::new(AttendedRuntime);
-        let server_config = Some(quic_config.clone());
-        let endpoint = Endpoint::new(EndpointConfig::default(), server_config, udp, runtime)
-            .map_err(cannot_bind)?;
+        let endpoint = open_endpoint(udp, quic_config.clone()).map_err(cannot_bind)?;
         let (queue, arrivals) = mpsc::channel(config.arrivals_queued_max);
         let door = Arc::new(Door::new(&config, queue));
         let hall = Arc::clone(&door.hall);
@@ -239,6 +238,16 @@ impl Listener {
             debug!("some peers did not hear that the listener closed");
         }
     }
+}
+
+fn open_endpoint(udp: UdpSocket, config: ServerConfig) -> io::Result<Endpoint> {
+    let socket = ProvingSocket::new(AttendedRuntime.wrap_udp_socket(udp)?);
+    Endpoint::new_with_abstract_socket(
+        EndpointConfig::default(),
+        Some(config),
+        socket,
+        Arc::new(AttendedRuntime),
+    )
 }
 
 /// Changes the certificate of a listener that is open.

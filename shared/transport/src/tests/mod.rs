@@ -2,6 +2,7 @@
 
 mod abuse;
 mod acknowledging;
+mod amplification;
 mod attending;
 mod closing;
 mod conditions;
