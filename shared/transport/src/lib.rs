@@ -64,6 +64,8 @@ mod mailbox;
 
 mod keeper;
 
+mod no_websocket;
+
 mod websocket;
 
 pub mod listener;

@@ -41,6 +41,7 @@ use crate::limits::{
     WEBSOCKET_READ, WEBSOCKET_SUBPROTOCOL, WEBSOCKET_WRITE_BUFFER_MAX,
 };
 use crate::link::{Link, PostedSocket};
+use crate::no_websocket;
 use crate::origins::Origins;
 use crate::pulse::Pulse;
 use crate::socket::{Abuse, Socket};
@@ -70,8 +71,9 @@ pub(crate) struct ServerEnd {
 }
 
 impl ServerEnd {
-    /// Does the server's half of the HTTP handshake.
-    pub(crate) async fn accept(stream: TcpStream, origins: &Origins) -> Result<Self, WsError> {
+    /// Does the server's half of the HTTP handshake. Who asks for something else is told what is
+    /// spoken here.
+    pub(crate) async fn accept(mut stream: TcpStream, origins: &Origins) -> Result<Self, WsError> {
         sockets::tune(&stream)?;
         let config = config(WEBSOCKET_MESSAGE_MAX);
         let mut encoding = Encoding::default();
@@ -79,10 +81,16 @@ impl ServerEnd {
             origins,
             encoding: &mut encoding,
         };
-        let handshake = tokio_tungstenite::accept_hdr_async_with_config(stream, gate, Some(config));
+        let handshake =
+            tokio_tungstenite::accept_hdr_async_with_config(&mut stream, gate, Some(config));
         // Boxed because it is large, and pending handshakes are many. Whoever sends more than the
         // request before the answer is refused by it, so there is nothing left in its buffer.
-        let stream = Box::pin(handshake).await?.into_inner();
+        if let Err(error) = Box::pin(handshake).await.map(drop) {
+            if let Some(answer) = no_websocket::answer(&error) {
+                no_websocket::turn_away(stream, &answer).await;
+            }
+            return Err(error);
+        }
         let socket = Arc::new(Socket::new(stream, Role::Server, config));
         Ok(Self { socket, encoding })
     }

@@ -187,6 +187,43 @@ async fn a_client_that_opens_no_stream_is_closed_in_time() {
     assert_eq!(quic_close_code(&connection).await, CloseCode::Timeout);
 }
 
+/// What the server answers to these bytes before it closes.
+async fn http_answer(listener: &Listener, request: &[u8]) -> String {
+    let mut stream = raw_tcp(listener.local_address()).await;
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn who_asks_for_something_else_is_told_what_is_spoken_here() {
+    let listener = listener();
+    let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\n";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for request in [
+        "GET / HTTP/1.1\r\nHost: game\r\n\r\n".to_owned(),
+        "POST / HTTP/1.1\r\nHost: game\r\nContent-Length: 4\r\n\r\nbody".to_owned(),
+        "GET / HTTP/1.0\r\n\r\n".to_owned(),
+        format!("GET / HTTP/1.1\r\n{upgrade}{key}Sec-WebSocket-Version: 8\r\n\r\n"),
+    ] {
+        let answer = http_answer(&listener, request.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 426 "), "{request}: {answer}");
+        assert!(answer.contains("\r\nUpgrade: websocket\r\n"));
+        assert!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"));
+    }
+    let without_key = format!("GET / HTTP/1.1\r\n{upgrade}Sec-WebSocket-Version: 13\r\n\r\n");
+    for request in [
+        without_key.as_bytes(),
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"hello?\r\n\r\n",
+    ] {
+        let answer = http_answer(&listener, request).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{request:?}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn an_endless_http_request_is_cut_off() {
     let listener = impatient();
