@@ -290,7 +290,8 @@ impl Watcher {
                 }
                 Ok(ClientFrame::Leave) => say_bye(&self.connection, CloseCode::Consented, "left"),
                 Ok(ClientFrame::Ack(_)) => {}
-                Ok(ClientFrame::Input { .. } | ClientFrame::Chat(_)) | Err(_) => {
+                Ok(ClientFrame::Input { .. } | ClientFrame::Chat(_) | ClientFrame::BadChat)
+                | Err(_) => {
                     telemetry::packet_dropped("spectator_frame");
                 }
             }

@@ -56,6 +56,8 @@ pub enum ClientFrame<'a> {
     },
     /// A line for everybody in the match.
     Chat(&'a str),
+    /// The same with a text that is none: too long, or not UTF-8. Nothing else is wrong.
+    BadChat,
     /// The player gives the seat up.
     Leave,
 }
@@ -103,7 +105,7 @@ impl<'a> ClientFrame<'a> {
                     stamp: frame.u64("stamp")?,
                 },
             ),
-            CHAT => (2, Self::Chat(frame.str("text", CHAT_BYTES_MAX)?)),
+            CHAT => (2, Self::read_chat(&mut frame)?),
             LEAVE => (1, Self::Leave),
             unknown => return Err(WireError::UnknownFrame(unknown)),
         };
@@ -112,6 +114,13 @@ impl<'a> ClientFrame<'a> {
         }
         frame.finish()?;
         Ok(decoded)
+    }
+
+    fn read_chat(frame: &mut Reader<'a>) -> Result<Self, WireError> {
+        let text = frame.text_bytes("text")?;
+        let fits = text.len() <= CHAT_BYTES_MAX;
+        let text = std::str::from_utf8(text).ok().filter(|_| fits);
+        Ok(text.map_or(Self::BadChat, Self::Chat))
     }
 
     fn read_input(frame: &mut Reader<'a>) -> Result<Self, WireError> {
@@ -307,6 +316,25 @@ mod tests {
         float(&mut bytes, &[18.0, 12_345.0]);
         let ping = ClientFrame::Ping { stamp: 12_345 };
         assert_eq!(ClientFrame::decode(&bytes), Ok(ping));
+    }
+
+    #[test]
+    fn a_chat_line_that_is_no_text_is_told_from_a_frame_that_is_none() {
+        let mut long = Vec::new();
+        put_chat(&mut long, &"x".repeat(CHAT_BYTES_MAX + 1));
+        // A lone surrogate as some programs write it, an overlong form, and a byte that is none.
+        let surrogate = b"\x92\x13\xa3\xed\xa0\xbd".to_vec();
+        let overlong = b"\x92\x13\xa2\xc0\x80".to_vec();
+        for bad in [long, surrogate, overlong, b"\x92\x13\xa1\xff".to_vec()] {
+            assert_eq!(ClientFrame::decode(&bad), Ok(ClientFrame::BadChat));
+        }
+        for none in [
+            &b"\x92\x13\xa3\xed"[..],
+            b"\x92\x13\x07",
+            b"\x93\x13\xa1\xff\x00",
+        ] {
+            assert!(ClientFrame::decode(none).is_err());
+        }
     }
 
     #[test]

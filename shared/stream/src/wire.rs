@@ -73,9 +73,6 @@ pub enum WireError {
     /// More of something than allowed.
     #[error("{0} is too long")]
     TooLong(&'static str),
-    /// A text that is not UTF-8.
-    #[error("{0} is no text")]
-    NoText(&'static str),
     /// Bytes after the frame.
     #[error("bytes follow the frame")]
     TrailingBytes,
@@ -143,13 +140,17 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn str(&mut self, what: &'static str, max: usize) -> Result<&'a str, WireError> {
-        let len =
-            decode::read_str_len(&mut self.rest).map_err(|_| WireError::Malformed(what))? as usize;
-        if len > max {
+        let bytes = self.text_bytes(what)?;
+        if bytes.len() > max {
             return Err(WireError::TooLong(what));
         }
-        let bytes = self.take(len, what)?;
-        std::str::from_utf8(bytes).map_err(|_| WireError::NoText(what))
+        std::str::from_utf8(bytes).map_err(|_| WireError::Malformed(what))
+    }
+
+    /// The bytes of a text, whatever they are.
+    pub(crate) fn text_bytes(&mut self, what: &'static str) -> Result<&'a [u8], WireError> {
+        let len = decode::read_str_len(&mut self.rest).map_err(|_| WireError::Malformed(what))?;
+        self.take(len as usize, what)
     }
 
     /// Takes a nil if one is next.

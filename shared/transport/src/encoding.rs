@@ -4,7 +4,7 @@ use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::close::{CloseCode, CloseReason, Side};
-use crate::json;
+use crate::json::{self, TranscodeError};
 use crate::limits::{WEBSOCKET_SUBPROTOCOL, WEBSOCKET_SUBPROTOCOL_JSON};
 
 /// What messages are made of. Clients of this crate speak `MessagePack`.
@@ -13,6 +13,16 @@ pub(crate) enum Encoding {
     #[default]
     MessagePack,
     Json,
+}
+
+/// Why there is no frame in a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NoFrame {
+    /// A text in it is none, which people's keyboards and careless programs make. All else is
+    /// right, so it costs no more than the message.
+    BadText,
+    /// It is a message of the other kind, or no frame: the reason for the end.
+    End(CloseReason),
 }
 
 impl Encoding {
@@ -44,14 +54,18 @@ impl Encoding {
         }
     }
 
-    /// The frame in a message; for a message of the other kind the reason for the end.
-    pub(crate) fn frame(self, message: Message) -> Result<Bytes, CloseReason> {
-        let wrong = |text: &str| Err(CloseReason::new(CloseCode::ProtocolError, text, Side::Us));
+    /// The frame in a message.
+    pub(crate) fn frame(self, message: Message) -> Result<Bytes, NoFrame> {
+        let wrong = |text: &str| {
+            let reason = CloseReason::new(CloseCode::ProtocolError, text, Side::Us);
+            Err(NoFrame::End(reason))
+        };
         match (self, message) {
             (Self::MessagePack, Message::Binary(frame)) => Ok(frame),
             (Self::MessagePack, _) => wrong("only binary messages are understood"),
             (Self::Json, Message::Text(text)) => match json::to_message_pack(&text) {
                 Ok(frame) => Ok(frame.into()),
+                Err(TranscodeError::HalfCharacter) => Err(NoFrame::BadText),
                 Err(error) => wrong(&error.to_string()),
             },
             (Self::Json, _) => wrong("only text messages are understood"),

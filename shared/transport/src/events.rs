@@ -15,6 +15,8 @@ pub enum DropReason {
     IncomingTooLarge,
     /// The peer sent more than anybody may.
     IncomingFlood,
+    /// A text in it was none.
+    IncomingBadText,
     /// The link did not take it in time.
     OutgoingFull,
     /// The path became narrower than the datagram.
@@ -23,10 +25,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::IncomingFull,
         Self::IncomingTooLarge,
         Self::IncomingFlood,
+        Self::IncomingBadText,
         Self::OutgoingFull,
         Self::OutgoingTooLarge,
     ];
@@ -38,6 +41,7 @@ impl DropReason {
             Self::IncomingFull => "incoming_full",
             Self::IncomingTooLarge => "incoming_too_large",
             Self::IncomingFlood => "incoming_flood",
+            Self::IncomingBadText => "incoming_bad_text",
             Self::OutgoingFull => "outgoing_full",
             Self::OutgoingTooLarge => "outgoing_too_large",
         }
@@ -152,7 +156,8 @@ impl Traffic {
             bytes_out: self.bytes_out.load(Relaxed),
             dropped_in: self.drops(DropReason::IncomingFull)
                 + self.drops(DropReason::IncomingTooLarge)
-                + self.drops(DropReason::IncomingFlood),
+                + self.drops(DropReason::IncomingFlood)
+                + self.drops(DropReason::IncomingBadText),
             dropped_out: self.drops(DropReason::OutgoingFull)
                 + self.drops(DropReason::OutgoingTooLarge),
             replaced_out: self.replaced_out.load(Relaxed),

@@ -27,6 +27,9 @@ pub(crate) enum TranscodeError {
     /// Arrays in arrays in arrays.
     #[error("more than {DEPTH_MAX} arrays in each other")]
     TooDeep,
+    /// Half of a character, as is left where a text was cut.
+    #[error("a text ends in half of a character")]
+    HalfCharacter,
     /// The text is no JSON, or none that frames have.
     #[error("the text is no frame: {0}")]
     Text(String),
@@ -167,6 +170,48 @@ fn read<T, E>(result: Result<T, E>) -> Result<T, TranscodeError> {
 /// Reads a frame that was written as JSON. Text stays text: only who knows the frame can tell it
 /// from bytes, and clients send none.
 pub(crate) fn to_message_pack(text: &str) -> Result<Vec<u8>, TranscodeError> {
+    transcode(text).map_err(|error| {
+        // All else in it has to be right.
+        let whole = with_whole_characters(text).is_some_and(|text| transcode(&text).is_ok());
+        if whole {
+            TranscodeError::HalfCharacter
+        } else {
+            error
+        }
+    })
+}
+
+/// The same JSON with another character in the place of each lone surrogate; none without any.
+fn with_whole_characters(text: &str) -> Option<String> {
+    let mut bytes = text.as_bytes().to_vec();
+    let (mut at, mut differs) = (0, false);
+    while at < bytes.len() {
+        let pair = [escaped(&bytes, at), escaped(&bytes, at + ESCAPE)];
+        at += match pair {
+            _ if bytes[at] != b'\\' => 1,
+            [None, _] => 2,
+            [Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)] => 2 * ESCAPE,
+            [Some(0xd800..=0xdfff), _] => {
+                bytes[at..at + ESCAPE].copy_from_slice(br"\ufffd");
+                differs = true;
+                ESCAPE
+            }
+            [Some(_), _] => ESCAPE,
+        };
+    }
+    differs.then(|| String::from_utf8(bytes).ok()).flatten()
+}
+
+/// Bytes of an escaped unit of UTF-16: `\u` and four digits.
+const ESCAPE: usize = 6;
+
+/// The unit of UTF-16 that is escaped here, if one is.
+fn escaped(bytes: &[u8], at: usize) -> Option<u16> {
+    let digits = bytes.get(at..at + ESCAPE)?.strip_prefix(br"\u")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+fn transcode(text: &str) -> Result<Vec<u8>, TranscodeError> {
     let wrong = |error: serde_json::Error| TranscodeError::Text(error.to_string());
     let mut frame = Vec::new();
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -368,6 +413,25 @@ mod tests {
             b"\x91\xa2a",
         ] {
             assert!(from_message_pack(bytes).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn half_a_character_is_told_from_what_is_no_frame() {
+        let half = Err(TranscodeError::HalfCharacter);
+        for text in [
+            r#"[19,"\ud83d"]"#,
+            r#"[19,"cut \uD83D"]"#,
+            r#"[19,"\ude00\ud83d\ude00"]"#,
+            r#"[19,"\ud83d\u0041"]"#,
+            r#"[19,"\\\ud83d\\"]"#,
+        ] {
+            assert_eq!(to_message_pack(text), half, "{text}");
+        }
+        assert!(to_message_pack(r#"[19,"\ud83d\ude00 \\ud83d"]"#).is_ok());
+        for text in [r#"[19,"\ud83d"#, r#"[19,"\ud83d",{}]"#, r#"[19,"\ud83"]"#] {
+            let refused = to_message_pack(text);
+            assert!(matches!(refused, Err(TranscodeError::Text(_))), "{text}");
         }
     }
 

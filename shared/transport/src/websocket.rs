@@ -33,7 +33,8 @@ use crate::arrival::HelloError;
 use crate::certificate::ServerIdentity;
 use crate::close::{CloseCode, CloseReason, Side};
 use crate::connect::{AttemptError, GreetError};
-use crate::encoding::Encoding;
+use crate::encoding::{Encoding, NoFrame};
+use crate::events::DropReason;
 use crate::frame::{Answer, FrameError, Hello, Mode, Refused};
 use crate::keeper::{close_message, keep, part};
 use crate::limits::{
@@ -428,6 +429,7 @@ async fn read_payload(socket: &Socket, encoding: Encoding) -> Result<Bytes, Clos
         match judge(Some(socket.next().await), encoding) {
             Received::Payload(payload) => return Ok(payload),
             Received::Pong(_) | Received::Nothing => {}
+            Received::BadText => return Err(bad_text()),
             Received::End(reason) => return Err(reason),
         }
     }
@@ -442,6 +444,7 @@ where
         match judge(stream.next().await, encoding) {
             Received::Payload(payload) => return Ok(payload),
             Received::Pong(_) | Received::Nothing => {}
+            Received::BadText => return Err(bad_text()),
             Received::End(reason) => return Err(reason),
         }
     }
@@ -477,6 +480,7 @@ pub(crate) async fn take_in(
             }
         }
         Received::Nothing => {}
+        Received::BadText => link.count_drops(DropReason::IncomingBadText, 1),
         Received::End(reason) => return Err(reason),
     }
     Ok(())
@@ -490,7 +494,15 @@ enum Received {
     Payload(Bytes),
     Pong(Bytes),
     Nothing,
+    /// A frame with a text that is none.
+    BadText,
     End(CloseReason),
+}
+
+/// The end of a handshake with such a text.
+fn bad_text() -> CloseReason {
+    let text = "a text in it is none";
+    CloseReason::new(CloseCode::ProtocolError, text, Side::Us)
 }
 
 fn judge(message: Option<Result<Message, WsError>>, encoding: Encoding) -> Received {
@@ -501,7 +513,8 @@ fn judge(message: Option<Result<Message, WsError>>, encoding: Encoding) -> Recei
         Some(Ok(Message::Close(frame))) => Received::End(peer_close(frame)),
         Some(Ok(message)) => match encoding.frame(message) {
             Ok(frame) => Received::Payload(frame),
-            Err(reason) => Received::End(reason),
+            Err(NoFrame::BadText) => Received::BadText,
+            Err(NoFrame::End(reason)) => Received::End(reason),
         },
         Some(Err(error)) => Received::End(close_reason(&error)),
         None => Received::End(CloseReason::new(CloseCode::Lost, "", Side::Network)),

@@ -120,9 +120,8 @@ impl ThinLink {
     }
 
     fn chat(&mut self, line: &str, all: &mut MatchChat) -> Option<MatchEvent> {
-        // A line that cannot be shown costs that line only.
         let Some(line) = clean_line(line) else {
-            telemetry::packet_dropped("chat_text");
+            drop_line();
             return None;
         };
         if !self.chat.spend() {
@@ -135,6 +134,12 @@ impl ThinLink {
         }
         Some(MatchEvent::new("chat", &(self.seat.0, line)))
     }
+}
+
+/// Leaves a line of chat out. It is no violation: people write what their keyboards and programs
+/// make of it, and a bad line must not cost anybody their seat.
+fn drop_line() {
+    telemetry::packet_dropped("chat_text");
 }
 
 /// What all players of the match together may say.
@@ -193,6 +198,7 @@ fn obey<G: Game>(
         Ok(ClientFrame::Ack(acks)) => link.viewer.acknowledge(acks.newest, acks.before),
         Ok(ClientFrame::Ping { stamp }) => answer_ping(&link.connection, stamp, tick, tick_us),
         Ok(ClientFrame::Chat(text)) => return link.chat(text, chat),
+        Ok(ClientFrame::BadChat) => drop_line(),
         Ok(ClientFrame::Leave) => say_bye(&link.connection, CloseCode::Consented, "left"),
         Err(error) => {
             tracing::debug!(%error, "unacceptable frame");

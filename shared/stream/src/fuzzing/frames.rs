@@ -16,7 +16,9 @@ pub fn client_frame(bytes: &[u8]) {
     let Ok(frame) = ClientFrame::decode(bytes) else {
         return;
     };
-    let written = write(&frame);
+    let Some(written) = write(&frame) else {
+        return;
+    };
     assert!(
         written.len() <= bytes.len(),
         "integers are in their shortest form"
@@ -24,7 +26,8 @@ pub fn client_frame(bytes: &[u8]) {
     assert_eq!(ClientFrame::decode(&written), Ok(frame));
 }
 
-fn write(frame: &ClientFrame<'_>) -> Vec<u8> {
+/// None for one that has no equal: what was no text is not kept.
+fn write(frame: &ClientFrame<'_>) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match frame {
         ClientFrame::Input { tick, inputs, acks } => {
@@ -39,9 +42,10 @@ fn write(frame: &ClientFrame<'_>) -> Vec<u8> {
             assert!(text.len() <= CHAT_BYTES_MAX);
             put_chat(&mut out, text);
         }
+        ClientFrame::BadChat => return None,
         ClientFrame::Leave => put_leave(&mut out),
     }
-    out
+    Some(out)
 }
 
 /// Frames of a server, each after its length as two bytes, read as a client reads them. A start

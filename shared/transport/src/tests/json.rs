@@ -13,6 +13,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 use super::harness::*;
 use crate::close::{CloseCode, RefusalCode};
 use crate::connection::Connection;
+use crate::events::DropReason;
 use crate::frame::{Mode, Refused};
 use crate::limits::{WEBSOCKET_SUBPROTOCOL, WEBSOCKET_SUBPROTOCOL_JSON};
 use crate::listener::Listener;
@@ -136,6 +137,20 @@ async fn messages_of_the_other_kind_and_no_frames_end_the_connection() {
         let reason = within(server.wait_closed()).await;
         assert_eq!(reason.code, CloseCode::ProtocolError);
     }
+}
+
+#[tokio::test]
+async fn a_chat_line_with_half_a_character_costs_the_line_and_nothing_else() {
+    let mut listener = listener();
+    let (mut client, server) = player(&mut listener).await;
+    for line in [r#"[19,"\ud83d"]"#, r#"[19,"cut: \ud83d"]"#] {
+        client.send(Message::text(line)).await.unwrap();
+    }
+    say(&mut client, &json!([20])).await;
+    // What comes after it arrives, as the first.
+    assert_eq!(within(server.receive()).await.unwrap(), &b"\x91\x14"[..]);
+    assert_eq!(server.closed(), None);
+    assert_eq!(listener.events().drops(DropReason::IncomingBadText), 2);
 }
 
 #[tokio::test]
