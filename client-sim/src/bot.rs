@@ -30,6 +30,8 @@ pub struct BotSpec {
     pub options: ConnectOptions,
     /// Seed of the bot's own randomness.
     pub seed: u64,
+    /// How often it comes back when it was not let in and coming back may help.
+    pub retries_max: u32,
 }
 
 /// A bot's numbers so far.
@@ -79,6 +81,10 @@ pub enum BotEnd {
 /// A running bot. It stays on the thread that made it.
 pub(crate) struct Bot<G: BotPolicy> {
     app: App,
+    join: JoinAnswer,
+    retries_left: u32,
+    /// When it tries again to be let in.
+    again_at: Option<Instant>,
     snapshot: BotSnapshot,
     playing_since: Option<Instant>,
     ended_at: Option<Instant>,
@@ -115,6 +121,9 @@ impl<G: BotPolicy> Bot<G> {
         };
         Self {
             app,
+            join: spec.join,
+            retries_left: spec.retries_max,
+            again_at: None,
             snapshot,
             playing_since: None,
             ended_at: None,
@@ -133,6 +142,9 @@ impl<G: BotPolicy> Bot<G> {
             return false;
         }
         self.app.update();
+        if self.comes_back() {
+            return true;
+        }
         if self.playing_since.is_none() && own_avatar::<G>(self.app.world_mut()).is_some() {
             self.playing_since = Some(Instant::now());
             *self.app.world_mut().resource_mut::<FrameCounts>() = FrameCounts::default();
@@ -141,6 +153,30 @@ impl<G: BotPolicy> Bot<G> {
             self.end_as(end);
         }
         self.snapshot.end.is_none()
+    }
+
+    /// True while it waits to try again, or begins to.
+    fn comes_back(&mut self) -> bool {
+        let mut connection = self.app.world_mut().resource_mut::<GameConnection>();
+        let ConnectionState::Refused(error) = connection.state() else {
+            return false;
+        };
+        let Some(after) = error.retry_after() else {
+            return false;
+        };
+        match self.again_at {
+            Some(at) if Instant::now() < at => {}
+            Some(_) => {
+                self.again_at = None;
+                connection.join(&self.join);
+            }
+            None if self.retries_left == 0 => return false,
+            None => {
+                self.retries_left -= 1;
+                self.again_at = Some(Instant::now() + after);
+            }
+        }
+        true
     }
 
     fn end_as(&mut self, end: BotEnd) {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::{
-    CreateSession, JoinSession, Session, SessionState, TransportKind,
+    CreateSession, JoinAnswer, JoinSession, Session, SessionState, TransportKind,
 };
 use gameserver_shared::bot::BotPolicy;
 use gameserver_transport::conditions::NetworkConditions;
@@ -19,6 +19,10 @@ use crate::report::Report;
 
 /// How long web-api may take to store the result after the match was over.
 const RESULT_PATIENCE: Duration = Duration::from_secs(10);
+/// How often a bot comes back that was not let in.
+const RETRIES_MAX: u32 = 5;
+/// How long it waits for that at most, whatever the answer says.
+const RETRY_WAIT_MAX: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// What to play.
@@ -122,15 +126,39 @@ async fn join_all(
     }
     let mut bots = Vec::new();
     for (index, player) in players.iter().enumerate() {
-        let join = player.join(session.id, &JoinSession::default()).await?;
+        let join = join_when_there_is_room(player, session.id).await?;
         bots.push(BotSpec {
             name: player.display_name.clone(),
             join,
             options: options.clone(),
             seed: config.seed.wrapping_add(index as u64),
+            retries_max: RETRIES_MAX,
         });
     }
     Ok((bots, players))
+}
+
+/// Joins, and comes back where the answer says that it helps.
+async fn join_when_there_is_room(
+    player: &LoggedIn,
+    session: SessionId,
+) -> Result<JoinAnswer, LobbyError> {
+    let mut retries_left = RETRIES_MAX;
+    loop {
+        let error = match player.join(session, &JoinSession::default()).await {
+            Ok(join) => return Ok(join),
+            Err(error) => error,
+        };
+        let after = match &error {
+            LobbyError::Refused(refusal) => refusal.retry_after,
+            LobbyError::Unreachable { .. } | LobbyError::Unexpected(_) => None,
+        };
+        let Some(after) = after.filter(|_| retries_left > 0) else {
+            return Err(error);
+        };
+        retries_left -= 1;
+        tokio::time::sleep(after.min(RETRY_WAIT_MAX)).await;
+    }
 }
 
 /// Waits until the session's result is stored, when its match is over.

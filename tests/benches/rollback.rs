@@ -54,6 +54,7 @@ async fn play() -> App {
         join: stage.join(id, seat),
         options: ConnectOptions::default(),
         seed: seat.into(),
+        retries_max: 0,
     };
     let runtime = tokio::runtime::Handle::current();
     let others = (1..PLAYERS).map(bot).collect();

@@ -53,14 +53,26 @@ async fn an_input_for_another_players_avatar_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_foreign_target_behind_the_own_one_is_refused() {
-    assert_refused("foreign_target", |scene| {
-        let mut message = inputs(InputTarget::Entity(scene.own), RIGHT, scene.tick, 5);
-        let foreign = inputs(InputTarget::Entity(scene.victim), RIGHT, scene.tick, 5);
-        message.inputs.extend(foreign.inputs);
+async fn a_foreign_target_costs_the_own_one_beside_it_nothing() {
+    let stage = stage().await;
+    let match_id = stage.start_match_in_mode("arena", "practice", 3, 4);
+    let mut pair = Pair::join(&stage, match_id).await;
+    pair.play_on().await;
+    let (own, victims_body) = (pair.cheaters_body(), pair.victims_body());
+    let refused = Counter::watch_labelled("gs_inputs_rejected_total", "rule", "foreign_target");
+    let both = |scene: &Scene| {
+        let mut message = inputs(InputTarget::Entity(scene.victim), RIGHT, scene.tick, 5);
+        let own = inputs(InputTarget::Entity(scene.own), RIGHT, scene.tick, 5);
+        message.inputs.extend(own.inputs);
         message
+    };
+    pair.cheat_until("the own avatar moves", both, |pair| {
+        pair.cheaters_body().position != own.position
     })
     .await;
+    assert!(refused.increase() > 0);
+    assert_eq!(pair.victims_body(), victims_body, "the victim was moved");
+    assert!(pair.is_connected());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use bevy_ecs::prelude::*;
 use game_arena::{Arena, Body};
@@ -11,13 +11,16 @@ use gameserver_client::headless::headless_client;
 use gameserver_client_sim::bot::{BotEnd, BotSnapshot, BotSpec};
 use gameserver_client_sim::crew::Crew;
 use gameserver_contract::ids::MatchId;
-use gameserver_contract::session::{JoinAnswer, TransportKind};
+use gameserver_contract::session::{JoinAnswer, TransportKind, TransportOffer};
 use gameserver_server::Games;
 use gameserver_tests::counters::Counter;
 use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
-use gameserver_transport::close::CloseCode;
+use gameserver_transport::certificate::ServerCertificate;
+use gameserver_transport::close::{CloseCode, RefusalCode};
 use gameserver_transport::connect::ConnectOptions;
+use gameserver_transport::frame::{Credential, Refused};
+use gameserver_transport::listener::{Listener, ListenerConfig};
 use lightyear::prelude::Interpolated;
 use tokio::runtime::Handle;
 
@@ -39,6 +42,7 @@ fn bots(stage: &Stage, id: MatchId, seats: u16, only: Option<TransportKind>) -> 
             ..ConnectOptions::default()
         },
         seed: seat.into(),
+        retries_max: 0,
     };
     (0..seats).map(bot).collect()
 }
@@ -49,6 +53,45 @@ async fn play(bots: Vec<BotSpec>, duration: Duration) -> Vec<BotSnapshot> {
     tokio::task::spawn_blocking(move || crew.finish())
         .await
         .expect("the bots end")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_bot_that_is_not_let_in_now_comes_back_as_often_as_it_may() {
+    // A match that nobody serves yet, behind a door that this test keeps.
+    let stage = stage();
+    let id = stage.start_match("arena", 2, 4);
+    let mut bot = bots(&stage, id, 1, Some(TransportKind::Quic)).remove(0);
+    let local = ([127, 0, 0, 1], 0).into();
+    let certificate =
+        ServerCertificate::self_signed(&["127.0.0.1".to_owned()], SystemTime::UNIX_EPOCH);
+    let config = ListenerConfig::new(local, certificate.expect("a certificate"));
+    let mut door = Listener::bind(config).expect("a free port");
+    let ticket = Credential::Ticket(bot.join.ticket.clone());
+    bot.retries_max = 2;
+    bot.join.transports = vec![TransportOffer {
+        kind: TransportKind::Quic,
+        url: format!("quic://{}", door.local_address()),
+        certificate_sha256: Some(door.certificate_sha256().to_owned()),
+    }];
+    let crew = Crew::start::<Arena>(vec![bot], 1, &Handle::current()).expect("a thread");
+    for _ in 0..3 {
+        let arrival = door.accept().await.expect("the bot comes");
+        assert_eq!(arrival.hello().credential, ticket);
+        let busy = Refused::for_now(RefusalCode::Busy, "busy", Duration::from_millis(1));
+        arrival.refuse(busy).await;
+    }
+    // It ends by itself, with what the last answer said.
+    let ended = tokio::task::spawn_blocking(move || {
+        while !crew.is_over() {
+            std::thread::yield_now();
+        }
+        crew.finish()
+    });
+    let end = ended.await.expect("the bot ends").remove(0).end;
+    let Some(BotEnd::Disconnected(why)) = end else {
+        panic!("{end:?}")
+    };
+    assert!(why.contains("busy"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

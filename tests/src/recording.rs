@@ -36,6 +36,7 @@ pub async fn play<G: BotPolicy>(stage: &Stage, matches: &[MatchId], bots_each: u
             join: stage.join(id, seat),
             options: ConnectOptions::default(),
             seed,
+            retries_max: 0,
         })
         .collect();
     let crew = Crew::start::<G>(bots, 1, &Handle::current()).expect("a thread for the bots");

@@ -42,6 +42,7 @@ impl Witnesses {
             join: stage.join(match_id, seat),
             options: ConnectOptions::default(),
             seed: seat.into(),
+            retries_max: 0,
         };
         let bots = seats.map(bot).collect();
         let crew = Crew::start::<G>(bots, 1, &Handle::current()).expect("a thread for the bots");

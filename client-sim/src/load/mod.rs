@@ -394,9 +394,14 @@ impl<G: ThinBots> Run<G> {
                     join,
                     options: self.options.clone(),
                     seed: self.config.seed.wrapping_add(index.into()),
+                    // Who is turned away is what a load test counts.
+                    retries_max: 0,
                 };
-                if let Some(canaries) = &self.canaries {
-                    canaries.enter(bot, session);
+                let canaries = self.canaries.as_ref();
+                let entered = canaries.map_or(Ok(()), |canaries| canaries.enter(bot, session));
+                if let Err(why) = entered {
+                    self.books.refused += 1;
+                    self.note_end(format!("not let in: {why}"));
                 }
             }
             Arrival::Refused(refusal) => {
@@ -405,11 +410,14 @@ impl<G: ThinBots> Run<G> {
                 if let Some(after) = refusal.after {
                     self.books.refusals.note(after);
                 }
-                let why = format!("not let in: {}", refusal.why);
-                *self.books.all.ends.entry(why).or_default() += 1;
+                self.note_end(format!("not let in: {}", refusal.why));
             }
             Arrival::Leave => self.swarm.leave_one(),
         }
+    }
+
+    fn note_end(&mut self, why: String) {
+        *self.books.all.ends.entry(why).or_default() += 1;
     }
 
     /// A second is over when every thread has told of it, or one tells of the next already.

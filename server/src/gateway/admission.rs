@@ -15,6 +15,7 @@ use gameserver_shared::protocol::PACKET_BYTES_MAX;
 use gameserver_shared::stream::broadcast::View;
 use gameserver_transport::close::RefusalCode;
 use gameserver_transport::frame::{Credential, Hello, Mode, Refused, Welcome};
+use gameserver_transport::limits;
 
 use super::resume_token::ResumeToken;
 use super::tickets::{Use, UsedTickets};
@@ -115,6 +116,9 @@ impl Admission {
             telemetry::shed(role);
             return Err(RefusalCode::Overloaded);
         }
+        if role == Role::Player && self.board.players() >= self.players_max {
+            return Err(RefusalCode::Busy);
+        }
         match self.used.mark(&ticket, now_ms) {
             Use::First => {}
             Use::Repeated => return Err(RefusalCode::TicketUsed),
@@ -139,6 +143,7 @@ impl Admission {
     }
 
     fn seat_player(&self, ticket: JoinTicket, seat: Seat) -> Result<Admitted, RefusalCode> {
+        // Again: many may have come in since the ticket was read.
         if self.board.players() >= self.players_max {
             return Err(RefusalCode::Busy);
         }
@@ -269,10 +274,32 @@ fn refusal(claim: SeatClaim) -> RefusalCode {
 
 /// The answer to somebody who is not let in.
 pub(super) fn refused(code: RefusalCode) -> Refused {
-    if code == RefusalCode::Overloaded {
-        Refused::overloaded(explain(code), RETRY_AFTER)
-    } else {
-        Refused::new(code, explain(code))
+    let text = explain(code);
+    match retry_after(code) {
+        Some(after) => Refused::for_now(code, text, after),
+        None => Refused::new(code, text),
+    }
+}
+
+/// When it is worth to come back, where that alone helps.
+fn retry_after(code: RefusalCode) -> Option<Duration> {
+    match code {
+        RefusalCode::Overloaded => Some(RETRY_AFTER),
+        // With the next heartbeat the lobby knows which seats are free.
+        RefusalCode::Busy | RefusalCode::SeatTaken | RefusalCode::Timeout => {
+            Some(limits::RETRY_AFTER)
+        }
+        RefusalCode::ProtocolMismatch
+        | RefusalCode::TicketMalformed
+        | RefusalCode::TicketBadSignature
+        | RefusalCode::TicketExpired
+        | RefusalCode::TicketWrongInstance
+        | RefusalCode::TicketUsed
+        | RefusalCode::ResumeUnknown
+        | RefusalCode::MatchUnknown
+        | RefusalCode::MatchFull
+        | RefusalCode::Draining
+        | RefusalCode::MalformedHello => None,
     }
 }
 

@@ -71,21 +71,41 @@ fn drop_unacceptable_inputs<G: Game>(
 ) {
     for (controlled, mut receiver) in &mut receivers {
         let own = controlled.map_or(&[][..], |controlled| controlled.collection());
-        receiver.retain_messages(|message| match check::<G>(message, own, tick.number()) {
-            Ok(()) => true,
-            Err(refusal) => {
-                telemetry::input_rejected(refusal.rule);
-                false
-            }
+        receiver.retain_messages(|message| {
+            let checked = drop_foreign_targets::<G>(message, own)
+                .and_then(|()| check::<G>(message, tick.number()));
+            let Err(refusal) = checked else { return true };
+            telemetry::input_rejected(refusal.rule);
+            false
         });
     }
 }
 
-fn check<G: Game>(
-    message: &InputMessage<Inputs<G>>,
+/// Takes out what is for others' avatars, and refuses a message in which nothing else was. Its own
+/// player's inputs in it count: a client may take another avatar for its own for a moment.
+fn drop_foreign_targets<G: Game>(
+    message: &mut InputMessage<Inputs<G>>,
     own: &[Entity],
-    now: u32,
 ) -> Result<(), InputRefusal> {
+    let refusal = InputRefusal {
+        rule: "foreign_target",
+    };
+    let before = message.inputs.len();
+    message.inputs.retain(|data| match data.target {
+        InputTarget::Entity(entity) => own.contains(&entity),
+        InputTarget::PreSpawned(_) => true,
+    });
+    if message.inputs.len() == before {
+        return Ok(());
+    }
+    if message.inputs.is_empty() {
+        return Err(refusal);
+    }
+    telemetry::input_rejected(refusal.rule);
+    Ok(())
+}
+
+fn check<G: Game>(message: &InputMessage<Inputs<G>>, now: u32) -> Result<(), InputRefusal> {
     let end = message.end_tick.0;
     if end > now.saturating_add(INPUT_AHEAD_TICKS_MAX) {
         return Err(InputRefusal { rule: "tick_ahead" });
@@ -101,28 +121,15 @@ fn check<G: Game>(
             rule: "rebroadcast",
         });
     }
-    message
-        .inputs
-        .iter()
-        .try_for_each(|data| check_target::<G>(data, own))
+    message.inputs.iter().try_for_each(check_target::<G>)
 }
 
-fn check_target<G: Game>(
-    data: &PerTargetData<Inputs<G>>,
-    own: &[Entity],
-) -> Result<(), InputRefusal> {
-    match data.target {
-        InputTarget::Entity(entity) if own.contains(&entity) => {}
-        InputTarget::Entity(_) => {
-            return Err(InputRefusal {
-                rule: "foreign_target",
-            });
-        }
-        InputTarget::PreSpawned(_) => {
-            return Err(InputRefusal {
-                rule: "prespawned_target",
-            });
-        }
+/// An entity was found to be the player's own before.
+fn check_target<G: Game>(data: &PerTargetData<Inputs<G>>) -> Result<(), InputRefusal> {
+    if matches!(data.target, InputTarget::PreSpawned(_)) {
+        return Err(InputRefusal {
+            rule: "prespawned_target",
+        });
     }
     if data.states.len() > INPUT_TICKS_PER_MESSAGE_MAX {
         return Err(InputRefusal {

@@ -28,8 +28,8 @@ use crate::encoding::Encoding;
 use crate::frame::{Answer, FrameError, Hello, Mode, Refused, Welcome};
 use crate::keeper::keep;
 use crate::limits::{
-    ALPN, ALPN_WEB, CONNECT_TIMEOUT, DATAGRAM_SIZE_MAX, IDLE_TIMEOUT, SLOW_CONSUMER_AFTER, STAGGER,
-    UNSENT_BYTES_MAX,
+    ALPN, ALPN_WEB, CONNECT_TIMEOUT, DATAGRAM_SIZE_MAX, IDLE_TIMEOUT, RETRY_AFTER,
+    SLOW_CONSUMER_AFTER, STAGGER, UNSENT_BYTES_MAX,
 };
 use crate::link::{End, Link, LinkConfig, RoundTrip};
 use crate::mailbox::PostOffice;
@@ -175,6 +175,24 @@ pub enum ConnectError {
     /// It took too long.
     #[error("no answer came in time")]
     TimedOut,
+}
+
+impl ConnectError {
+    /// After how long it is worth to try again with the same ticket; none when it is not. Whoever
+    /// hears nothing at all may try soon, too.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refused) => refused
+                .retry_after_ms
+                .map(u64::from)
+                .map(Duration::from_millis),
+            Self::Unreachable(_) | Self::TimedOut => Some(RETRY_AFTER),
+            Self::NoUsableOffer | Self::BadHello(_) | Self::Lost(_) | Self::MalformedAnswer(_) => {
+                None
+            }
+        }
+    }
 }
 
 /// Why one transport did not come up.

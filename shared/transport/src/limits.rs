@@ -53,6 +53,9 @@ pub const AMPLIFICATION_MAX: usize = 3;
 pub const UNPROVEN_COUNTED_MAX: usize = 1024;
 /// Arrivals that wait for the gateway. When full, the next one is refused as `busy`.
 pub const ARRIVALS_QUEUED_MAX: usize = 256;
+/// Time after which somebody may come back for whom there was no room: the instance's next
+/// heartbeat has told the lobby how things stand by then.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Pause of the accept loop after the operating system had no descriptor left. Well below the
 /// second in which a listener has to come back by itself.
 pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);

@@ -32,7 +32,8 @@ use crate::frame::Refused;
 use crate::limits::{
     ACCEPT_BACKOFF, ARRIVALS_QUEUED_MAX, CLOSE_DEADLINE, CONNECTIONS_PER_ADDRESS_MAX,
     HANDSHAKE_DEADLINE, HELLO_DEADLINE, IDLE_TIMEOUT, PENDING_MAX, PENDING_PER_ADDRESS_MAX,
-    SLOW_CONSUMER_AFTER, UNSENT_BYTES_MAX, UNVALIDATED_MAX, UNVALIDATED_PER_SECOND_MAX,
+    RETRY_AFTER, SLOW_CONSUMER_AFTER, UNSENT_BYTES_MAX, UNVALIDATED_MAX,
+    UNVALIDATED_PER_SECOND_MAX,
 };
 use crate::mailbox::PostOffice;
 use crate::origins::Origins;
@@ -380,7 +381,8 @@ impl Door {
                 None => return self.count(Incident::HelloAbandoned),
             },
             Err(_) => {
-                let refused = Refused::new(RefusalCode::Timeout, "the Hello did not come in time");
+                let text = "the Hello did not come in time";
+                let refused = Refused::for_now(RefusalCode::Timeout, text, RETRY_AFTER);
                 return carrier.refuse(refused, events).await;
             }
         };
@@ -394,7 +396,8 @@ impl Door {
             visit,
         };
         if let Err(TrySendError::Full(arrival)) = self.queue.try_send(arrival) {
-            let refused = Refused::new(RefusalCode::Busy, "too many players arrive at once");
+            let text = "too many players arrive at once";
+            let refused = Refused::for_now(RefusalCode::Busy, text, RETRY_AFTER);
             arrival.refuse(refused).await;
         }
     }

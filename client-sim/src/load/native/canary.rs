@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ use crate::bot::{Bot, BotEnd, BotSnapshot, BotSpec};
 use crate::load::books::Page;
 use crate::load::swarm::Desk;
 
-/// Canaries on their way in; arrivals wait while there are so many.
+/// Canaries on their way in. When full, the next one is not let in, and counts as refused.
 const NEWCOMERS_MAX: usize = 64;
 /// A thread that is so late has lost the time: it goes on from now.
 const BEHIND_MAX: Duration = Duration::from_millis(100);
@@ -75,11 +75,17 @@ impl Canaries {
         Ok(Self { enter, thread })
     }
 
-    /// Lets a canary play in that match.
-    pub(crate) fn enter(&self, bot: BotSpec, session: usize) {
-        if self.enter.send(Newcomer { bot, session }).is_err() {
-            tracing::error!("the canaries' thread has ended");
-        }
+    /// Lets a canary play in that match. It never waits, because the run's own task calls it.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot.
+    pub(crate) fn enter(&self, bot: BotSpec, session: usize) -> Result<(), &'static str> {
+        let entered = self.enter.try_send(Newcomer { bot, session });
+        entered.map_err(|error| match error {
+            TrySendError::Full(_) => "too many canaries come at once",
+            TrySendError::Disconnected(_) => "the canaries' thread has ended",
+        })
     }
 
     /// Says goodbye for all of them.

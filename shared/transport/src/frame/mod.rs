@@ -7,7 +7,7 @@
 //! welcome = [1, connection, player, seat | nil, role, tick rate, snapshot rate,
 //!            resume token, datagram size, game]
 //! refused = [2, code, text]
-//!         | [2, code, text, retry after]
+//!         | [2, code, text, retry after]     where coming back helps
 //! ```
 //!
 //! Mode: 0 native, 1 thin. Credential kind: 0 ticket, 1 resume token. Role: 0 player, 1 spectator.
@@ -39,8 +39,7 @@ const TAG_REFUSED: u8 = 2;
 const HELLO_FIELDS: u32 = 7;
 const WELCOME_FIELDS: u32 = 10;
 const REFUSED_FIELDS: u32 = 3;
-/// With the time to come back after. Only codes that are newer than this field have it: readers
-/// from before it demand three fields, and do not know these codes anyway.
+/// With the time to come back after.
 const REFUSED_FIELDS_WITH_RETRY: u32 = 4;
 const PLAYER_LENGTH: usize = 16;
 /// First bytes of floating-point numbers.
@@ -146,7 +145,8 @@ pub struct Refused {
     pub code: RefusalCode,
     /// Why, for people; at most [`REFUSAL_TEXT_LENGTH_MAX`] bytes.
     pub text: String,
-    /// Milliseconds after which it is worth to come back, with `overloaded` only.
+    /// Milliseconds after which it is worth to come back; none when it is not, or with a new
+    /// ticket only.
     pub retry_after_ms: Option<u32>,
 }
 
@@ -161,13 +161,13 @@ impl Refused {
         }
     }
 
-    /// The refusal of somebody for whom there is no processor time, but soon may be.
+    /// The same for somebody who may come back after this time.
     #[must_use]
-    pub fn overloaded(text: &str, retry_after: Duration) -> Self {
+    pub fn for_now(code: RefusalCode, text: &str, retry_after: Duration) -> Self {
         let retry_after_ms = u32::try_from(retry_after.as_millis()).unwrap_or(u32::MAX);
         Self {
             retry_after_ms: Some(retry_after_ms),
-            ..Self::new(RefusalCode::Overloaded, text)
+            ..Self::new(code, text)
         }
     }
 }
@@ -387,11 +387,15 @@ impl Welcome {
 
 impl Refused {
     fn encode(&self) -> Result<Vec<u8>, FrameError> {
-        let mut frame = Writer::new(Self::fields(self.code), TAG_REFUSED);
+        let fields = match self.retry_after_ms {
+            Some(_) => REFUSED_FIELDS_WITH_RETRY,
+            None => REFUSED_FIELDS,
+        };
+        let mut frame = Writer::new(fields, TAG_REFUSED);
         frame.uint(u64::from(self.code.number()));
         frame.text("text", &self.text, REFUSAL_TEXT_LENGTH_MAX)?;
-        if Self::fields(self.code) == REFUSED_FIELDS_WITH_RETRY {
-            frame.uint(u64::from(self.retry_after_ms.unwrap_or_default()));
+        if let Some(retry_after_ms) = self.retry_after_ms {
+            frame.uint(u64::from(retry_after_ms));
         }
         frame.finish()
     }
@@ -399,25 +403,18 @@ impl Refused {
     fn read(frame: &mut Reader<'_>, fields: u32) -> Result<Self, FrameError> {
         let code = RefusalCode::from_number(frame.uint("code")?);
         let code = code.ok_or(FrameError::Unknown { field: "code" })?;
-        expect_fields(fields, Self::fields(code))?;
         let text = frame.text("text", REFUSAL_TEXT_LENGTH_MAX)?;
-        let retry_after_ms = match fields {
-            REFUSED_FIELDS_WITH_RETRY => Some(frame.uint("retry after")?),
-            _ => None,
+        let retry_after_ms = if fields == REFUSED_FIELDS_WITH_RETRY {
+            Some(frame.uint("retry after")?)
+        } else {
+            expect_fields(fields, REFUSED_FIELDS)?;
+            None
         };
         Ok(Self {
             code,
             text,
             retry_after_ms,
         })
-    }
-
-    fn fields(code: RefusalCode) -> u32 {
-        if code == RefusalCode::Overloaded {
-            REFUSED_FIELDS_WITH_RETRY
-        } else {
-            REFUSED_FIELDS
-        }
     }
 }
 
