@@ -111,8 +111,8 @@ impl Connection {
     /// Queues a payload of which only the newest matters, such as a snapshot: those sent by this
     /// method that still wait after [`crate::limits::LATEST_AGE_MAX`] (on QUIC
     /// [`crate::limits::LATEST_AGE_MAX_QUIC`]) give way to it, which [`LinkStats::replaced_out`]
-    /// counts. A peer that takes nothing at all for [`crate::limits::SLOW_CONSUMER_AFTER`] is closed as
-    /// [`CloseCode::SlowConsumer`].
+    /// counts. A peer that takes nothing at all for [`crate::limits::SLOW_CONSUMER_AFTER`] is
+    /// closed as [`CloseCode::SlowConsumer`].
     ///
     /// # Errors
     ///

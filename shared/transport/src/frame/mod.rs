@@ -12,7 +12,8 @@
 //!
 //! Mode: 0 native, 1 thin. Credential kind: 0 ticket, 1 resume token. Role: 0 player, 1 spectator.
 //! The player is `bin` of 16 bytes, texts are `str`, everything else is an unsigned integer of any
-//! width that holds it, or a floating-point number without a fraction. More or fewer fields, unknown numbers, texts over their limits, more than
+//! width that holds it, or a floating-point number without a fraction. More or fewer fields,
+//! unknown numbers, texts over their limits, more than
 //! [`FRAME_BYTES_MAX`] bytes and bytes after the array are errors.
 //!
 //! On QUIC both travel on the client's first bidirectional stream, each after its length as two
