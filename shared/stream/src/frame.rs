@@ -298,7 +298,9 @@ mod tests {
     fn a_client_whose_numbers_are_all_floating_point_is_understood() {
         // As a Godot script packs it: the number of the frame and everything in it.
         let float = |out: &mut Vec<u8>, values: &[f64]| {
-            values.iter().for_each(|value| put_f64(out, *value));
+            for value in values {
+                put_f64(out, *value);
+            }
         };
         let mut bytes = vec![0x95];
         float(&mut bytes, &[16.0, 70_000.0]);

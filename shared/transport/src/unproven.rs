@@ -137,6 +137,14 @@ impl ProvingSocket {
         })
     }
 
+    fn count_received(&self, packets: &[u8], meta: &RecvMeta) {
+        for packet in packets.chunks(meta.stride.max(1)) {
+            if let Some(header) = Header::read(packet) {
+                self.accounts().received(meta.addr, header, packet.len());
+            }
+        }
+    }
+
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
         // A panic elsewhere cannot leave them half changed.
         self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
@@ -178,11 +186,7 @@ impl AsyncUdpSocket for ProvingSocket {
     ) -> Poll<io::Result<usize>> {
         let count = ready!(self.inner.poll_recv(context, buffers, meta))?;
         for (buffer, meta) in buffers.iter().zip(meta.iter()).take(count) {
-            for packet in buffer[..meta.len].chunks(meta.stride.max(1)) {
-                if let Some(header) = Header::read(packet) {
-                    self.accounts().received(meta.addr, header, packet.len());
-                }
-            }
+            self.count_received(&buffer[..meta.len], meta);
         }
         Poll::Ready(Ok(count))
     }
