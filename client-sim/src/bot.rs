@@ -39,7 +39,7 @@ pub struct BotSpec {
 pub struct BotSnapshot {
     /// Its name.
     pub name: String,
-    /// The transport that came up.
+    /// The transport that it uses now.
     pub transport: Option<TransportKind>,
     /// Round trip of the transport.
     pub rtt: Option<Duration>,
@@ -57,6 +57,8 @@ pub struct BotSnapshot {
     pub rollback_ticks: u32,
     /// How good its predictions were.
     pub prediction: PredictionTally,
+    /// How often its connection was replaced: its path broke, or QUIC came back.
+    pub reconnects: u32,
     /// Payload bytes received.
     pub bytes_in: u64,
     /// Payload bytes sent.
@@ -86,9 +88,19 @@ pub(crate) struct Bot<G: BotPolicy> {
     /// When it tries again to be let in.
     again_at: Option<Instant>,
     snapshot: BotSnapshot,
+    /// Of the connections before the present one.
+    moved_before: Moved,
     playing_since: Option<Instant>,
     ended_at: Option<Instant>,
     game: std::marker::PhantomData<G>,
+}
+
+/// Payload bytes of one connection and of those before it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Moved {
+    connection: u64,
+    bytes_in: u64,
+    bytes_out: u64,
 }
 
 /// Counts what an App cannot be asked for later.
@@ -125,6 +137,7 @@ impl<G: BotPolicy> Bot<G> {
             retries_left: spec.retries_max,
             again_at: None,
             snapshot,
+            moved_before: Moved::default(),
             playing_since: None,
             ended_at: None,
             game: std::marker::PhantomData,
@@ -186,9 +199,10 @@ impl<G: BotPolicy> Bot<G> {
 
     fn end(&self) -> Option<BotEnd> {
         match self.app.world().resource::<GameConnection>().state() {
-            ConnectionState::Idle | ConnectionState::Connecting | ConnectionState::Open { .. } => {
-                None
-            }
+            ConnectionState::Idle
+            | ConnectionState::Connecting
+            | ConnectionState::Open { .. }
+            | ConnectionState::Resuming(_) => None,
             ConnectionState::Refused(error) => Some(BotEnd::Disconnected(error.to_string())),
             ConnectionState::Closed(reason) if reason.code == CloseCode::MatchOver => {
                 Some(BotEnd::MatchOver)
@@ -213,12 +227,25 @@ impl<G: BotPolicy> Bot<G> {
     pub(crate) fn look(&mut self) -> &BotSnapshot {
         let world = self.app.world_mut();
         let snapshot = &mut self.snapshot;
-        if let ConnectionState::Open { connection, .. } = world.resource::<GameConnection>().state()
+        let network = world.resource::<GameConnection>();
+        snapshot.reconnects = network.moves();
+        if let ConnectionState::Open {
+            connection,
+            welcome,
+        } = network.state()
         {
+            let before = &mut self.moved_before;
+            if before.connection != welcome.connection {
+                *before = Moved {
+                    connection: welcome.connection,
+                    bytes_in: snapshot.bytes_in,
+                    bytes_out: snapshot.bytes_out,
+                };
+            }
             snapshot.transport = Some(connection.kind());
             snapshot.rtt = connection.rtt();
-            snapshot.bytes_in = connection.stats().bytes_in;
-            snapshot.bytes_out = connection.stats().bytes_out;
+            snapshot.bytes_in = before.bytes_in + connection.stats().bytes_in;
+            snapshot.bytes_out = before.bytes_out + connection.stats().bytes_out;
         }
         let metrics = world.resource::<PredictionMetrics>();
         (snapshot.rollbacks, snapshot.rollback_ticks) = (metrics.rollbacks, metrics.rollback_ticks);

@@ -28,6 +28,8 @@ pub struct Report {
     pub snapshots_per_s: f64,
     /// Connections that ended otherwise than by the end of the match or of the time.
     pub disconnects: usize,
+    /// Connections that were replaced, by another transport or by a new one of the same.
+    pub reconnects: u64,
     /// Payload bytes received a second by the bot that received most but 5 %.
     pub bytes_down_per_s_p95: f64,
     /// Payload bytes sent a second, likewise.
@@ -80,6 +82,7 @@ impl Report {
             ticks_per_s: mean_rate(&bots, |bot| bot.ticks),
             snapshots_per_s: mean_rate(&bots, |bot| bot.snapshots),
             disconnects: bots.iter().filter(is_disconnect).count(),
+            reconnects: sum(|bot| bot.reconnects.into()),
             bytes_down_per_s_p95: rate_p95(&bots, |bot| bot.bytes_in),
             bytes_up_per_s_p95: rate_p95(&bots, |bot| bot.bytes_out),
             predicted_ticks: sum(|bot| bot.prediction.predicted_ticks),
@@ -175,7 +178,7 @@ impl Report {
         };
         format!(
             "{} players, {:.1} s, {:.2} ticks/s, {} of {} compared ticks mispredicted, \
-             {} moved by the server, {} disconnects, {} kills, {results}",
+             {} moved by the server, {} disconnects, {} reconnects, {} kills, {results}",
             self.players,
             self.seconds,
             self.ticks_per_s,
@@ -183,6 +186,7 @@ impl Report {
             self.predicted_ticks,
             self.moved_by_server_ticks,
             self.disconnects,
+            self.reconnects,
             self.kills,
         )
     }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod docker;
+mod fallback;
 mod fog;
 mod game_port;
 mod hostile;

@@ -14,14 +14,16 @@
 //!
 //! It knows no REST: where the join answer comes from is the game's business.
 //!
-//! Reading order: [`plugin`], [`connection`], [`probe`], [`headless`].
+//! Reading order: [`plugin`], [`connection`], [`reconnect`], [`probe`], [`headless`].
 
 pub mod connection;
 pub mod headless;
 mod pacing;
 pub mod plugin;
 pub mod probe;
+pub mod reconnect;
 
 pub use connection::{ConnectionState, GameConnection};
 pub use plugin::ClientPlugin;
 pub use probe::PredictionTally;
+pub use reconnect::ReconnectPolicy;

@@ -4,11 +4,11 @@
 //! A ticket is good for one use, so the Hello goes over one transport only: the transports race
 //! for their handshakes, and the losers are dropped unused.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use std::{fmt, io};
 
 use gameserver_contract::session::{TransportKind, TransportOffer};
 use quinn::{Endpoint, EndpointConfig, Runtime as _};
@@ -268,16 +268,58 @@ pub async fn connect(
     hello: Hello,
     options: ConnectOptions,
 ) -> Result<Connected, ConnectError> {
-    let greeting = Greeting {
-        mode: hello.mode,
-        bytes: hello.encode().map_err(ConnectError::BadHello)?,
-        idle_timeout: options.idle_timeout,
+    let deadline = options.timeout;
+    let greeting = Greeting::new(&hello, options.idle_timeout)?;
+    let connected = async {
+        let carrier = dial_untimed(offers, &options).await?;
+        carrier.greet(greeting).await
     };
-    let connected = timeout(
-        options.timeout,
-        Box::pin(connect_untimed(offers, greeting, &options)),
-    );
-    connected.await.map_err(|_| ConnectError::TimedOut)?
+    let connected = timeout(deadline, Box::pin(connected)).await;
+    connected.map_err(|_| ConnectError::TimedOut)?
+}
+
+/// A transport that has come up and over which nothing was said yet. Dropped, it goes down again,
+/// and no ticket is used.
+#[must_use]
+pub struct Dialed {
+    carrier: Carrier,
+    idle_timeout: Duration,
+}
+
+impl fmt::Debug for Dialed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialed").finish_non_exhaustive()
+    }
+}
+
+/// The first half of [`connect`]: brings a transport up. For who decides only then whether to say
+/// the Hello, because it uses a ticket or a resume token up.
+///
+/// # Errors
+///
+/// [`ConnectError`]: nothing was used.
+pub async fn dial(
+    offers: &[TransportOffer],
+    options: &ConnectOptions,
+) -> Result<Dialed, ConnectError> {
+    let carrier = timeout(options.timeout, Box::pin(dial_untimed(offers, options))).await;
+    Ok(Dialed {
+        carrier: carrier.map_err(|_| ConnectError::TimedOut)??,
+        idle_timeout: options.idle_timeout,
+    })
+}
+
+impl Dialed {
+    /// The second half: says the Hello, and waits for the answer for so long.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`connect`].
+    pub async fn greet(self, hello: &Hello, patience: Duration) -> Result<Connected, ConnectError> {
+        let greeting = Greeting::new(hello, self.idle_timeout)?;
+        let connected = timeout(patience, Box::pin(self.carrier.greet(greeting))).await;
+        connected.map_err(|_| ConnectError::TimedOut)?
+    }
 }
 
 /// What is said over the transport that comes up first.
@@ -287,11 +329,20 @@ struct Greeting {
     idle_timeout: Duration,
 }
 
-async fn connect_untimed(
+impl Greeting {
+    fn new(hello: &Hello, idle_timeout: Duration) -> Result<Self, ConnectError> {
+        Ok(Self {
+            mode: hello.mode,
+            bytes: hello.encode().map_err(ConnectError::BadHello)?,
+            idle_timeout,
+        })
+    }
+}
+
+async fn dial_untimed(
     offers: &[TransportOffer],
-    greeting: Greeting,
     options: &ConnectOptions,
-) -> Result<Connected, ConnectError> {
+) -> Result<Carrier, ConnectError> {
     let usable = |offer: &&TransportOffer| match options.only {
         Some(only) => offer.kind == only,
         None => offer.kind != TransportKind::WebTransport,
@@ -302,10 +353,9 @@ async fn connect_untimed(
     }
     // Collected, because a borrowing closure held across an await could not be spawned.
     let attempts: Vec<_> = usable.map(|offer| Carrier::dial(offer, options)).collect();
-    let carrier = race(options.stagger, attempts)
+    race(options.stagger, attempts)
         .await
-        .map_err(ConnectError::Unreachable)?;
-    carrier.greet(greeting).await
+        .map_err(ConnectError::Unreachable)
 }
 
 /// A transport that came up.
