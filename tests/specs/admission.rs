@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{SinkExt as _, StreamExt as _};
 use game_arena::Arena;
 use gameserver_contract::entropy::SeededEntropy;
 use gameserver_contract::ids::{InstanceEpoch, InstanceId, MatchId, PlayerId, Seat};
@@ -12,10 +13,15 @@ use gameserver_contract::watch::Watch;
 use gameserver_server::Games;
 use gameserver_tests::cable::Cable;
 use gameserver_tests::counters::Counter;
+use gameserver_tests::patience::within;
 use gameserver_tests::raw_player::{RawPlayer, refusal};
 use gameserver_tests::stage::Stage;
 use gameserver_transport::close::{CloseCode, RefusalCode};
-use gameserver_transport::frame::{Credential, Hello};
+use gameserver_transport::frame::{Answer, Credential, Hello, Mode};
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as PageCloseCode;
 use uuid::Uuid;
 
 fn arena() -> Games {
@@ -277,6 +283,45 @@ async fn a_broken_connection_gets_its_seat_back_with_the_resume_token() {
     assert_eq!(after.welcome.seat, Some(Seat(0)));
     assert_eq!(after.welcome.player, door.player);
     after.receive().await;
+}
+
+/// Browsers close a page's WebSockets as 1001 when it is left or loaded again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_page_that_is_loaded_again_gets_its_seat_back_with_the_resume_token() {
+    let door = Door::open().await;
+    let other = RawPlayer::join(&door.stage, &door.stage.join(door.match_id, 1), Quic).await;
+    let answer = door.good_answer();
+    let hello = Hello::new(Mode::Thin, Credential::Ticket(answer.ticket), "a page");
+    let address = format!("ws://{}", door.stage.address());
+    let (mut page, _) = within(connect_async(address)).await.expect("a WebSocket");
+    let hello = hello.encode().expect("a short Hello");
+    within(page.send(Message::Binary(hello.into())))
+        .await
+        .expect("the link is open");
+    let first = within(page.next())
+        .await
+        .expect("an answer")
+        .expect("it is whole");
+    let Ok(Answer::Welcome(welcome)) = Answer::decode(&first.into_data()) else {
+        unreachable!("a good ticket is welcome")
+    };
+    let going_away = CloseFrame {
+        code: PageCloseCode::Away,
+        reason: "".into(),
+    };
+    within(page.close(Some(going_away)))
+        .await
+        .expect("the link is open");
+    while within(page.next())
+        .await
+        .is_some_and(|message| message.is_ok())
+    {}
+    // The match has looked at the connection by then.
+    for _ in 0..2 {
+        other.receive_next().await;
+    }
+    let back = door.resume(&welcome.resume_token).await;
+    assert_eq!(back.expect("the seat is held").welcome.seat, Some(Seat(0)));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

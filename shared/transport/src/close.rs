@@ -8,8 +8,11 @@ use crate::limits::CLOSE_TEXT_LENGTH_MAX;
 
 const QUIC_CODE_BASE: u32 = 0x100;
 const WEBSOCKET_CODE_BASE: u16 = 4000;
-/// WebSocket's own codes for an ordinary end (RFC 6455 §7.4.1): normal, going away, none given.
-const WEBSOCKET_ORDINARY_CODES: [u16; 3] = [1000, 1001, 1005];
+/// WebSocket's own codes for an ordinary end (RFC 6455 §7.4.1): normal, none given.
+const WEBSOCKET_ORDINARY_CODES: [u16; 2] = [1000, 1005];
+/// A page that is left or loaded again ends its WebSockets with it (RFC 6455 §7.4.1), and may come
+/// back.
+const WEBSOCKET_GOING_AWAY: u16 = 1001;
 
 macro_rules! numbered_codes {
     ($(#[$doc:meta])* $name:ident {
@@ -81,7 +84,8 @@ numbered_codes! {
         ProtocolError = 12, "protocol_error";
         /// A refusal was answered; it says why.
         Refused = 13, "refused";
-        /// The link broke. Never sent: it is what is noticed when nothing was.
+        /// The link broke, or a page was left with it. Never sent: it is what is noticed when
+        /// nothing was.
         Lost = 14, "lost";
     }
 }
@@ -153,6 +157,9 @@ impl CloseCode {
     pub fn from_websocket_code(code: u16) -> Self {
         if WEBSOCKET_ORDINARY_CODES.contains(&code) {
             return Self::Consented;
+        }
+        if code == WEBSOCKET_GOING_AWAY {
+            return Self::Lost;
         }
         let number = code.checked_sub(WEBSOCKET_CODE_BASE);
         number.and_then(Self::from_number).unwrap_or(Self::Internal)
@@ -288,6 +295,11 @@ mod tests {
         assert_eq!(CloseCode::from_websocket_code(1000), CloseCode::Consented);
         assert_eq!(CloseCode::from_quic_code(0), CloseCode::Consented);
         assert_eq!(CloseCode::from_session_code(0), CloseCode::Consented);
+    }
+
+    #[test]
+    fn a_page_that_goes_away_has_not_said_goodbye() {
+        assert_eq!(CloseCode::from_websocket_code(1001), CloseCode::Lost);
     }
 
     #[test]

@@ -219,8 +219,9 @@ impl QuicSession {
     /// it ended, which hides why it did; but not whether the peer said so.
     fn cut_off(&self, ended: &ConnectionError) -> CloseReason {
         if self.connection().stats().frame_rx.connection_close > 0 {
+            // A page that ends its session says so within it. This one was left or loaded again.
             let text = "the browser closed the connection";
-            return CloseReason::new(CloseCode::Consented, text, Side::Peer);
+            return CloseReason::new(CloseCode::Lost, text, Side::Peer);
         }
         if *ended == ConnectionError::LocallyClosed {
             let text = "the session broke off";

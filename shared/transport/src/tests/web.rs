@@ -82,13 +82,13 @@ async fn the_largest_payload_leaves_room_for_the_session() {
 }
 
 #[tokio::test]
-async fn a_page_that_vanishes_has_left() {
+async fn a_page_that_vanishes_has_not_said_goodbye() {
     let mut listener = listener();
     let (session, server) = raw_page(&mut listener).await;
     let connection: &quinn::Connection = &session;
     connection.close(HTTP3_NO_ERROR.into(), b"");
     let reason = within(server.wait_closed()).await;
-    assert_eq!((reason.code, reason.by), (CloseCode::Consented, Side::Peer));
+    assert_eq!((reason.code, reason.by), (CloseCode::Lost, Side::Peer));
 }
 
 #[tokio::test]
