@@ -1,8 +1,9 @@
 //! The REST API as a player's program uses it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use gameserver_contract::account::{GameStats, GuestLogin, LoginAnswer, MatchRecord};
+use gameserver_contract::account::{GameStats, GuestLogin, LoginAnswer, MatchRecord, RefreshLogin};
 use gameserver_contract::ids::{PlayerId, SessionId};
 use gameserver_contract::problem::Problem;
 use gameserver_contract::session::{CreateSession, JoinAnswer, JoinSession, Page, Session};
@@ -10,6 +11,10 @@ use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Mutex;
+
+/// What the API answers to an access token whose time is over.
+const TOKEN_EXPIRED: &str = "auth.token_expired";
 
 /// A way to the API; cheap to clone.
 #[derive(Debug, Clone)]
@@ -18,15 +23,23 @@ pub struct Lobby {
     base: String,
 }
 
-/// The API as one logged-in player.
+/// The API as one logged-in player. Clones share the login, which is renewed when the access token
+/// has expired.
 #[derive(Clone)]
 pub struct LoggedIn {
     lobby: Lobby,
-    access_token: String,
+    tokens: Arc<Mutex<Tokens>>,
     /// Who logged in.
     pub player: PlayerId,
     /// Name that others see.
     pub display_name: String,
+}
+
+/// What a login is proven with. Not for logs.
+struct Tokens {
+    access: String,
+    /// Good for one new pair.
+    refresh: String,
 }
 
 impl std::fmt::Debug for LoggedIn {
@@ -101,7 +114,10 @@ impl Lobby {
         let answer: LoginAnswer = self.call(request).await?;
         Ok(LoggedIn {
             lobby: self.clone(),
-            access_token: answer.access_token,
+            tokens: Arc::new(Mutex::new(Tokens {
+                access: answer.access_token,
+                refresh: answer.refresh_token,
+            })),
             player: answer.player.id,
             display_name: answer.player.display_name,
         })
@@ -209,11 +225,7 @@ impl LoggedIn {
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, LobbyError> {
-        let request = self
-            .lobby
-            .request(Method::GET, path)
-            .bearer_auth(&self.access_token);
-        self.lobby.call(request).await
+        self.call(|| self.lobby.request(Method::GET, path)).await
     }
 
     async fn post<T: DeserializeOwned>(
@@ -221,10 +233,41 @@ impl LoggedIn {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, LobbyError> {
-        let request = self
-            .lobby
-            .request(Method::POST, path)
-            .bearer_auth(&self.access_token);
-        self.lobby.call(request.json(body)).await
+        self.call(|| self.lobby.request(Method::POST, path).json(body))
+            .await
+    }
+
+    /// Calls with the access token, and once more with a new one when it has expired: the API
+    /// refuses it before it does anything.
+    async fn call<T: DeserializeOwned>(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+    ) -> Result<T, LobbyError> {
+        let access = self.tokens.lock().await.access.clone();
+        let answer = self.lobby.call(request().bearer_auth(&access)).await;
+        match answer {
+            Err(LobbyError::Refused(refusal)) if refusal.problem.code == TOKEN_EXPIRED => {
+                let access = self.renew(&access).await?;
+                self.lobby.call(request().bearer_auth(access)).await
+            }
+            answer => answer,
+        }
+    }
+
+    /// The access token that follows on an expired one. A clone may have got it already.
+    async fn renew(&self, expired: &str) -> Result<String, LobbyError> {
+        let mut tokens = self.tokens.lock().await;
+        if tokens.access == expired {
+            let login = RefreshLogin {
+                refresh_token: tokens.refresh.clone(),
+            };
+            let request = self.lobby.request(Method::POST, "/auth/refresh");
+            let answer: LoginAnswer = self.lobby.call(request.json(&login)).await?;
+            *tokens = Tokens {
+                access: answer.access_token,
+                refresh: answer.refresh_token,
+            };
+        }
+        Ok(tokens.access.clone())
     }
 }

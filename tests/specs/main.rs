@@ -8,6 +8,7 @@ mod game_port;
 mod hostile;
 mod inputs;
 mod isolation;
+mod logins;
 mod native_packets;
 mod overload;
 mod play;
