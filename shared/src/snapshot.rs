@@ -17,6 +17,7 @@ use gameserver_stream::stage::{Actor, Slot, Stage};
 
 pub use gameserver_stream::schema::{Audience, Field};
 
+use crate::flow::{MatchPhase, MatchStatus};
 use crate::game::Game;
 use crate::net_id::NetId;
 use crate::player::Avatar;
@@ -249,8 +250,16 @@ fn leave(removed: On<Remove, NetId>, ids: Query<&NetId>, mut shown: ResMut<Shown
     }
 }
 
-fn begin_turn(mut turns: ResMut<Turns>, tick: CurrentTick) {
+/// The tick that decides the match is shown to everybody: it is the last one that is recorded, and
+/// without it watchers, replays and players would not see how the match was won.
+fn begin_turn(mut turns: ResMut<Turns>, tick: CurrentTick, status: Option<Single<&MatchStatus>>) {
     turns.begin(tick.number());
+    let is_decided = |status: Single<&MatchStatus>| {
+        status.phase == MatchPhase::Over && status.since_tick == tick.number()
+    };
+    if status.is_some_and(is_decided) {
+        turns.give_to_everybody();
+    }
 }
 
 fn begin(mut shown: ResMut<Shown>, tick: CurrentTick) {

@@ -13,6 +13,8 @@ pub struct Turns {
     interval: u32,
     /// The present tick, as its place between two common turns.
     phase: u32,
+    /// Whether this tick is shown to everybody, whatever their turns.
+    is_everybodys: bool,
     /// By seat: whether it has a turn of its own.
     own: Vec<bool>,
     /// By phase: seats whose own turn that is.
@@ -28,6 +30,7 @@ impl Turns {
         Self {
             interval,
             phase: 0,
+            is_everybodys: false,
             own: Vec::new(),
             takers: vec![0; interval as usize],
         }
@@ -36,6 +39,12 @@ impl Turns {
     /// The next tick begins.
     pub fn begin(&mut self, tick: u32) {
         self.phase = tick % self.interval;
+        self.is_everybodys = false;
+    }
+
+    /// Shows the present tick to everybody: nobody is to wait for what it decides.
+    pub fn give_to_everybody(&mut self) {
+        self.is_everybodys = true;
     }
 
     /// Gives a seat its own turn: seats are numbered in order, so turns are equally full.
@@ -65,13 +74,13 @@ impl Turns {
     pub fn is_due(&self, seat: Seat) -> bool {
         let has_own = self.own.get(usize::from(seat.0)).is_some_and(|own| *own);
         let phase = u32::from(seat.0) % self.interval;
-        self.phase == if has_own { phase } else { 0 }
+        self.is_everybodys || self.phase == if has_own { phase } else { 0 }
     }
 
     /// Whether it is the common turn.
     #[must_use]
     pub fn is_common(&self) -> bool {
-        self.phase == 0
+        self.is_everybodys || self.phase == 0
     }
 
     /// Whether this tick's snapshot is for anybody.
@@ -119,6 +128,17 @@ mod tests {
         assert_eq!(turns_of(&mut turns, 5), [0, 3, 6, 9]);
         turns.join_common(Seat(4));
         assert_eq!(turns_of(&mut turns, 4), [0, 3, 6, 9]);
+    }
+
+    #[test]
+    fn a_tick_that_everybody_is_shown_is_only_that_one() {
+        let mut turns = Turns::every(INTERVAL);
+        turns.take_own(Seat(4));
+        turns.begin(5);
+        turns.give_to_everybody();
+        assert!(turns.is_common() && turns.is_due(Seat(4)) && turns.is_due(Seat(5)));
+        turns.begin(8);
+        assert!(!turns.is_anybodys() && !turns.is_due(Seat(4)) && !turns.is_due(Seat(5)));
     }
 
     #[test]

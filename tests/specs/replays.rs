@@ -5,15 +5,18 @@ use std::path::Path;
 
 use game_arena::{Arena, ArenaInput};
 use gameserver_contract::ids::{MatchId, PlayerId, Seat};
+use gameserver_contract::session::SessionState;
 use gameserver_contract::session::TransportKind::WebSocket;
 use gameserver_control::result_signature;
 use gameserver_server::Games;
+use gameserver_server::host::MatchFacts;
 use gameserver_server::replay::{Evidence, VerifyReport, verify, verify_from};
 use gameserver_stream::log::record::log_claim;
 use gameserver_stream::log::{DamageKind, Item, LogReader, Record, SeatChange};
 use gameserver_tests::cable::Cable;
+use gameserver_tests::patience::eventually;
 use gameserver_tests::raw_player::RawPlayer;
-use gameserver_tests::recording::{end_and_read, play, rewrite};
+use gameserver_tests::recording::{end_and_read, path_of, play, rewrite};
 use gameserver_tests::stage::Stage;
 use gameserver_tests::witness::Witnesses;
 use gameserver_transport::close::CloseCode;
@@ -97,6 +100,43 @@ async fn an_input_that_was_changed_is_found_at_its_tick_and_where_it_shows() {
     assert_eq!(Some(divergence.tick), forged_at);
     assert_eq!(divergence.component, "Body");
     assert_eq!(report.last_tick + 1, divergence.tick);
+}
+
+/// The last tick and the last snapshot of a log.
+fn ends_at(log: &[u8]) -> (u32, u32) {
+    let reader = LogReader::open(log).expect("a log");
+    let (mut last_tick, mut last_snapshot) = (0, 0);
+    let mut playback = reader.play();
+    while let Some(item) = playback.next_item() {
+        match item {
+            Item::Record(Record::Tick(record)) => last_tick = record.tick,
+            Item::Record(Record::Snapshot { tick, .. }) => last_snapshot = tick,
+            Item::Record(_) | Item::Damaged(_) => {}
+        }
+    }
+    (last_tick, last_snapshot)
+}
+
+/// Snapshots are made every third tick, and a match is decided in any.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_replay_shows_the_tick_that_decided_its_match() {
+    let folder = TempDir::new().expect("a folder");
+    let stage = Stage::recording(arena(), 1, folder.path());
+    for _ in 0..4 {
+        let id = stage.start_match("arena", 2, 2);
+        let stays = RawPlayer::join(&stage, &stage.join(id, 0), WebSocket).await;
+        let leaves = RawPlayer::join(&stage, &stage.join(id, 1), WebSocket).await;
+        let runs = |facts: &MatchFacts| facts.state == SessionState::Running;
+        stage.shows(id, "play has begun", runs).await;
+        leaves.connection.close(CloseCode::Consented, "enough");
+        assert_eq!(stays.closed().await.code, CloseCode::MatchOver);
+        let log = path_of(folder.path(), id);
+        eventually("the log is complete", || log.exists()).await;
+        let log = std::fs::read(log).expect("the log can be read");
+        let (last_tick, last_snapshot) = ends_at(&log);
+        assert_eq!(last_snapshot, last_tick);
+        assert!(verified(&log).is_whole_truth());
+    }
 }
 
 fn encoded(input: ArenaInput) -> Vec<u8> {
