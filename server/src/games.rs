@@ -26,6 +26,8 @@ pub struct HostedGame {
     pub fingerprint: u64,
     /// What the first frame of a thin connection says.
     pub start: StartFrame,
+    /// Whether its matches are simulated while nobody is in them.
+    pub steps_when_empty: bool,
     /// Builds the App of a match.
     pub build: fn(MatchSettings) -> App,
 }
@@ -45,6 +47,7 @@ impl Games {
             descriptor,
             fingerprint: protocol::fingerprint(sample.world_mut()),
             start: sample.world().resource::<StartFrame>().clone(),
+            steps_when_empty: G::STEPS_WHEN_EMPTY,
             build,
         };
         self.hosted.insert(game.descriptor.id.clone(), game);

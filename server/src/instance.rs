@@ -26,7 +26,7 @@ use crate::config::{InstanceConfig, WebSocketTls};
 use crate::control::{self, Announcement, ControlService};
 use crate::games::Games;
 use crate::gateway::{self, Admission};
-use crate::host::{Board, HostConfig, MatchHost};
+use crate::host::{Board, EMPTY_MATCH_LIFETIME, HostConfig, MatchHost};
 use crate::match_log::{ClaimError, FolderClaim, LogFolder};
 use crate::offers::{Identity, Offers};
 use crate::telemetry;
@@ -215,10 +215,11 @@ impl Instance {
         }
     }
 
-    /// Takes no new matches and no new players, and waits for the running ones, but only so long.
+    /// Takes no new matches and no new players, tells those who play, and waits for the running
+    /// matches, but only so long.
     pub async fn drain(&self, grace: Duration) {
+        self.host.drain(grace);
         let board = self.host.board();
-        board.drain();
         let all_over = board.wait_count(|matches| matches == 0);
         if tokio::time::timeout(grace, all_over).await.is_err() {
             tracing::warn!(
@@ -242,7 +243,7 @@ impl Instance {
         let board = host.board().clone();
         board.drain();
         for id in board.all().into_keys() {
-            if let Err(error) = host.stop_match(id) {
+            if let Err(error) = host.shut_match_down(id) {
                 tracing::warn!(match.id = %id, %error, "match not stopped");
             }
         }
@@ -297,6 +298,7 @@ fn host_config(config: &InstanceConfig) -> HostConfig {
         workers: config.workers,
         matches_max: config.matches_max,
         resume_window: config.resume_window,
+        empty_match_lifetime: EMPTY_MATCH_LIFETIME,
         budget_max: config.budget_max,
         logs: config.log_folder.clone().map(|path| LogFolder {
             path,

@@ -7,6 +7,7 @@ use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use gameserver_contract::game::GameDescriptor;
 
+use crate::event::MatchEvent;
 use crate::input::PlayerInput;
 
 /// A game that the engine can host.
@@ -21,6 +22,11 @@ pub trait Game: Send + Sync + 'static {
     /// Ticks whose inputs a native client sends in one packet, 1 to 6. Two ticks in each halve
     /// the number of packets, and make every input take effect a tick later.
     const TICKS_PER_INPUT_PACKET: u16 = 1;
+
+    /// Whether a match is simulated while nobody is in it. It rests otherwise, and costs nothing,
+    /// until somebody comes to play or to watch; a world that lives on by itself does not want
+    /// that. Either way a match that stays empty is ended.
+    const STEPS_WHEN_EMPTY: bool = false;
 
     /// Facts that the lobby needs too.
     fn descriptor() -> GameDescriptor;
@@ -37,6 +43,13 @@ pub trait Game: Send + Sync + 'static {
     /// native clients only.
     fn add_snapshots(app: &mut App) {
         let _ = app;
+    }
+
+    /// What thin clients and watchers who come later have to be told beside the phase and who is
+    /// there, as events: the score, for example, of players whom they do not see.
+    fn standing(world: &mut World) -> Vec<MatchEvent> {
+        let _ = world;
+        Vec::new()
     }
 
     /// What every client may know before it is sent anything: the map, speeds. As JSON.

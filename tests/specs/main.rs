@@ -2,6 +2,7 @@
 
 mod admission;
 mod docker;
+mod draining;
 mod fallback;
 mod fog;
 mod game_port;
@@ -14,6 +15,7 @@ mod overload;
 mod play;
 mod replays;
 mod repo;
+mod resting;
 mod thin;
 mod tick_parts;
 mod watching;

@@ -17,7 +17,7 @@ use gameserver_contract::watch::Watch;
 use gameserver_server::Games;
 use gameserver_server::gateway::{self, Admission};
 use gameserver_server::host::{
-    BudgetMax, FinishedMatch, HostConfig, MatchFacts, MatchHost, MatchSpec,
+    BudgetMax, EMPTY_MATCH_LIFETIME, FinishedMatch, HostConfig, MatchFacts, MatchHost, MatchSpec,
 };
 use gameserver_server::match_log::LogFolder;
 use gameserver_shared::flow::MatchSettings;
@@ -63,6 +63,7 @@ fn host_config(workers: usize) -> HostConfig {
         workers,
         matches_max: 64,
         resume_window: RESUME_WINDOW,
+        empty_match_lifetime: EMPTY_MATCH_LIFETIME,
         logs: None,
         budget_max: BudgetMax::OFF,
     }
@@ -117,6 +118,16 @@ impl Stage {
         let turn = TURN.lock().await;
         let config = HostConfig {
             budget_max,
+            ..host_config(1)
+        };
+        Self::build(games, Some(turn), config)
+    }
+
+    /// The same, and matches that nobody is in are kept for so long.
+    pub async fn alone_keeping_empty_matches_for(lifetime: Duration, games: Games) -> Self {
+        let turn = TURN.lock().await;
+        let config = HostConfig {
+            empty_match_lifetime: lifetime,
             ..host_config(1)
         };
         Self::build(games, Some(turn), config)

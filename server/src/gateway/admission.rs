@@ -85,10 +85,9 @@ impl Admission {
     }
 
     pub(super) fn decide(&self, hello: &Hello) -> Result<Admitted, RefusalCode> {
-        if self.board.is_draining() {
-            return Err(RefusalCode::Draining);
-        }
         match &hello.credential {
+            // Those who play already may come back to their seat until the match is over.
+            Credential::Ticket(_) if self.board.is_draining() => Err(RefusalCode::Draining),
             Credential::Ticket(text) => self.admit_ticket(text, hello),
             Credential::Resume(text) => self.resume(text),
         }

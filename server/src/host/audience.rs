@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::Board;
+use super::running_match::Goodbye;
 use crate::simulation::StartFrame;
 use crate::simulation::talk::{answer_ping, next_frame, say_bye};
 use crate::telemetry;
@@ -152,7 +153,8 @@ impl Audience {
                     None => match_is_over = true,
                 },
                 Some((connection, watch)) = arrivals.recv() => self.let_in(connection, watch),
-                _ = pace.tick() => self.see_to_watchers(),
+                // Nobody has to be woken for nobody.
+                _ = pace.tick(), if !self.watchers.is_empty() => self.see_to_watchers(),
             }
             self.hand_out();
             self.forget_old();
@@ -235,8 +237,13 @@ impl Audience {
     }
 
     fn close(self) {
+        let goodbye = if self.board.is_draining() {
+            Goodbye::Draining
+        } else {
+            Goodbye::MatchOver
+        };
+        let (code, text) = goodbye.words();
         for watcher in &self.watchers {
-            let (code, text) = (CloseCode::MatchOver, "the match is over");
             say_bye(&watcher.connection, code, text);
         }
     }

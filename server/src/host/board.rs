@@ -248,6 +248,11 @@ impl Board {
         self.lock().get(&id).cloned()
     }
 
+    /// People who watch a match.
+    pub(super) fn spectators(&self, id: MatchId) -> u32 {
+        self.lock().get(&id).map_or(0, |facts| facts.spectators)
+    }
+
     /// Everything, by match.
     #[must_use]
     pub fn all(&self) -> BTreeMap<MatchId, MatchFacts> {

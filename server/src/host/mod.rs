@@ -20,7 +20,6 @@ use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
 use gameserver_contract::result::MatchResult;
 use gameserver_control::result_signature::ResultKey;
 use gameserver_shared::flow::MatchSettings;
-use gameserver_shared::stream::broadcast::View;
 use gameserver_transport::connection::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -30,6 +29,7 @@ use audience::Entrance;
 pub use audience::{DELAY_MAX, Watch};
 pub use board::{Board, MatchFacts, SeatClaim, SeatHolder};
 pub use headroom::{Admits, BudgetMax, Headroom, MEASURE_INTERVAL, RETRY_AFTER};
+use running_match::Goodbye;
 use worker::{Command, Told};
 
 use crate::games::Games;
@@ -43,6 +43,10 @@ const COMMANDS_MAX: usize = 1_024;
 /// is full, so nothing is lost.
 const RESULTS_MAX: usize = 1_024;
 
+/// How long a match that nobody is in is kept for somebody to come: as long as it takes to send a
+/// friend the join code, and then some.
+pub const EMPTY_MATCH_LIFETIME: Duration = Duration::from_mins(1);
+
 /// What a host needs to know.
 #[derive(Debug, Clone)]
 pub struct HostConfig {
@@ -52,6 +56,8 @@ pub struct HostConfig {
     pub matches_max: usize,
     /// How long a seat is held for a player whose connection broke.
     pub resume_window: Duration,
+    /// A match that nobody has been in for so long is ended: see [`EMPTY_MATCH_LIFETIME`].
+    pub empty_match_lifetime: Duration,
     /// Where matches are recorded; nowhere when absent.
     pub logs: Option<LogFolder>,
     /// Nobody new is admitted above this load.
@@ -151,6 +157,7 @@ impl MatchHost {
                 clock: clock.clone(),
                 results: results.clone(),
                 resume_window: config.resume_window,
+                empty_match_lifetime: config.empty_match_lifetime,
                 logs: sink.clone(),
                 worker: index,
             };
@@ -236,7 +243,8 @@ impl MatchHost {
     /// Lets somebody watch who was counted in and welcomed. False when the match is gone, or too
     /// many come at once; they are counted out then.
     pub fn watch(&self, id: MatchId, connection: Connection, watch: Watch) -> bool {
-        if watch.view != View::All && self.tell(id, Told::Show(watch.view)) != Ok(true) {
+        // The match may be resting.
+        if self.tell(id, Told::Show(watch.view)) != Ok(true) {
             self.board.spectator_gone(id);
             return false;
         }
@@ -279,7 +287,27 @@ impl MatchHost {
     ///
     /// The worker is overloaded.
     pub fn stop_match(&self, id: MatchId) -> Result<bool, HostError> {
-        self.tell(id, Told::Stop)
+        self.tell(id, Told::Stop(Goodbye::MatchOver))
+    }
+
+    /// The same, and its players are told that the instance goes away.
+    ///
+    /// # Errors
+    ///
+    /// The worker is overloaded.
+    pub fn shut_match_down(&self, id: MatchId) -> Result<bool, HostError> {
+        self.tell(id, Told::Stop(Goodbye::Draining))
+    }
+
+    /// Takes no new matches and no new players. Those who play are told how long they still have,
+    /// and empty matches are ended.
+    pub fn drain(&self, grace: Duration) {
+        self.board.drain();
+        for id in self.board.all().into_keys() {
+            if let Err(error) = self.tell(id, Told::Drain(grace)) {
+                tracing::warn!(match.id = %id, %error, "match not told of the end of its instance");
+            }
+        }
     }
 
     fn tell(&self, id: MatchId, told: Told) -> Result<bool, HostError> {

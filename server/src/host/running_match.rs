@@ -34,8 +34,9 @@ use crate::telemetry::{self, TickTimes};
 const CATCH_UP_TICKS_MAX: u32 = 5;
 /// How long players of a finished match are shown its end before their connections are closed.
 const FAREWELL: Duration = Duration::from_secs(3);
-/// A match that nobody has entered for so long is ended.
-const EMPTY_MATCH_LIFETIME: Duration = Duration::from_mins(2);
+/// How long a match that everybody has left is simulated on: its rules see who left, watchers and
+/// the match log too.
+const SETTLES: Duration = Duration::from_secs(1);
 
 /// Ticks of this long decide whether the match can take more players.
 const JUDGED: Duration = Duration::from_secs(4);
@@ -58,10 +59,22 @@ pub(super) struct RunningMatch {
     tick_times: TickTimes,
     due: Instant,
     ticks: u64,
-    ticks_empty: u32,
+    /// Since when nobody holds a seat.
+    empty: Option<Empty>,
+    steps_when_empty: bool,
+    is_draining: bool,
     state: SessionState,
     started_at_ms: Option<i64>,
     ending: Option<Ending>,
+}
+
+/// A match in which nobody holds a seat.
+#[derive(Debug, Clone, Copy)]
+struct Empty {
+    since: Instant,
+    ticks: u32,
+    /// It is not simulated until somebody comes.
+    rests: bool,
 }
 
 /// What is left to do after the last tick that counts.
@@ -69,6 +82,25 @@ pub(super) struct RunningMatch {
 struct Ending {
     ticks_left: u32,
     result: Option<FinishedMatch>,
+    goodbye: Goodbye,
+}
+
+/// What players are told at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Goodbye {
+    /// The match has ended, for whatever reason.
+    MatchOver,
+    /// The instance goes away under a match that is not over.
+    Draining,
+}
+
+impl Goodbye {
+    pub(super) fn words(self) -> (CloseCode, &'static str) {
+        match self {
+            Self::MatchOver => (CloseCode::MatchOver, "the match is over"),
+            Self::Draining => (CloseCode::Draining, "the instance is shutting down"),
+        }
+    }
 }
 
 impl RunningMatch {
@@ -101,7 +133,9 @@ impl RunningMatch {
             tick_times,
             due: stagger.first_due(tick, Instant::now()),
             ticks: 0,
-            ticks_empty: 0,
+            empty: None,
+            steps_when_empty: game.steps_when_empty,
+            is_draining: false,
             state: SessionState::Filling,
             started_at_ms: None,
             ending: None,
@@ -135,7 +169,8 @@ impl RunningMatch {
         self.app.world().entities().count_spawned().into()
     }
 
-    pub(super) fn obey(&mut self, told: Told) {
+    pub(super) fn obey(&mut self, told: Told, stagger: &mut Stagger) {
+        self.wake(stagger);
         match told {
             Told::Enter(entrant) => {
                 self.fenced(|app| Seats::enter(app.world_mut(), *entrant));
@@ -144,8 +179,30 @@ impl RunningMatch {
             Told::Show(view) => {
                 self.fenced(|app| app.world_mut().resource_mut::<Broadcasts>().show(view));
             }
-            Told::Stop if self.ending.is_none() => self.end(MatchOutcome::Aborted),
-            Told::Stop => {}
+            Told::Drain(grace) => self.drain(grace),
+            Told::Stop(goodbye) if self.ending.is_none() => {
+                self.end(MatchOutcome::Aborted, goodbye);
+            }
+            Told::Stop(_) => {}
+        }
+    }
+
+    /// Tells players how long they still have. Nobody can come into an empty match any more.
+    fn drain(&mut self, grace: Duration) {
+        let ticks = ticks_in(grace, self.tick);
+        self.is_draining = true;
+        self.fenced(|app| simulation::tell_of_draining(app.world_mut(), ticks));
+    }
+
+    /// A match that rests goes on with the next tick of its group.
+    fn wake(&mut self, stagger: &mut Stagger) {
+        if let Some(empty) = self.empty.as_mut().filter(|empty| empty.rests) {
+            *empty = Empty {
+                ticks: 0,
+                rests: false,
+                ..*empty
+            };
+            self.due = stagger.first_due(self.tick, Instant::now());
         }
     }
 
@@ -175,6 +232,7 @@ impl RunningMatch {
         self.follow_phase();
         self.note_times(began);
         self.set_next_due();
+        self.rest_when_empty();
         self.go_on_ending()
     }
 
@@ -232,10 +290,37 @@ impl RunningMatch {
         let deserted = self
             .fenced(|app| app.world().resource::<Roster>().seats.is_empty())
             .unwrap_or_default();
-        self.ticks_empty = if deserted { self.ticks_empty + 1 } else { 0 };
-        let limit = ticks_in(EMPTY_MATCH_LIFETIME, self.tick);
-        if self.ticks_empty > limit && self.ending.is_none() {
-            self.end(MatchOutcome::Aborted);
+        if !deserted {
+            self.empty = None;
+            return;
+        }
+        let empty = self.empty.get_or_insert_with(|| Empty {
+            since: Instant::now(),
+            ticks: 0,
+            rests: false,
+        });
+        empty.ticks += 1;
+        let lasted = empty.since.elapsed() >= self.context.empty_match_lifetime;
+        if (lasted || self.is_draining) && self.ending.is_none() {
+            self.end(MatchOutcome::Aborted, Goodbye::MatchOver);
+        }
+    }
+
+    /// An empty match that nobody watches is not simulated: its next tick is the one that ends it,
+    /// unless somebody comes before.
+    fn rest_when_empty(&mut self) {
+        let settles = ticks_in(SETTLES, self.tick);
+        let Some(empty) = self.empty.as_mut().filter(|empty| empty.ticks > settles) else {
+            return;
+        };
+        if self.steps_when_empty || self.ending.is_some() {
+            return;
+        }
+        if self.context.board.spectators(self.spec.id) == 0 {
+            empty.rests = true;
+            self.due = empty.since + self.context.empty_match_lifetime;
+            // What it cost says nothing of what it costs now.
+            self.recent_ticks = RecentTicks::default();
         }
     }
 
@@ -248,7 +333,9 @@ impl RunningMatch {
             Some(MatchPhase::Waiting) => SessionState::Filling,
             Some(MatchPhase::Starting) => SessionState::Starting,
             Some(MatchPhase::Running) => SessionState::Running,
-            Some(MatchPhase::Over) => return self.end(MatchOutcome::Finished),
+            Some(MatchPhase::Over) => {
+                return self.end(MatchOutcome::Finished, Goodbye::MatchOver);
+            }
             None => return,
         };
         if state == SessionState::Running && self.started_at_ms.is_none() {
@@ -264,7 +351,7 @@ impl RunningMatch {
         }
     }
 
-    fn end(&mut self, outcome: MatchOutcome) {
+    fn end(&mut self, outcome: MatchOutcome, goodbye: Goodbye) {
         let ended_at_ms = self.context.clock.now_ms();
         let players = self
             .fenced(|app| Outcome::players(app.world()))
@@ -294,6 +381,7 @@ impl RunningMatch {
         self.ending = Some(Ending {
             ticks_left: farewell,
             result: Some(result),
+            goodbye,
         });
         self.enter_state(SessionState::Ending);
     }
@@ -316,9 +404,8 @@ impl RunningMatch {
         if ending.ticks_left > 0 || ending.result.is_some() {
             return Step::GoesOn;
         }
-        self.fenced(|app| {
-            Seats::close_all(app.world_mut(), CloseCode::MatchOver, "the match is over");
-        });
+        let (code, text) = ending.goodbye.words();
+        self.fenced(|app| Seats::close_all(app.world_mut(), code, text));
         Step::IsDone
     }
 

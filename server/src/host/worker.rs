@@ -13,14 +13,15 @@ use tokio::sync::mpsc;
 use super::audience::Shown;
 use super::board::WorkerNews;
 use super::headroom::MEASURE_INTERVAL;
-use super::running_match::{RunningMatch, Step};
+use super::running_match::{Goodbye, RunningMatch, Step};
 use super::stagger::Stagger;
 use super::{Board, FinishedMatch, MatchSpec};
 use crate::games::Games;
 use crate::match_log::LogSink;
 use crate::simulation::Entrant;
 
-/// How long a worker without matches waits for a command before it looks again.
+/// How long a worker waits for a command or a tick at most. Shorter than the silence after which
+/// it would count as stuck.
 const IDLE_WAIT: Duration = Duration::from_secs(1);
 
 /// What a worker can be told.
@@ -37,7 +38,9 @@ pub(super) enum Told {
     Kick(PlayerId, String),
     /// Somebody watches this view.
     Show(View),
-    Stop,
+    /// The instance goes away, in so much time at the latest.
+    Drain(Duration),
+    Stop(Goodbye),
 }
 
 /// What all matches of a worker share.
@@ -48,6 +51,8 @@ pub(super) struct Context {
     pub(super) clock: SharedClock,
     pub(super) results: mpsc::Sender<FinishedMatch>,
     pub(super) resume_window: Duration,
+    /// A match that nobody has been in for so long is ended.
+    pub(super) empty_match_lifetime: Duration,
     /// Where matches are recorded.
     pub(super) logs: Option<LogSink>,
     /// Which worker this is.
@@ -94,7 +99,7 @@ pub(super) fn run(inbox: &Receiver<Command>, context: Context) {
     loop {
         let next_due = matches.iter().map(RunningMatch::due).min();
         let wait = next_due.map_or(IDLE_WAIT, |due| {
-            due.saturating_duration_since(Instant::now())
+            due.saturating_duration_since(Instant::now()).min(IDLE_WAIT)
         });
         match inbox.recv_timeout(wait) {
             Ok(command) => {
@@ -125,14 +130,14 @@ fn obey(
         }
         Command::Tell(id, told) => {
             match (matches.iter_mut().find(|running| running.id() == id), told) {
-                (Some(running), told) => running.obey(told),
+                (Some(running), told) => running.obey(told, stagger),
                 // Welcomed when the match was still there: nobody else would tell them.
                 (None, Told::Enter(entrant)) => {
                     entrant
                         .connection
                         .close(CloseCode::MatchOver, "the match is over");
                 }
-                (None, Told::Kick(..) | Told::Show(_) | Told::Stop) => {}
+                (None, Told::Kick(..) | Told::Show(_) | Told::Drain(_) | Told::Stop(_)) => {}
             }
         }
     }

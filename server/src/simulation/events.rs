@@ -157,6 +157,30 @@ fn tell_of_end(
     }
 }
 
+/// When the match will be ended because its instance goes away.
+#[derive(Resource, Debug, Clone, Copy)]
+struct DrainsAt {
+    tick: u32,
+}
+
+/// Tells everybody that the instance goes away in so many ticks.
+pub fn tell_of_draining(world: &mut World, ticks: u32) {
+    let now = world.resource::<LocalTimeline>().tick().0;
+    let drains = DrainsAt {
+        tick: now.saturating_add(ticks),
+    };
+    world.insert_resource(drains);
+    let event = draining_event(world, drains);
+    world.write_message(event);
+}
+
+fn draining_event(world: &World, drains: DrainsAt) -> MatchEvent {
+    let now = world.resource::<LocalTimeline>().tick().0;
+    let rate = u32::from(world.resource::<MatchSettings>().tick_rate_hz).max(1);
+    let seconds_left = drains.tick.saturating_sub(now).div_ceil(rate);
+    MatchEvent::new("draining", &(seconds_left,))
+}
+
 fn send_events(
     tick: CurrentTick,
     mut events: MessageReader<MatchEvent>,
@@ -174,7 +198,11 @@ fn send_events(
     }
 }
 
-/// How things stand, for somebody who comes now: the phase, and who is there.
+/// What the game adds to how things stand.
+#[derive(Resource, Clone, Copy)]
+pub(super) struct GameStanding(pub(super) fn(&mut World) -> Vec<MatchEvent>);
+
+/// How things stand, for somebody who comes now: the phase, who is there, and what the game says.
 pub fn standing(world: &mut World) -> Vec<Bytes> {
     let tick = world.resource::<LocalTimeline>().tick().0;
     let number = world.resource::<EventLog>().number;
@@ -184,7 +212,12 @@ pub fn standing(world: &mut World) -> Vec<Bytes> {
     let players: Vec<_> = seats
         .map(|(seat, player)| (seat.0, player.display_name.clone()))
         .collect();
+    let GameStanding(of_game) = *world.resource::<GameStanding>();
+    let of_game = of_game(world);
+    let drains = world.get_resource::<DrainsAt>().copied();
+    let draining = drains.map(|drains| draining_event(world, drains));
     let events = phase.into_iter().chain(joined(&players));
+    let events = events.chain(of_game).chain(draining);
     events.map(|event| encode(number, tick, &event)).collect()
 }
 

@@ -32,7 +32,7 @@ use lightyear::prelude::server::{Server, ServerPlugins, Started};
 use lightyear::prelude::{Linked, NetworkTarget, Replicate, ReplicationMetadata};
 
 pub use broadcasts::{Broadcasts, Published};
-pub use events::{EventLog, standing};
+pub use events::{EventLog, standing, tell_of_draining};
 pub use guard::{Guard, GuardRules, Violation};
 pub use outcome::Outcome;
 pub use parts::{TickPart, TickParts};
@@ -81,6 +81,7 @@ pub fn build_match<G: Game>(settings: MatchSettings) -> App {
         fog::FogPlugin,
         parts::TickPartsPlugin,
     ));
+    app.insert_resource(events::GameStanding(G::standing));
     G::add_rules(&mut app);
     app.finish();
     app.cleanup();
