@@ -133,6 +133,27 @@ async fn a_line_of_chat_is_shown_without_what_hides_or_moves_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_comes_later_is_told_the_score_of_those_who_are_not_seen() {
+    let stage = Stage::open(arena(), 1);
+    let match_id = stage.start_match("arena", 1, 4);
+    let mut early = ThinPlayer::join(&stage.join(match_id, 3), Quic).await;
+    eventually("the first one plays", || {
+        early.look();
+        early.snapshots > 0
+    })
+    .await;
+    let mut late = ThinPlayer::join(&stage.join(match_id, 0), WebSocket).await;
+    eventually("the second one is told the score", || {
+        late.look();
+        late.heard("scores").is_some()
+    })
+    .await;
+    let scores = &late.heard("scores").expect("it was just there").payload;
+    let scores: Vec<(u16, u16, u16)> = rmp_serde::from_slice(scores).expect("rows of scores");
+    assert_eq!(scores, [(3, 0, 0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn players_who_chat_all_at_once_are_not_all_heard() {
     const TALKERS: u16 = 10;
     const LINES_EACH: usize = 5;

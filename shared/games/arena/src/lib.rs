@@ -100,6 +100,10 @@ impl<P: Ground> Game for Shooter<P> {
         snapshot::register(app);
     }
 
+    fn standing(world: &mut World) -> Vec<MatchEvent> {
+        rules::scores(world)
+    }
+
     fn public_config() -> String {
         snapshot::public_config(&ArenaConfig::of::<P>())
     }

@@ -16,6 +16,8 @@ use crate::components::{Body, Fighter, Weapon};
 use crate::config::{ArenaConfig, Told};
 use crate::snapshot::SeatTag;
 
+/// Scores in one event, far below the limit of an event.
+const SCORES_PER_EVENT: usize = 100;
 /// Spawns that are compared for one fighter.
 const SPAWNS_TRIED: usize = 8;
 
@@ -100,10 +102,11 @@ pub fn reset_when_play_starts(
     }
 }
 
-/// Takes health, and counts kills and deaths.
+/// Takes health, and counts kills and deaths. In the warm-up nobody scores, and nobody is told.
 pub fn apply_hits(
     config: Res<ArenaConfig>,
     settings: Res<MatchSettings>,
+    status: Single<&MatchStatus>,
     tick: CurrentTick,
     mut hits: MessageReader<Hit>,
     mut fighters: Query<(&Avatar, &mut Body, &mut Fighter)>,
@@ -122,11 +125,14 @@ pub fn apply_hits(
         if fighter.health > 0 {
             continue;
         }
-        fighter.deaths = fighter.deaths.saturating_add(1);
         fighter.changes_at_tick = tick.number() + config.life.respawn_ticks;
         body.life = body.life.wrapping_add(1);
         body.alive = false;
         body.velocity = Vec2::ZERO;
+        if status.phase != MatchPhase::Running {
+            continue;
+        }
+        fighter.deaths = fighter.deaths.saturating_add(1);
         let kill = MatchEvent::new("kill", &(hit.shooter.0, hit.target.0));
         events.write(match told {
             Told::Everybody => kill,
@@ -203,6 +209,19 @@ pub fn end_match(
         standings.sort_unstable_by_key(|standing| standing.seat);
         over.write(MatchOver { standings });
     }
+}
+
+/// How everybody stands, for those who come now: seat, kills and deaths.
+pub fn scores(world: &mut World) -> Vec<MatchEvent> {
+    let mut fighters = world.query::<(&Avatar, &Fighter)>();
+    let score =
+        |(avatar, fighter): (&Avatar, &Fighter)| (avatar.seat.0, fighter.kills, fighter.deaths);
+    let mut scores: Vec<_> = fighters.iter(world).map(score).collect();
+    scores.sort_unstable();
+    let events = scores.chunks(SCORES_PER_EVENT);
+    events
+        .map(|scores| MatchEvent::new("scores", &scores))
+        .collect()
 }
 
 fn standing(seat: Seat, fighter: &Fighter) -> Standing {

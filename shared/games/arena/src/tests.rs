@@ -171,7 +171,6 @@ fn five_hits_defeat_an_opponent_who_comes_back_after_two_seconds() {
     game.ticks(9 * 4 + 1);
     assert_eq!(game.get::<Fighter>(1).health, 0);
     assert!(!game.get::<Body>(1).alive);
-    assert_eq!(game.get::<Fighter>(0).kills, 1);
     game.press(0, ArenaInput::default());
     game.ticks(119);
     assert!(!game.get::<Body>(1).alive);
@@ -212,12 +211,39 @@ fn play_starts_three_seconds_after_enough_players_came_and_clears_the_warm_up() 
     let mut game = duel();
     assert_eq!(game.phase(), MatchPhase::Starting);
     game.press(0, FIRE_RIGHT);
-    game.ticks(60);
-    assert_eq!(game.get::<Fighter>(0).kills, 1);
+    game.ticks(9);
+    assert!(game.get::<Fighter>(1).health < 100);
     game.press(0, ArenaInput::default());
     game.ticks(3 * 60);
     assert_eq!(game.phase(), MatchPhase::Running);
+    assert_eq!(game.get::<Fighter>(1).health, 100);
+}
+
+/// Defeats seat 1; how many were told of.
+fn defeat(game: &mut Match) -> usize {
+    game.place(0, Vec2::new(3.0, 2.0));
+    game.place(1, Vec2::new(7.0, 2.0));
+    let messages = game.app.world_mut().resource_mut::<Messages<MatchEvent>>();
+    messages.into_inner().clear();
+    game.press(0, FIRE_RIGHT);
+    game.ticks(9 * 4 + 1);
+    game.press(0, ArenaInput::default());
+    assert!(!game.get::<Body>(1).alive);
+    let messages = game.app.world().resource::<Messages<MatchEvent>>();
+    messages.len()
+}
+
+#[test]
+fn nobody_scores_before_play_starts() {
+    let mut game = Match::of(2);
+    assert_eq!(defeat(&mut game), 0);
     assert_eq!(game.get::<Fighter>(0).kills, 0);
+    assert_eq!(game.get::<Fighter>(1).deaths, 0);
+    game.ticks(3 * 60 + 150);
+    assert_eq!(game.phase(), MatchPhase::Running);
+    assert_eq!(defeat(&mut game), 1);
+    let scores = rules::scores(game.app.world_mut());
+    assert_eq!(scores, [MatchEvent::new("scores", &[(0, 1, 0), (1, 0, 1)])]);
 }
 
 #[test]
