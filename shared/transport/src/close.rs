@@ -10,7 +10,7 @@ const QUIC_CODE_BASE: u32 = 0x100;
 const WEBSOCKET_CODE_BASE: u16 = 4000;
 /// WebSocket's own codes for an ordinary end (RFC 6455 §7.4.1): normal, none given.
 const WEBSOCKET_ORDINARY_CODES: [u16; 2] = [1000, 1005];
-/// A page that is left or loaded again ends its WebSockets with it (RFC 6455 §7.4.1), and may come
+/// A page that is left or loaded again ends its connections so (RFC 6455 §7.4.1), and may come
 /// back.
 const WEBSOCKET_GOING_AWAY: u16 = 1001;
 
