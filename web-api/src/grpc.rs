@@ -53,7 +53,7 @@ fn answer<T>(outcome: Result<T, Status>) -> Result<Response<T>, Status> {
 fn registry_status(error: RegistryError) -> Status {
     match error {
         RegistryError::Malformed(_) => Status::invalid_argument(error.to_string()),
-        RegistryError::Store(_) | RegistryError::Cache(_) => unavailable(&error),
+        RegistryError::Store(_) => unavailable(&error),
     }
 }
 

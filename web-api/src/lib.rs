@@ -8,6 +8,7 @@ pub mod config;
 pub mod server;
 
 mod app;
+mod fault;
 mod fleet;
 mod grpc;
 mod http;
@@ -25,6 +26,7 @@ mod tests;
 pub use config::{
     ForwardedHeader, Keys, Limits, OpenSessionLimits, RateLimits, SecretKey, WebApiConfig,
 };
+pub use fault::Fault;
 pub use http::code::Code;
 pub use http::console::recording_page;
 pub use http::openapi::openapi_json;

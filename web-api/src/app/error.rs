@@ -26,6 +26,9 @@ pub(crate) enum Error {
     /// The access token is good, but its player is gone.
     #[error("find the player who is logged in")]
     LoginGone,
+    /// The access token is good, but its login was ended.
+    #[error("find the login, which was ended")]
+    LoginEnded,
     /// Fields that are well-formed but not acceptable.
     #[error("accept the request's fields")]
     Invalid(Vec<FieldError>),

@@ -12,15 +12,36 @@ use tokio_util::sync::CancellationToken;
 
 use super::opening::deliver_starts;
 use super::{App, Error, SharedApp};
-use crate::config::INSTANCE_LOST_GRACE;
+use crate::config::{INSTANCE_LEASE, INSTANCE_LOST_GRACE};
 
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 const START_INTERVAL: Duration = Duration::from_secs(1);
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
+/// Longest time between two looks at the leases. After a longer one, of a process that was stopped
+/// or a clock that was set, every lease has ended at once, and that says nothing of the instances.
+const REAP_PAUSE_MAX: Duration = INSTANCE_LEASE.saturating_add(INSTANCE_LOST_GRACE);
+
 /// The runs that were found without a lease, and since when.
 #[derive(Debug, Default)]
-pub(crate) struct LostInstances(HashMap<(InstanceId, InstanceEpoch), DateTime<Utc>>);
+pub(crate) struct LostInstances {
+    missing: HashMap<(InstanceId, InstanceEpoch), DateTime<Utc>>,
+    looked_at: Option<DateTime<Utc>>,
+}
+
+impl LostInstances {
+    /// Forgets what was found before a pause.
+    fn look(&mut self, now: DateTime<Utc>) {
+        let pause = |looked_at: DateTime<Utc>| (now - looked_at).abs();
+        if self
+            .looked_at
+            .is_some_and(|at| pause(at) > time_delta(REAP_PAUSE_MAX))
+        {
+            self.missing.clear();
+        }
+        self.looked_at = Some(now);
+    }
+}
 
 /// Runs until the token is cancelled.
 pub(crate) async fn run(app: SharedApp, stop: CancellationToken) {
@@ -100,9 +121,15 @@ fn log_failure(error: &Error, message: &'static str) {
 
 impl App {
     /// Fails the sessions of every run whose lease has been gone for the grace. Returns how many
-    /// sessions failed.
+    /// sessions failed. A cache that takes no leases says nothing of the instances, so the grace
+    /// begins anew when it takes them again.
     pub(crate) async fn reap(&self, lost: &mut LostInstances) -> Result<u64, Error> {
         let now = self.now();
+        lost.look(now);
+        if let Err(error) = self.cache.check_write().await {
+            lost.missing.clear();
+            return Err(error.into());
+        }
         let mut missing = HashMap::new();
         let mut failed = 0;
         for (instance, epoch) in self.store.instances_with_live_sessions().await? {
@@ -114,8 +141,9 @@ impl App {
             if alive == Some(epoch) {
                 continue;
             }
-            let since = *lost.0.get(&(instance, epoch)).unwrap_or(&now);
-            if now - since >= chrono_grace() {
+            let since = *lost.missing.get(&(instance, epoch)).unwrap_or(&now);
+            let is_over = now - since >= time_delta(INSTANCE_LOST_GRACE);
+            if is_over && self.fleet.kept_lease(instance).await? != Some(epoch) {
                 let lost = self.store.fail_sessions_of(instance, alive, now).await?;
                 self.tell_changed(&lost).await;
                 failed += lost.len() as u64;
@@ -124,12 +152,12 @@ impl App {
                 missing.insert((instance, epoch), since);
             }
         }
-        lost.0 = missing;
+        lost.missing = missing;
         metrics::counter!("gs_sessions_lost_total").increment(failed);
         Ok(failed)
     }
 }
 
-fn chrono_grace() -> chrono::TimeDelta {
-    chrono::TimeDelta::from_std(INSTANCE_LOST_GRACE).unwrap_or_default()
+fn time_delta(duration: Duration) -> chrono::TimeDelta {
+    chrono::TimeDelta::from_std(duration).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ pub(crate) mod changes;
 pub(crate) mod cursor;
 mod error;
 pub(crate) mod games;
+pub(crate) mod health;
 pub(crate) mod idempotency;
 pub(crate) mod join;
 pub(crate) mod lifecycle;
@@ -67,6 +68,7 @@ pub(crate) struct App {
     pub(crate) heartbeats: registry::HeartbeatOrder,
     pub(crate) changes: changes::Changes,
     hosted_games: games::HostedGames,
+    readiness: health::Readiness,
     draining: CancellationToken,
     running: TaskTracker,
 }
@@ -88,7 +90,11 @@ impl App {
     /// Puts the service together.
     pub(crate) fn new(config: &WebApiConfig, ports: Ports) -> SharedApp {
         Arc::new(Self {
-            fleet: Fleet::new(ports.cache.clone()),
+            fleet: Fleet::new(
+                ports.cache.clone(),
+                ports.store.clone(),
+                Arc::clone(&ports.clock),
+            ),
             instances: ControlClients::new(ports.control_secret),
             access_tokens: AccessTokens::new(&config.keys, &config.public_url, &config.audience),
             refresh_tokens: RefreshTokens::new(config.keys.refresh.clone()),
@@ -106,6 +112,7 @@ impl App {
             cache: ports.cache,
             changes: changes::Changes::default(),
             hosted_games: games::HostedGames::default(),
+            readiness: health::Readiness::default(),
             draining: CancellationToken::new(),
             running: TaskTracker::new(),
         })

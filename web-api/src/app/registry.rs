@@ -12,7 +12,6 @@ use gameserver_control::{
 use tokio::sync::Mutex;
 
 use super::App;
-use crate::cache::CacheError;
 use crate::config::{INSTANCE_LEASE, REPORTED_MATCHES_MAX};
 use crate::fleet::{InstanceRecord, Load, Refuses};
 use crate::store::{MatchReport, StoreError};
@@ -45,13 +44,10 @@ pub(crate) enum RegistryError {
     /// The database did not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The cache did not answer.
-    #[error(transparent)]
-    Cache(#[from] CacheError),
 }
 
 impl App {
-    /// Enters a run of an instance. Sessions of its other runs fail: their matches are gone.
+    /// Enters a run of an instance, also while the cache is away. Sessions of its other runs fail: their matches are gone.
     /// Epochs have no order, so the run that registers last is the one that counts.
     pub(crate) async fn register(
         &self,
@@ -90,7 +86,7 @@ impl App {
             reports.iter_mut().for_each(drain);
         }
         let _order = self.heartbeats.of(id).lock().await;
-        let known = self.fleet.instance(id).await?;
+        let known = self.known_instance(id).await;
         let Some(instance) = known.filter(|known| known.epoch.0 == request.epoch) else {
             return Ok(HeartbeatAnswer {
                 known: false,
@@ -126,6 +122,18 @@ impl App {
             known: true,
             stop_match_ids,
             kick_players,
+        })
+    }
+
+    /// An instance that neither the cache nor this replica knows is to register: that works without
+    /// the cache.
+    async fn known_instance(&self, id: InstanceId) -> Option<InstanceRecord> {
+        self.fleet.instance(id).await.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error, instance.id = %id,
+                "an instance is not looked up in the cache"
+            );
+            None
         })
     }
 }

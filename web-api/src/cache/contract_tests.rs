@@ -80,22 +80,22 @@ macro_rules! for_each_cache {
 }
 
 for_each_cache! {
-    a_cache_that_works_answers_a_ping
+    a_cache_that_works_takes_a_write
     a_value_is_read_back_byte_for_byte
     a_second_put_replaces_the_first
     a_value_ends_with_its_lifetime
     a_removed_value_is_gone
     a_lease_has_one_holder_among_many
     a_lease_is_free_again_after_its_end
-    a_scan_finds_its_prefix_only_in_order
-    a_scan_takes_wildcards_literally
-    a_scan_stops_at_its_limit_with_the_first_keys
-    a_scan_leaves_out_what_has_ended
-    a_scan_finds_every_one_of_thousands_of_keys_once
+    a_list_has_its_own_members_only_in_order
+    a_list_stops_at_its_limit
+    a_list_leaves_out_what_has_ended
+    a_list_has_every_one_of_a_thousand_members_once
     a_limit_lets_exactly_so_many_requests_pass
     a_limit_of_zero_lets_nobody_pass
     a_new_window_starts_when_the_old_one_ends
     a_counter_and_a_value_of_one_name_do_not_meet
+    a_request_is_counted_unless_the_value_says_stop
     a_message_reaches_everybody_who_listens_to_its_channel
     a_message_is_not_kept_for_who_comes_later
 }
@@ -103,8 +103,8 @@ for_each_cache! {
 mod cases {
     use super::*;
 
-    pub(super) async fn a_cache_that_works_answers_a_ping(subject: Subject) {
-        subject.cache.ping().await.unwrap();
+    pub(super) async fn a_cache_that_works_takes_a_write(subject: Subject) {
+        subject.cache.check_write().await.unwrap();
     }
 
     pub(super) async fn a_value_is_read_back_byte_for_byte(subject: Subject) {
@@ -175,71 +175,56 @@ mod cases {
         );
     }
 
-    pub(super) async fn a_scan_finds_its_prefix_only_in_order(subject: Subject) {
-        for key in [
-            "instance/b",
-            "instance/a",
-            "instances",
-            "lease/a",
-            "instance/",
-        ] {
-            subject.cache.put(key, key.as_bytes(), LONG).await.unwrap();
-        }
-        let found = subject.cache.scan("instance/", 10).await.unwrap();
-        let expected = ["instance/", "instance/a", "instance/b"];
-        assert_eq!(
-            found,
-            expected.map(|key| (key.to_owned(), key.as_bytes().to_vec()))
-        );
+    async fn enter(subject: &Subject, list: &str, member: &str, lifetime: Duration) {
+        let entered = subject
+            .cache
+            .put_listed((list, member), member.as_bytes(), lifetime);
+        entered.await.unwrap();
     }
 
-    pub(super) async fn a_scan_takes_wildcards_literally(subject: Subject) {
-        for key in ["a*b", "aXb", "a?b", "[a]b", "ab", r"a\b"] {
-            subject.cache.put(key, b"", LONG).await.unwrap();
-        }
-        for wildcard in ["a*", "a?", "[a]", r"a\"] {
-            let found = subject.cache.scan(wildcard, 10).await.unwrap();
-            assert_eq!(found, [(format!("{wildcard}b"), Vec::new())]);
-        }
+    async fn names(cache: &Cache, list: &str, limit: usize) -> Vec<String> {
+        let members = cache.listed(list, limit).await.unwrap();
+        assert!(members.iter().all(|(name, value)| name.as_bytes() == value));
+        members.into_iter().map(|(name, _)| name).collect()
     }
 
-    pub(super) async fn a_scan_stops_at_its_limit_with_the_first_keys(subject: Subject) {
-        for key in ["k3", "k1", "k4", "k2"] {
-            subject.cache.put(key, b"", LONG).await.unwrap();
+    pub(super) async fn a_list_has_its_own_members_only_in_order(subject: Subject) {
+        for (list, member) in [("a", "2"), ("a", "1"), ("ab", "3"), ("b", "4"), ("a*", "5")] {
+            enter(&subject, list, member, LONG).await;
         }
-        let found = subject.cache.scan("k", 2).await.unwrap();
-        assert_eq!(
-            found
-                .iter()
-                .map(|(key, _)| key.as_str())
-                .collect::<Vec<_>>(),
-            ["k1", "k2"]
-        );
-        assert_eq!(subject.cache.scan("k", 0).await.unwrap(), []);
+        // Entered twice is listed once.
+        enter(&subject, "a", "2", LONG).await;
+        assert_eq!(names(&subject.cache, "a", 10).await, ["1", "2"]);
+        assert_eq!(names(&subject.cache, "a*", 10).await, ["5"]);
+        let value = subject.cache.get("a:1").await.unwrap();
+        assert_eq!(value.as_deref(), Some(&b"1"[..]));
     }
 
-    pub(super) async fn a_scan_leaves_out_what_has_ended(subject: Subject) {
-        subject.cache.put("k/short", b"", SOON).await.unwrap();
-        subject.cache.put("k/long", b"", LONG).await.unwrap();
+    pub(super) async fn a_list_stops_at_its_limit(subject: Subject) {
+        for member in ["3", "1", "4", "2"] {
+            enter(&subject, "list", member, LONG).await;
+        }
+        assert_eq!(names(&subject.cache, "list", 2).await.len(), 2);
+        assert_eq!(names(&subject.cache, "list", 0).await, [""; 0]);
+    }
+
+    pub(super) async fn a_list_leaves_out_what_has_ended(subject: Subject) {
+        enter(&subject, "list", "short", SOON).await;
+        enter(&subject, "list", "long", LONG).await;
         subject
-            .pass(async |cache| cache.scan("k/", 10).await.unwrap().len() == 1)
+            .pass(async |cache| names(cache, "list", 10).await.len() == 1)
             .await;
-        assert_eq!(subject.cache.scan("k/", 10).await.unwrap()[0].0, "k/long");
+        assert_eq!(names(&subject.cache, "list", 10).await, ["long"]);
+        subject.cache.remove("list:long").await.unwrap();
+        assert_eq!(names(&subject.cache, "list", 10).await, [""; 0]);
     }
 
-    pub(super) async fn a_scan_finds_every_one_of_thousands_of_keys_once(subject: Subject) {
-        // More than Redis looks at in one step.
-        let keys: Vec<String> = (0..1_000)
-            .map(|number| format!("many/{number:04}"))
-            .collect();
-        for key in &keys {
-            subject.cache.put(key, b"", LONG).await.unwrap();
+    pub(super) async fn a_list_has_every_one_of_a_thousand_members_once(subject: Subject) {
+        let members: Vec<String> = (0..1_000).map(|number| format!("{number:04}")).collect();
+        for member in &members {
+            enter(&subject, "many", member, LONG).await;
         }
-        let found = subject.cache.scan("many/", 5_000).await.unwrap();
-        assert_eq!(
-            found.into_iter().map(|(key, _)| key).collect::<Vec<_>>(),
-            keys
-        );
+        assert_eq!(names(&subject.cache, "many", 5_000).await, members);
     }
 
     pub(super) async fn a_limit_lets_exactly_so_many_requests_pass(subject: Subject) {
@@ -289,6 +274,23 @@ mod cases {
                 .remaining,
             3
         );
+    }
+
+    pub(super) async fn a_request_is_counted_unless_the_value_says_stop(subject: Subject) {
+        let count = || {
+            let cache = &subject.cache;
+            cache.count_unless(("key", b"stop"), "counter", 2, LONG)
+        };
+        let (value, decision) = count().await.unwrap();
+        assert_eq!((value, decision.unwrap().remaining), (None, 1));
+        subject.cache.put("key", b"go", LONG).await.unwrap();
+        let (value, decision) = count().await.unwrap();
+        assert_eq!(value.as_deref(), Some(&b"go"[..]));
+        assert_eq!(decision.unwrap().remaining, 0);
+        subject.cache.put("key", b"stop", LONG).await.unwrap();
+        assert_eq!(count().await.unwrap(), (Some(b"stop".to_vec()), None));
+        let next = subject.cache.count("counter", 3, LONG).await.unwrap();
+        assert!(next.allowed, "the stopped request was counted");
     }
 
     pub(super) async fn a_message_reaches_everybody_who_listens_to_its_channel(subject: Subject) {

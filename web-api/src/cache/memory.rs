@@ -9,7 +9,7 @@ use gameserver_contract::clock::SharedClock;
 use tokio::sync::broadcast;
 
 use super::subscription::{MESSAGES_QUEUED_MAX, Queued, Subscription};
-use super::{CacheError, RateDecision};
+use super::{CacheError, RateDecision, listed_key};
 
 /// Values and counters that many tasks share.
 #[derive(Debug, Clone)]
@@ -74,16 +74,26 @@ impl Memory {
             .map(<[u8]>::to_vec)
     }
 
+    /// True when so much is remembered that hints must leave the rest to what has no other place.
+    pub(super) fn is_half_full(&self) -> bool {
+        let table = self.lock(self.clock.now_ms());
+        table.entries.len() >= self.entries_max / 2
+    }
+
     pub(super) fn remove(&self, key: &str) {
         self.lock(self.clock.now_ms()).remove(&value_key(key));
     }
 
-    pub(super) fn scan(&self, prefix: &str, limit: usize) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn listed(&self, list: &str, limit: usize) -> Vec<(String, Vec<u8>)> {
         let table = self.lock(self.clock.now_ms());
-        let from_prefix = table.entries.range(value_key(prefix)..);
+        let prefix = listed_key(list, "");
+        let from_prefix = table.entries.range(value_key(&prefix)..);
         from_prefix
-            .take_while(|((kind, key), _)| *kind == Kind::Value && key.starts_with(prefix))
-            .filter_map(|((_, key), entry)| Some((key.clone(), entry.value()?.to_vec())))
+            .map_while(|((kind, key), entry)| match kind {
+                Kind::Value => Some((key.strip_prefix(&prefix)?, entry)),
+                Kind::Counter => None,
+            })
+            .filter_map(|(member, entry)| Some((member.to_owned(), entry.value()?.to_vec())))
             .take(limit)
             .collect()
     }

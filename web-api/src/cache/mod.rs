@@ -16,6 +16,11 @@ use gameserver_contract::clock::SharedClock;
 use self::memory::Memory;
 use self::redis_server::RedisServer;
 pub(crate) use self::subscription::{Heard, Subscription};
+use crate::fault::Fault;
+
+/// What [`Cache::check_write`] sets.
+const WRITE_CHECK_KEY: &str = "write-check";
+const WRITE_CHECK_LIFETIME: Duration = Duration::from_secs(10);
 
 /// Handle to the cache; cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,6 +43,17 @@ pub enum CacheError {
     /// The in-memory cache holds its maximum of entries and none has expired.
     #[error("remember more than {0} entries in memory")]
     Full(usize),
+}
+
+impl CacheError {
+    /// What is wrong with the cache.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Redis(error) => redis_server::fault(error),
+            Self::Full(_) => Fault::Full,
+        }
+    }
 }
 
 /// Whether a rate limit lets a request pass.
@@ -90,16 +106,13 @@ impl Cache {
         })
     }
 
-    /// One cheap round trip, for readiness.
+    /// Writes a value, in one round trip: a cache may answer reads and refuse writes.
     ///
     /// # Errors
     ///
-    /// [`CacheError::Redis`] when the server does not answer in time.
-    pub async fn ping(&self) -> Result<(), CacheError> {
-        match &self.adapter {
-            Adapter::Memory(_) => Ok(()),
-            Adapter::Redis(server) => server.ping().await.map_err(CacheError::Redis),
-        }
+    /// [`CacheError`] when the cache takes no writes or does not answer in time.
+    pub async fn check_write(&self) -> Result<(), CacheError> {
+        self.put(WRITE_CHECK_KEY, &[], WRITE_CHECK_LIFETIME).await
     }
 
     /// Sets a value that ends after `lifetime`.
@@ -137,6 +150,25 @@ impl Cache {
         }
     }
 
+    /// Sets a value only where none is, unless memory is scarce: for what can be looked up elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Redis`] when the server does not answer in time or takes no writes.
+    pub(crate) async fn put_hint(
+        &self,
+        key: &str,
+        value: &[u8],
+        lifetime: Duration,
+    ) -> Result<(), CacheError> {
+        match &self.adapter {
+            Adapter::Memory(memory) if memory.is_half_full() => Ok(()),
+            Adapter::Memory(_) | Adapter::Redis(_) => {
+                self.put_if_absent(key, value, lifetime).await.map(drop)
+            }
+        }
+    }
+
     /// The value of that key, unless it has ended.
     ///
     /// # Errors
@@ -164,21 +196,40 @@ impl Cache {
         }
     }
 
-    /// All live (key, value) pairs whose key starts with `prefix`, sorted by key, at most `limit`.
-    /// In Redis it walks the whole key space, so it is for short lists that change rarely; a pair
-    /// that ends meanwhile is left out.
+    /// Sets a value like [`Cache::put`], under the key `list:member`, and lists it. All members of a
+    /// list have the same lifetime.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] when the cache is full or does not answer in time.
+    pub(crate) async fn put_listed(
+        &self,
+        (list, member): (&str, &str),
+        value: &[u8],
+        lifetime: Duration,
+    ) -> Result<(), CacheError> {
+        match &self.adapter {
+            Adapter::Memory(memory) => memory.put(&listed_key(list, member), value, lifetime),
+            Adapter::Redis(server) => server
+                .put_listed((list, member), value, lifetime)
+                .await
+                .map_err(CacheError::Redis),
+        }
+    }
+
+    /// The live members of a list with their values, sorted by name, at most `limit`.
     ///
     /// # Errors
     ///
     /// [`CacheError::Redis`] when the server does not answer in time.
-    pub async fn scan(
+    pub(crate) async fn listed(
         &self,
-        prefix: &str,
+        list: &str,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>, CacheError> {
         match &self.adapter {
-            Adapter::Memory(memory) => Ok(memory.scan(prefix, limit)),
-            Adapter::Redis(server) => server.scan(prefix, limit).await.map_err(CacheError::Redis),
+            Adapter::Memory(memory) => Ok(memory.listed(list, limit)),
+            Adapter::Redis(server) => server.listed(list, limit).await.map_err(CacheError::Redis),
         }
     }
 
@@ -198,6 +249,36 @@ impl Cache {
             Adapter::Memory(memory) => memory.count(key, limit, window),
             Adapter::Redis(server) => server
                 .count(key, limit, window)
+                .await
+                .map_err(CacheError::Redis),
+        }
+    }
+
+    /// Reads the value of `key` and counts one request as [`Cache::count`] does, in one round trip.
+    /// Where the value is `stop`, nothing is counted, and there is no decision.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`] when the cache is full or does not answer in time.
+    pub(crate) async fn count_unless(
+        &self,
+        (key, stop): (&str, &[u8]),
+        counter: &str,
+        limit: u32,
+        window: Duration,
+    ) -> Result<(Option<Vec<u8>>, Option<RateDecision>), CacheError> {
+        match &self.adapter {
+            Adapter::Memory(memory) => {
+                let value = memory.get(key);
+                if value.as_deref() == Some(stop) {
+                    return Ok((value, None));
+                }
+                memory
+                    .count(counter, limit, window)
+                    .map(|decision| (value, Some(decision)))
+            }
+            Adapter::Redis(server) => server
+                .count_unless((key, stop), counter, limit, window)
                 .await
                 .map_err(CacheError::Redis),
         }
@@ -233,4 +314,9 @@ impl Cache {
             Adapter::Redis(server) => server.subscribe(channel).await.map_err(CacheError::Redis),
         }
     }
+}
+
+/// Where a member of a list stands.
+fn listed_key(list: &str, member: &str) -> String {
+    format!("{list}:{member}")
 }

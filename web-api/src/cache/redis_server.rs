@@ -1,8 +1,7 @@
 //! The cache in Redis, shared by all replicas. Redis forgets by its own clock.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
@@ -10,8 +9,9 @@ use redis::{AsyncCommands as _, Client, RedisError, RedisResult, Script};
 use tokio::sync::broadcast;
 use tokio::time::MissedTickBehavior;
 
-use super::RateDecision;
 use super::subscription::{MESSAGES_QUEUED_MAX, Queued, Subscription};
+use super::{RateDecision, listed_key};
+use crate::fault::Fault;
 
 /// A Redis that does not answer by then is treated as down, so that requests do not pile up.
 const TIMEOUT: Duration = Duration::from_millis(500);
@@ -23,9 +23,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Pause before a lost listening connection is opened again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
-/// Keys that Redis looks at per `SCAN` step: large enough for few round trips, small enough not to
-/// hold up others.
-const KEYS_PER_STEP: usize = 1_000;
+/// Shortest time between two connections that are opened because the one before led to a server that
+/// takes no writes: one that stays read-only must not be answered with a storm of connections.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// The longest lifetime, 100 years: Redis refuses ends beyond its range.
 const LIFETIME_MS_MAX: u64 = 100 * 365 * 24 * 3_600 * 1_000;
@@ -40,13 +40,57 @@ static COUNT: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
+/// Reads a value; unless that is the one to stop at, counts like [`COUNT`].
+static COUNT_UNLESS: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local value = redis.call('GET', KEYS[1])
+         if value == ARGV[2] then return {value, 0, 0} end
+         local count = redis.call('INCR', KEYS[2])
+         if count == 1 then redis.call('PEXPIRE', KEYS[2], ARGV[1]) end
+         return {value, count, redis.call('PTTL', KEYS[2])}",
+    )
+});
+
+/// Sets a value and enters its member into the sorted set of its list, by the time at which it ends.
+/// Members that have ended go.
+static PUT_LISTED: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+         local time = redis.call('TIME')
+         local now = time[1] * 1000 + math.floor(time[2] / 1000)
+         redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
+         redis.call('ZADD', KEYS[2], now + ARGV[2], ARGV[3])
+         redis.call('PEXPIRE', KEYS[2], ARGV[2])",
+    )
+});
+
+/// The members of a list that live, with their values.
+static LISTED: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        "local time = redis.call('TIME')
+         local now = time[1] * 1000 + math.floor(time[2] / 1000)
+         local listed = redis.call('ZRANGEBYSCORE', KEYS[1], now, '+inf', 'LIMIT', 0, ARGV[1])
+         local found = {}
+         for _, member in ipairs(listed) do
+             local value = redis.call('GET', ARGV[2] .. member)
+             if value then found[#found + 1] = {member, value} end
+         end
+         return found",
+    )
+});
+
 /// A connection that opens itself again after a loss.
 #[derive(Clone)]
 pub(super) struct RedisServer {
     /// Opens connections of its own for who listens.
     client: Arc<Client>,
-    connection: ConnectionManager,
+    link: Arc<Mutex<Link>>,
     prefix: Arc<str>,
+}
+
+struct Link {
+    connection: ConnectionManager,
+    opened_at: Instant,
 }
 
 impl std::fmt::Debug for RedisServer {
@@ -59,29 +103,26 @@ impl std::fmt::Debug for RedisServer {
 
 impl RedisServer {
     pub(super) async fn connect(url: &str, prefix: &str) -> RedisResult<Self> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(TIMEOUT))
-            .set_response_timeout(Some(TIMEOUT))
-            // A request waits for one attempt only; the next request makes the next one.
-            .set_number_of_retries(0);
         let client = Client::open(url)?;
-        let connection = ConnectionManager::new_with_config(client.clone(), config).await?;
+        let connection = ConnectionManager::new_with_config(client.clone(), settings()).await?;
+        let link = Link {
+            connection,
+            opened_at: Instant::now(),
+        };
         Ok(Self {
             client: Arc::new(client),
-            connection,
+            link: Arc::new(Mutex::new(link)),
             prefix: prefix.into(),
         })
     }
 
-    pub(super) async fn ping(&self) -> RedisResult<()> {
-        redis::cmd("PING").query_async(&mut self.connection()).await
-    }
-
     pub(super) async fn put(&self, key: &str, value: &[u8], lifetime: Duration) -> RedisResult<()> {
         let key = self.value_key(key);
-        self.connection()
+        let set = self
+            .connection()
             .pset_ex(key, value, whole_ms(lifetime))
-            .await
+            .await;
+        self.note(set)
     }
 
     pub(super) async fn put_if_absent(
@@ -96,8 +137,9 @@ impl RedisServer {
             .arg("NX")
             .arg("PX")
             .arg(whole_ms(lifetime));
-        let answer: Option<String> = set.query_async(&mut self.connection()).await?;
-        Ok(answer.is_some())
+        let answer = set.query_async(&mut self.connection()).await;
+        let set: Option<String> = self.note(answer)?;
+        Ok(set.is_some())
     }
 
     pub(super) async fn get(&self, key: &str) -> RedisResult<Option<Vec<u8>>> {
@@ -105,28 +147,42 @@ impl RedisServer {
     }
 
     pub(super) async fn remove(&self, key: &str) -> RedisResult<()> {
-        self.connection().del(self.value_key(key)).await
+        let removed = self.connection().del(self.value_key(key)).await;
+        self.note(removed)
     }
 
-    pub(super) async fn scan(
+    pub(super) async fn put_listed(
         &self,
-        prefix: &str,
+        (list, member): (&str, &str),
+        value: &[u8],
+        lifetime: Duration,
+    ) -> RedisResult<()> {
+        let mut connection = self.connection();
+        let put = PUT_LISTED
+            .key(self.value_key(&listed_key(list, member)))
+            .key(self.list_key(list))
+            .arg(value)
+            .arg(whole_ms(lifetime))
+            .arg(member)
+            .invoke_async(&mut connection)
+            .await;
+        self.note(put)
+    }
+
+    pub(super) async fn listed(
+        &self,
+        list: &str,
         limit: usize,
     ) -> RedisResult<Vec<(String, Vec<u8>)>> {
-        let keys = self.first_keys(prefix, limit).await?;
-        if keys.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut read = redis::cmd("MGET");
-        for key in &keys {
-            read.arg(key);
-        }
-        let values: Vec<Option<Vec<u8>>> = read.query_async(&mut self.connection()).await?;
-        let inside = self.value_key("").len();
-        let live = keys.into_iter().zip(values);
-        Ok(live
-            .filter_map(|(key, value)| Some((key[inside..].to_owned(), value?)))
-            .collect())
+        let mut connection = self.connection();
+        let mut members: Vec<(String, Vec<u8>)> = LISTED
+            .key(self.list_key(list))
+            .arg(limit)
+            .arg(self.value_key(&listed_key(list, "")))
+            .invoke_async(&mut connection)
+            .await?;
+        members.sort_unstable();
+        Ok(members)
     }
 
     pub(super) async fn count(
@@ -135,15 +191,35 @@ impl RedisServer {
         limit: u32,
         window: Duration,
     ) -> RedisResult<RateDecision> {
-        let key = format!("{}:counter:{key}", self.prefix);
+        let key = self.counter_key(key);
         let mut connection = self.connection();
-        let (count, left_ms): (u64, i64) = COUNT
+        let counted = COUNT
             .key(key)
             .arg(whole_ms(window))
             .invoke_async(&mut connection)
-            .await?;
-        let reset = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0));
-        Ok(RateDecision::of(count, limit, reset))
+            .await;
+        let (count, left_ms): (u64, i64) = self.note(counted)?;
+        Ok(RateDecision::of(count, limit, reset(left_ms)))
+    }
+
+    pub(super) async fn count_unless(
+        &self,
+        (key, stop): (&str, &[u8]),
+        counter: &str,
+        limit: u32,
+        window: Duration,
+    ) -> RedisResult<(Option<Vec<u8>>, Option<RateDecision>)> {
+        let mut connection = self.connection();
+        let counted = COUNT_UNLESS
+            .key(self.value_key(key))
+            .key(self.counter_key(counter))
+            .arg(whole_ms(window))
+            .arg(stop)
+            .invoke_async(&mut connection)
+            .await;
+        let (value, count, left_ms): (Option<Vec<u8>>, u64, i64) = self.note(counted)?;
+        let decision = RateDecision::of(count, limit, reset(left_ms));
+        Ok((value, (count > 0).then_some(decision)))
     }
 
     pub(super) async fn publish(&self, channel: &str, message: &[u8]) -> RedisResult<()> {
@@ -194,42 +270,89 @@ impl RedisServer {
             .unwrap_or_else(timed_out)
     }
 
-    /// The first `limit` keys with that beginning, in order. `SCAN` returns keys in any order and
-    /// some of them twice.
-    async fn first_keys(&self, prefix: &str, limit: usize) -> RedisResult<BTreeSet<String>> {
-        let pattern = format!("{}*", escape_glob(&self.value_key(prefix)));
-        let mut keys = BTreeSet::new();
-        let mut cursor = 0_u64;
-        loop {
-            let mut step = redis::cmd("SCAN");
-            step.arg(cursor)
-                .arg("MATCH")
-                .arg(&pattern)
-                .arg("COUNT")
-                .arg(KEYS_PER_STEP);
-            let (next, found): (u64, Vec<String>) =
-                step.query_async(&mut self.connection()).await?;
-            keys.extend(found);
-            while keys.len() > limit {
-                keys.pop_last();
+    fn connection(&self) -> ConnectionManager {
+        self.lock().connection.clone()
+    }
+
+    /// After a failover an open connection leads to the former primary, which answers reads and
+    /// refuses writes. The next call opens a new one then.
+    fn note<T>(&self, answer: RedisResult<T>) -> RedisResult<T> {
+        if let Err(error) = &answer
+            && fault(error) == Fault::ReadOnly
+        {
+            self.open_anew();
+        }
+        answer
+    }
+
+    fn open_anew(&self) {
+        let mut link = self.lock();
+        if link.opened_at.elapsed() < OPEN_AGAIN {
+            return;
+        }
+        link.opened_at = Instant::now();
+        match ConnectionManager::new_lazy_with_config((*self.client).clone(), settings()) {
+            Ok(connection) => {
+                link.connection = connection;
+                tracing::warn!("Redis may have moved; the connection to it is opened again");
             }
-            if next == 0 {
-                return Ok(keys);
-            }
-            cursor = next;
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "failed to open a new connection to Redis"
+            ),
         }
     }
 
-    fn connection(&self) -> ConnectionManager {
-        self.connection.clone()
+    fn lock(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn channel_name(&self, channel: &str) -> String {
         format!("{}:channel:{channel}", self.prefix)
     }
 
+    fn list_key(&self, list: &str) -> String {
+        format!("{}:list:{list}", self.prefix)
+    }
+
+    fn counter_key(&self, key: &str) -> String {
+        format!("{}:counter:{key}", self.prefix)
+    }
+
     fn value_key(&self, key: &str) -> String {
         format!("{}:value:{key}", self.prefix)
+    }
+}
+
+fn settings() -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(TIMEOUT))
+        .set_response_timeout(Some(TIMEOUT))
+        // A request waits for one attempt only; the next request makes the next one.
+        .set_number_of_retries(0)
+}
+
+/// What an error says about the server. A script's error carries the code of the command that
+/// failed in it, in its text at least.
+pub(super) fn fault(error: &RedisError) -> Fault {
+    let says = |word: &str| {
+        error.code() == Some(word) || error.detail().is_some_and(|detail| detail.contains(word))
+    };
+    if error.is_timeout() {
+        Fault::Slow
+    } else if error.is_io_error() || error.is_unrecoverable_error() {
+        Fault::Unreachable
+    } else if says("OOM") {
+        Fault::Full
+    } else if ["READONLY", "MISCONF", "NOREPLICAS"].into_iter().any(says) {
+        Fault::ReadOnly
+    } else if ["LOADING", "MASTERDOWN", "CLUSTERDOWN"]
+        .into_iter()
+        .any(says)
+    {
+        Fault::Unreachable
+    } else {
+        Fault::Failing
     }
 }
 
@@ -254,6 +377,10 @@ async fn hear_out(listening: PubSub, sender: &broadcast::Sender<Queued>) {
     }
 }
 
+fn reset(left_ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))
+}
+
 /// Redis takes whole milliseconds, one at least.
 fn whole_ms(lifetime: Duration) -> u64 {
     u64::try_from(lifetime.as_millis())
@@ -261,26 +388,9 @@ fn whole_ms(lifetime: Duration) -> u64 {
         .clamp(1, LIFETIME_MS_MAX)
 }
 
-/// The characters that mean something in a Redis pattern stand for themselves.
-fn escape_glob(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pattern_is_taken_literally() {
-        assert_eq!(escape_glob(r"a*b?[c]\d"), r"a\*b\?\[c\]\\d");
-    }
 
     #[test]
     fn a_lifetime_is_at_least_a_millisecond_and_never_too_long_for_redis() {

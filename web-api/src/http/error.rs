@@ -17,7 +17,7 @@ use gameserver_contract::session::SessionState;
 use super::code::Code;
 use crate::app::Error;
 use crate::cache::RateDecision;
-use crate::store::StoreError;
+use crate::fault::Fault;
 
 /// Media type of every error body (RFC 9457).
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -91,6 +91,13 @@ impl ApiError {
         }
     }
 
+    /// A part of the service does not do its work; says which one, and what is wrong with it.
+    fn without(part: &str, fault: Fault) -> Self {
+        Self::new(Code::ServerUnavailable)
+            .retry_after(RETRY_SOON)
+            .detail(part, fault.as_str())
+    }
+
     fn in_state(code: Code, state: SessionState) -> Self {
         Self::new(code).detail("state", state.as_str())
     }
@@ -113,7 +120,7 @@ impl From<Error> for ApiError {
             Error::InvalidCredentials => Self::new(Code::AuthInvalidCredentials),
             Error::RefreshRefused => Self::new(Code::AuthInvalidRefreshToken),
             Error::RefreshReused => Self::new(Code::AuthRefreshTokenReused),
-            Error::LoginGone => Self::new(Code::AuthInvalidToken),
+            Error::LoginGone | Error::LoginEnded => Self::new(Code::AuthInvalidToken),
             Error::Invalid(errors) => Self::invalid(errors),
             Error::PlayerNotFound => Self::new(Code::PlayerNotFound),
             Error::SessionNotFound => Self::new(Code::SessionNotFound),
@@ -154,13 +161,12 @@ impl From<Error> for ApiError {
             Error::InstanceUnavailable(_) => Self::new(Code::FleetUnavailable)
                 .retry_after(RETRY_FLEET)
                 .caused(error),
-            Error::Store(error) if error.refuses_text() => Self::new(Code::RequestInvalid),
-            Error::Store(StoreError::Database(_)) | Error::Cache(_) => {
-                Self::new(Code::ServerUnavailable)
-                    .retry_after(RETRY_SOON)
-                    .caused(error)
-            }
-            Error::Store(_) => Self::new(Code::ServerInternal).caused(error),
+            Error::Store(ref cause) if cause.refuses_text() => Self::new(Code::RequestInvalid),
+            Error::Store(ref cause) => match cause.fault() {
+                Some(fault) => Self::without("database", fault).caused(error),
+                None => Self::new(Code::ServerInternal).caused(error),
+            },
+            Error::Cache(ref cause) => Self::without("cache", cause.fault()).caused(error),
         }
     }
 }

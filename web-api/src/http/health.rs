@@ -1,7 +1,5 @@
 //! Health and metrics, for machines that look after the process.
 
-use std::time::Duration;
-
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -14,9 +12,7 @@ use super::HttpState;
 use super::code::Code;
 use super::error::{ApiError, ApiResult};
 use crate::app::SharedApp;
-
-/// How long a part may take to say that it is there.
-const PING_DEADLINE: Duration = Duration::from_secs(1);
+use crate::app::health::{self, Parts};
 
 /// Routes that anybody may call.
 pub(super) fn routes() -> OpenApiRouter<HttpState> {
@@ -45,7 +41,7 @@ async fn livez() -> Json<Health> {
     WELL
 }
 
-/// The process takes traffic: it is not draining, and database and cache answer.
+/// The process takes traffic: it is not draining, and database and cache take writes.
 #[utoipa::path(
     get, path = "/readyz", tag = "health",
     responses((status = 200, description = "It is ready", body = Health)),
@@ -53,29 +49,24 @@ async fn livez() -> Json<Health> {
 )]
 async fn readyz(State(app): State<SharedApp>) -> ApiResult<Json<Health>> {
     if app.is_draining() {
-        return Err(not_ready("process", "draining"));
+        return Err(not_ready().detail("process", "draining"));
     }
-    // In a task of their own: a ping that is dropped half-way would leave a connection in doubt.
-    let (store, cache) = (app.store.clone(), app.cache.clone());
-    let database = app
-        .run_to_end(async move { answers(store.ping()).await })
-        .await;
-    let cache = app
-        .run_to_end(async move { answers(cache.ping()).await })
-        .await;
-    match (database, cache) {
-        (false, _) => Err(not_ready("database", "unreachable")),
-        (_, false) => Err(not_ready("cache", "unreachable")),
-        (true, true) => Ok(WELL),
+    let Parts { database, cache } = health::check(&app).await;
+    let faults = [("database", database), ("cache", cache)];
+    let mut faults = faults
+        .into_iter()
+        .filter_map(|(part, fault)| Some((part, fault?)))
+        .peekable();
+    if faults.peek().is_none() {
+        return Ok(WELL);
     }
+    Err(faults.fold(not_ready(), |error, (part, fault)| {
+        error.detail(part, fault.as_str())
+    }))
 }
 
-async fn answers<E>(ping: impl Future<Output = Result<(), E>>) -> bool {
-    matches!(tokio::time::timeout(PING_DEADLINE, ping).await, Ok(Ok(())))
-}
-
-fn not_ready(part: &str, state: &str) -> ApiError {
-    ApiError::new(Code::ServerNotReady).detail(part, state)
+fn not_ready() -> ApiError {
+    ApiError::new(Code::ServerNotReady)
 }
 
 /// The process has started: whoever can reach this address sees it done.

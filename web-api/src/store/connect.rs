@@ -3,33 +3,35 @@
 use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::Executor as _;
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::StoreError;
 use super::db::Db;
+use super::pg::Pg;
 
-/// How long a request waits for a free connection before it is told that the database is busy.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(2);
+/// The longest wait for a free connection. Every operation has a deadline of its own, which is
+/// shorter for a request; see `db`.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long SQLite waits for another process that writes, and a writer for those before it.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// PostgreSQL's own limits for a connection, so that one stuck client cannot hold rows for ever.
-/// The last one hides the warning that a ROLLBACK without a transaction gives on every release.
-const POSTGRES_SETTINGS: [(&str, &str); 4] = [
-    ("statement_timeout", "5s"),
-    ("lock_timeout", "2s"),
+/// PostgreSQL's own limits for a connection, so that one stuck client cannot hold rows for ever. The
+/// first two end a request's statement before its deadline of 1 s, so that the server has let go of
+/// it when the client is answered. Work in the background has longer ones.
+const POSTGRES_SETTINGS: [(&str, &str); 3] = [
+    ("lock_timeout", "700ms"),
+    ("statement_timeout", "900ms"),
     ("idle_in_transaction_session_timeout", "5s"),
-    ("client_min_messages", "error"),
 ];
 
 /// Opens the database that the URL names.
 pub(super) async fn open(url: &str, connections_max: u32) -> Result<Db, StoreError> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let options = PgConnectOptions::from_str(url).map_err(|error| unusable(&error))?;
-        open_postgres(options, connections_max)
+        let options = options.options(POSTGRES_SETTINGS);
+        Pg::open(options, connections_max, ACQUIRE_TIMEOUT)
             .await
             .map(Db::Pg)
             .map_err(StoreError::Database)
@@ -51,19 +53,6 @@ pub(super) async fn open(url: &str, connections_max: u32) -> Result<Db, StoreErr
 /// The URL itself is not told: it may hold a password.
 fn unusable(error: &sqlx::Error) -> StoreError {
     StoreError::Url(error.to_string())
-}
-
-async fn open_postgres(options: PgConnectOptions, max: u32) -> Result<PgPool, sqlx::Error> {
-    PgPoolOptions::new()
-        .max_connections(max)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A `begin` that is dropped half-way leaves the connection inside a transaction which
-        // would swallow the next request's auto-committed write (transact-rs/sqlx #4385).
-        .after_release(|connection, _| {
-            Box::pin(async move { connection.execute("ROLLBACK").await.map(|_| true) })
-        })
-        .connect_with(options.options(POSTGRES_SETTINGS))
-        .await
 }
 
 async fn open_sqlite_file(options: SqliteConnectOptions, max: u32) -> Result<Db, sqlx::Error> {

@@ -1,20 +1,59 @@
-//! Connections to PostgreSQL or SQLite: reads, single writes and transactions, and that a write
-//! goes on when its request is gone. It knows no table.
+//! Operations on PostgreSQL or SQLite: reads, single writes and transactions, each within one
+//! deadline, and each run to its end when its request is gone. It knows no table.
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::pool::PoolConnection;
+use sqlx::{Postgres, Sqlite, SqlitePool, Transaction};
 use tracing::Instrument as _;
 
 use super::StoreError;
+use super::pg::{Pg, PgLease};
 use super::sql::{Row, Sql};
+
+/// How often a read, or the begin of a transaction, is tried: a second time on a new connection,
+/// because the first one may have ended while it was idle.
+const ATTEMPTS_MAX: u32 = 2;
+
+/// Who waits for an operation, and so how long it may take: for a connection, for locks and for
+/// all of its statements together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// A client's request.
+    Request,
+    /// Work that nobody waits for at a screen, and that may touch thousands of rows.
+    Background,
+}
+
+impl Patience {
+    fn deadline(self, db: &Db) -> Duration {
+        match (self, db) {
+            (Self::Request, Db::Pg(_)) => Duration::from_secs(1),
+            // The one writer of SQLite is waited for in turn, behind writes that sync to the disk.
+            (Self::Request, Db::Lite { .. }) => Duration::from_secs(5),
+            (Self::Background, _) => Duration::from_secs(10),
+        }
+    }
+
+    /// Begins a transaction in one round trip. The session's own time limits are those of a
+    /// request; see `connect`.
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Request => "BEGIN",
+            Self::Background => {
+                "BEGIN; SET LOCAL statement_timeout = '5s'; SET LOCAL lock_timeout = '2s'"
+            }
+        }
+    }
+}
 
 /// One of the two databases.
 #[derive(Debug, Clone)]
 pub(super) enum Db {
     /// PostgreSQL.
-    Pg(PgPool),
+    Pg(Pg),
     /// SQLite has one writer at a time: a pool of one connection lets writers queue in order
     /// instead of polling the file's lock. In memory, `readers` is that very pool.
     Lite {
@@ -25,8 +64,9 @@ pub(super) enum Db {
 
 /// An open transaction that may write.
 pub(super) enum Tx {
-    /// PostgreSQL, read committed; rows are locked one by one.
-    Pg(Transaction<'static, Postgres>),
+    /// PostgreSQL, read committed; rows are locked one by one. A lease that is dropped before the
+    /// end of its transaction closes its connection.
+    Pg(PgLease),
     /// SQLite after `BEGIN IMMEDIATE`, so that nobody else writes.
     Lite(Transaction<'static, Sqlite>),
 }
@@ -59,15 +99,22 @@ macro_rules! execute {
 
 impl Db {
     /// Reads rows outside of any transaction.
-    pub(super) async fn all<T: Row>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
-        match self {
-            Self::Pg(pool) => fetch_all!(Postgres, sql, pool),
-            Self::Lite { readers, .. } => fetch_all!(Sqlite, sql, readers),
-        }
+    pub(super) async fn all<T: Row + 'static>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
+        let db = self.clone();
+        self.within(Patience::Request, async move {
+            match &db {
+                Self::Pg(pg) => read_postgres(pg, sql).await,
+                Self::Lite { readers, .. } => fetch_all!(Sqlite, sql, readers),
+            }
+        })
+        .await
     }
 
     /// Reads the row of that name, if there is one.
-    pub(super) async fn optional<T: Row>(&self, sql: Sql) -> Result<Option<T>, StoreError> {
+    pub(super) async fn optional<T: Row + 'static>(
+        &self,
+        sql: Sql,
+    ) -> Result<Option<T>, StoreError> {
         Ok(self.all(sql).await?.into_iter().next())
     }
 
@@ -75,10 +122,32 @@ impl Db {
     /// rows it touched.
     pub(super) async fn execute(&self, sql: Sql) -> Result<u64, StoreError> {
         let db = self.clone();
-        uncancelled(async move {
+        self.within(Patience::Request, async move {
             match &db {
-                Self::Pg(pool) => execute!(Postgres, sql, pool),
+                Self::Pg(pg) => {
+                    let mut lease = pg.acquire().await?;
+                    let outcome = execute_on(&mut lease.connection, sql).await;
+                    lease.give_back(&outcome);
+                    outcome
+                }
                 Self::Lite { writer, .. } => execute!(Sqlite, sql, writer),
+            }
+        })
+        .await
+    }
+
+    /// Runs one writing statement with `RETURNING` to its end, also when the caller goes away.
+    pub(super) async fn write_all<T: Row + 'static>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
+        let db = self.clone();
+        self.within(Patience::Request, async move {
+            match &db {
+                Self::Pg(pg) => {
+                    let mut lease = pg.acquire().await?;
+                    let outcome = fetch_on(&mut lease.connection, sql).await;
+                    lease.give_back(&outcome);
+                    outcome
+                }
+                Self::Lite { writer, .. } => fetch_all!(Sqlite, sql, writer),
             }
         })
         .await
@@ -91,15 +160,30 @@ impl Db {
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Tx) -> Work<'a, T> + Send + 'static,
     {
+        self.transact(Patience::Request, work).await
+    }
+
+    /// Like [`Db::transaction`], for work that no client waits for.
+    pub(super) async fn background_transaction<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Tx) -> Work<'a, T> + Send + 'static,
+    {
+        self.transact(Patience::Background, work).await
+    }
+
+    async fn transact<T, F>(&self, patience: Patience, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'a> FnOnce(&'a mut Tx) -> Work<'a, T> + Send + 'static,
+    {
         let db = self.clone();
-        uncancelled(async move {
-            let mut tx = db.begin().await?;
+        self.within(patience, async move {
+            let mut tx = db.begin(patience).await?;
             match work(&mut tx).await {
                 Ok(value) => tx.commit().await.map(|()| value),
                 Err(error) => {
-                    // The first error tells more than a failed rollback, and a connection that
-                    // cannot roll back is not used again.
-                    let _ = tx.rollback().await;
+                    tx.rollback_after(&error).await;
                     Err(error)
                 }
             }
@@ -110,7 +194,7 @@ impl Db {
     /// Waits until every connection is given back, then closes them.
     pub(super) async fn close(&self) {
         match self {
-            Self::Pg(pool) => pool.close().await,
+            Self::Pg(pg) => pg.pool().close().await,
             Self::Lite { writer, readers } => {
                 readers.close().await;
                 writer.close().await;
@@ -118,20 +202,85 @@ impl Db {
         }
     }
 
-    async fn begin(&self) -> Result<Tx, StoreError> {
+    pub(super) async fn begin(&self, patience: Patience) -> Result<Tx, StoreError> {
         match self {
-            Self::Pg(pool) => pool.begin().await.map(Tx::Pg),
-            Self::Lite { writer, .. } => writer.begin_with("BEGIN IMMEDIATE").await.map(Tx::Lite),
+            Self::Pg(pg) => begin_postgres(pg, patience.begin()).await,
+            Self::Lite { writer, .. } => writer
+                .begin_with("BEGIN IMMEDIATE")
+                .await
+                .map(Tx::Lite)
+                .map_err(StoreError::Database),
         }
-        .map_err(StoreError::Database)
     }
+
+    /// Runs an operation in a task of its own until its deadline. A client that hangs up drops its
+    /// request's future; work that half wrote something must not stop there. Only the deadline cuts
+    /// an operation off, and its connection is closed then.
+    async fn within<T: Send + 'static>(
+        &self,
+        patience: Patience,
+        operation: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let deadline = patience.deadline(self);
+        uncancelled(async move {
+            tokio::time::timeout(deadline, operation)
+                .await
+                .unwrap_or(Err(StoreError::Deadline(deadline)))
+        })
+        .await
+    }
+}
+
+/// Reads on a connection of the pool, and once more on a new one when that connection was lost.
+async fn read_postgres<T: Row>(pg: &Pg, sql: Sql) -> Result<Vec<T>, StoreError> {
+    let mut attempt = 1;
+    loop {
+        let mut lease = pg.acquire().await?;
+        let outcome = fetch_on(&mut lease.connection, sql.clone()).await;
+        let was_lost = lease.give_back(&outcome);
+        if !was_lost || attempt == ATTEMPTS_MAX {
+            return outcome;
+        }
+        attempt += 1;
+    }
+}
+
+/// Nothing has been done yet when a begin fails, so it can be repeated.
+async fn begin_postgres(pg: &Pg, begin: &'static str) -> Result<Tx, StoreError> {
+    let mut attempt = 1;
+    loop {
+        let mut lease = pg.acquire().await?;
+        let outcome = lease.run(begin).await;
+        if outcome.is_ok() {
+            return Ok(Tx::Pg(lease));
+        }
+        let was_lost = lease.give_back(&outcome);
+        if !was_lost || attempt == ATTEMPTS_MAX {
+            return outcome.map(|()| Tx::Pg(lease));
+        }
+        attempt += 1;
+    }
+}
+
+async fn fetch_on<T: Row>(
+    connection: &mut PoolConnection<Postgres>,
+    sql: Sql,
+) -> Result<Vec<T>, StoreError> {
+    fetch_all!(Postgres, sql, &mut **connection)
+}
+
+async fn execute_on(
+    connection: &mut PoolConnection<Postgres>,
+    sql: Sql,
+) -> Result<u64, StoreError> {
+    execute!(Postgres, sql, &mut **connection)
 }
 
 impl Tx {
     /// Reads rows, or writes with `RETURNING`.
     pub(super) async fn all<T: Row>(&mut self, sql: Sql) -> Result<Vec<T>, StoreError> {
         match self {
-            Self::Pg(tx) => fetch_all!(Postgres, sql, &mut **tx),
+            Self::Pg(lease) => fetch_on(&mut lease.connection, sql).await,
             Self::Lite(tx) => fetch_all!(Sqlite, sql, &mut **tx),
         }
     }
@@ -145,7 +294,7 @@ impl Tx {
     /// Runs a writing statement; returns how many rows it touched.
     pub(super) async fn execute(&mut self, sql: Sql) -> Result<u64, StoreError> {
         match self {
-            Self::Pg(tx) => execute!(Postgres, sql, &mut **tx),
+            Self::Pg(lease) => execute_on(&mut lease.connection, sql).await,
             Self::Lite(tx) => execute!(Sqlite, sql, &mut **tx),
         }
     }
@@ -160,24 +309,34 @@ impl Tx {
 
     async fn commit(self) -> Result<(), StoreError> {
         match self {
-            Self::Pg(tx) => tx.commit().await,
-            Self::Lite(tx) => tx.commit().await,
+            Self::Pg(mut lease) => {
+                let outcome = lease.run("COMMIT").await;
+                lease.give_back(&outcome);
+                outcome
+            }
+            Self::Lite(tx) => tx.commit().await.map_err(StoreError::Database),
         }
-        .map_err(StoreError::Database)
     }
 
-    async fn rollback(self) -> Result<(), StoreError> {
+    /// The first error tells more than a failed rollback, and a connection that cannot roll back
+    /// is not used again.
+    async fn rollback_after(self, error: &StoreError) {
         match self {
-            Self::Pg(tx) => tx.rollback().await,
-            Self::Lite(tx) => tx.rollback().await,
+            Self::Pg(mut lease) => {
+                if lease.is_good_after(error) {
+                    let outcome = lease.run("ROLLBACK").await;
+                    lease.give_back(&outcome);
+                }
+            }
+            Self::Lite(tx) => {
+                let _ = tx.rollback().await;
+            }
         }
-        .map_err(StoreError::Database)
     }
 }
 
-/// Runs `work` in a task of its own. A client that hangs up drops its request's future; work that
-/// half wrote something must not stop there.
-pub(super) async fn uncancelled<T: Send + 'static>(
+/// Runs `work` in a task of its own, which nobody who waits for it can cancel.
+async fn uncancelled<T: Send + 'static>(
     work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
 ) -> Result<T, StoreError> {
     match tokio::spawn(work.in_current_span()).await {

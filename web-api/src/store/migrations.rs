@@ -70,7 +70,7 @@ impl Store {
     /// Takes the step and returns the versions that were applied before it.
     async fn with_migrator(&self, step: Step) -> Result<BTreeSet<i64>, StoreError> {
         match &self.db {
-            Db::Pg(pool) => migrate_postgres(pool, step).await,
+            Db::Pg(pg) => migrate_postgres(pg.pool(), step).await,
             Db::Lite { writer, .. } => migrate_sqlite(writer, step).await,
         }
         .map_err(StoreError::Migration)

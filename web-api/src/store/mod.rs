@@ -2,11 +2,12 @@
 //!
 //! It knows SQL and nothing of HTTP, tokens or rules of the lobby beyond what one transaction must
 //! hold together (a seat is never given twice, a result is stored once). "Not found" is `None`.
-//! Each statement has one text for both databases, and a write that has begun goes on when its
-//! caller goes away.
+//! Each statement has one text for both databases. Every operation has one deadline, and a write that
+//! has begun goes on when its caller goes away.
 
 mod games;
 mod idempotency;
+mod leases;
 mod logins;
 mod migrations;
 mod openings;
@@ -19,10 +20,13 @@ mod sweep;
 
 mod connect;
 mod db;
+mod fault;
+mod health;
+mod pg;
 mod sql;
 
 #[cfg(test)]
-mod contract_tests;
+pub(crate) mod contract_tests;
 
 pub use self::idempotency::{IdempotencyKey, IdempotencyRecord, RememberedAnswer};
 pub use self::logins::{NewRefreshToken, RotateRefreshToken, Rotation};
@@ -35,7 +39,6 @@ pub use self::sessions::{After, NewSession, SessionFilter, SessionRow};
 pub use self::sweep::Swept;
 
 use self::db::Db;
-use self::sql::Sql;
 
 /// Handle to the database; cheap to clone.
 #[derive(Debug, Clone)]
@@ -49,6 +52,9 @@ pub enum StoreError {
     /// No connection, a timeout, or a failed statement.
     #[error("reach the database")]
     Database(#[source] sqlx::Error),
+    /// It took longer than a request waits.
+    #[error("get an answer from the database within {0:?}")]
+    Deadline(std::time::Duration),
     /// The schema could not be brought up to date.
     #[error("migrate the database")]
     Migration(#[source] sqlx::migrate::MigrateError),
@@ -88,17 +94,6 @@ impl Store {
         connect::open(url, connections_max)
             .await
             .map(|db| Self { db })
-    }
-
-    /// One cheap round trip, for readiness.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`] when no connection is free in time or the database does not answer.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        let answer: Vec<(i64,)> = self.db.all(Sql::new("SELECT CAST(1 AS BIGINT)")).await?;
-        debug_assert_eq!(answer, [(1,)]);
-        Ok(())
     }
 
     /// Waits for the writes under way and closes every connection; later calls fail.

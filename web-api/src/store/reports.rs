@@ -31,8 +31,8 @@ pub struct MatchReport {
 /// What a report came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Applied {
-    /// Reported matches that no live session of this instance run has, or whose session is to end;
-    /// the instance should stop them.
+    /// Reported matches that the instance should stop: no live session of its run has them, or
+    /// their session was ended and they go on.
     pub unwanted: Vec<MatchId>,
     /// Who is reported on a seat although their login has ended; the instance should remove them.
     pub evicted: Vec<(MatchId, PlayerId)>,
@@ -64,7 +64,7 @@ impl Store {
             .map(|report| (report.match_id, report.clone()))
             .collect();
         self.db
-            .transaction(move |tx| Box::pin(apply(tx, instance, epoch, reports, now)))
+            .background_transaction(move |tx| Box::pin(apply(tx, instance, epoch, reports, now)))
             .await
     }
 
@@ -81,7 +81,7 @@ impl Store {
         now: DateTime<Utc>,
     ) -> Result<Vec<SessionId>, StoreError> {
         self.db
-            .transaction(move |tx| Box::pin(fail(tx, instance, except, now)))
+            .background_transaction(move |tx| Box::pin(fail(tx, instance, except, now)))
             .await
     }
 
@@ -120,7 +120,7 @@ async fn apply(
             continue;
         };
         // Said again until the instance has done it: whoever said it first may have died.
-        if session.state == SessionState::Ending && report.state != SessionState::Ending {
+        if session.state == SessionState::Ending && !is_ending(report.state) {
             unwanted.push(match_id);
         }
         let known = seats.remove(&session.id).unwrap_or_default();
@@ -137,6 +137,11 @@ async fn apply(
     };
     changes.write(tx, now).await?;
     Ok(applied)
+}
+
+/// True for a match that is ending by itself, or gone.
+fn is_ending(reported: SessionState) -> bool {
+    reported == SessionState::Ending || reported.is_final()
 }
 
 /// A session as it stood before the report.

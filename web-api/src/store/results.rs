@@ -87,7 +87,7 @@ impl Store {
     ) -> Result<ResultOutcome, StoreError> {
         let result = result.clone();
         self.db
-            .transaction(move |tx| Box::pin(store_once(tx, result, now)))
+            .background_transaction(move |tx| Box::pin(store_once(tx, result, now)))
             .await
     }
 

@@ -33,19 +33,21 @@ where
 }
 
 /// A statement and the values of its `$1`, `$2`, …
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Sql {
     text: SqlText,
     values: Vec<Value>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum SqlText {
     Fixed(&'static str),
     /// A `SELECT` whose rows stay locked until the transaction ends.
     Locking(&'static str),
     /// Made of literals and placeholders only. Its length varies, so it is not kept prepared.
     Built(String),
+    /// Put together from a few parts, so that there are few texts: it stays prepared.
+    Composed(String),
 }
 
 impl Sql {
@@ -87,6 +89,35 @@ impl Sql {
         statements
     }
 
+    /// Begins a statement that [`Sql::push`] and [`Sql::push_value`] go on with.
+    pub(super) fn composed(head: &'static str) -> Self {
+        Self {
+            text: SqlText::Composed(head.to_owned()),
+            values: Vec::new(),
+        }
+    }
+
+    /// Appends text to a composed statement.
+    #[must_use]
+    pub(super) fn push(mut self, more: &'static str) -> Self {
+        if let SqlText::Composed(text) = &mut self.text {
+            text.push_str(more);
+        }
+        self
+    }
+
+    /// Appends text and the next placeholder, with its value, to a composed statement.
+    #[must_use]
+    pub(super) fn push_value(self, more: &'static str, value: impl Into<Value>) -> Self {
+        let mut sql = self.push(more).bind(value);
+        let number = sql.values.len();
+        if let SqlText::Composed(text) = &mut sql.text {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "${number}");
+        }
+        sql
+    }
+
     /// Gives the next placeholder its value.
     #[must_use]
     pub(super) fn bind(mut self, value: impl Into<Value>) -> Self {
@@ -108,7 +139,7 @@ impl Sql {
         let text = match self.text {
             SqlText::Fixed(text) => AssertSqlSafe(std::borrow::Cow::Borrowed(text)),
             SqlText::Locking(text) => AssertSqlSafe(format!("{text}{}", DB::ROW_LOCK).into()),
-            SqlText::Built(text) => AssertSqlSafe(text.into()),
+            SqlText::Built(text) | SqlText::Composed(text) => AssertSqlSafe(text.into()),
         };
         let mut arguments = DB::Arguments::default();
         for value in self.values {

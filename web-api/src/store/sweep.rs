@@ -18,29 +18,43 @@ pub struct Swept {
 }
 
 impl Store {
-    /// Deletes expired refresh tokens, remembered answers and seat holds, and logins without a
-    /// token left.
+    /// Deletes expired refresh tokens, remembered answers, leases and seat holds, and logins without
+    /// a token left.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the database cannot answer; each kind is deleted whole or not at all.
     pub async fn sweep(&self, now: DateTime<Utc>) -> Result<Swept, StoreError> {
-        let tokens = Sql::new("DELETE FROM refresh_tokens WHERE expires_at_ms <= $1").bind(now);
-        let tokens = self.db.execute(tokens).await?;
-        let logins = Sql::new("DELETE FROM logins WHERE expires_at_ms <= $1").bind(now);
-        self.db.execute(logins).await?;
-        let answers = Sql::new("DELETE FROM remembered_answers WHERE expires_at_ms <= $1");
-        let answers = self.db.execute(answers.bind(now)).await?;
+        let mut rows = 0;
+        for (expired, counts) in EXPIRED {
+            let delete = Sql::new(expired).bind(now);
+            let deleted = self
+                .db
+                .background_transaction(move |tx| Box::pin(async move { tx.execute(delete).await }))
+                .await?;
+            rows += if counts { deleted } else { 0 };
+        }
         let (holds, sessions) = self
             .db
-            .transaction(move |tx| Box::pin(sweep_holds(tx, now)))
+            .background_transaction(move |tx| Box::pin(sweep_holds(tx, now)))
             .await?;
         Ok(Swept {
-            rows: tokens + answers + holds,
+            rows: rows + holds,
             sessions,
         })
     }
 }
+
+/// What ends at `$1`, and whether it is counted.
+const EXPIRED: [(&str, bool); 4] = [
+    ("DELETE FROM refresh_tokens WHERE expires_at_ms <= $1", true),
+    ("DELETE FROM logins WHERE expires_at_ms <= $1", false),
+    (
+        "DELETE FROM remembered_answers WHERE expires_at_ms <= $1",
+        true,
+    ),
+    ("DELETE FROM instance_leases WHERE until_ms <= $1", false),
+];
 
 /// The players of a session change when a hold ends, so its version counts up with the sweep.
 /// Sessions are locked before their seats, in the order of ids, like everywhere.

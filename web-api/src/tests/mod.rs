@@ -3,6 +3,7 @@
 
 mod auth;
 mod connections;
+mod cable;
 mod console;
 mod docs;
 mod event_stream;
@@ -15,6 +16,8 @@ mod lobby;
 mod me;
 mod openapi;
 mod private_sessions;
+mod outages;
+mod redis_process;
 mod replays;
 mod requests;
 mod results;

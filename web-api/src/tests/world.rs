@@ -95,14 +95,32 @@ impl World {
         seed: u64,
     ) -> Self {
         let clock = ManualClock::at_ms(START_MS);
-        let control_secret = ControlSecret::new(CONTROL_SECRET).unwrap();
         let ports = Ports {
             clock: clock.clone(),
             entropy: SeededEntropy::new(seed),
             store,
             cache: Cache::memory(clock.clone(), 10_000),
-            control_secret,
+            control_secret: ControlSecret::new(CONTROL_SECRET).unwrap(),
         };
+        Self::with(config, ports, instance, clock)
+    }
+
+    /// A service on other parts. `clock` is the one among them, or moves nothing.
+    pub(super) async fn with_ports(
+        config: WebApiConfig,
+        ports: Ports,
+        clock: Arc<ManualClock>,
+    ) -> Self {
+        let instance = FakeInstance::start(0xabc, &ports.control_secret).await;
+        Self::with(&config, ports, instance, clock)
+    }
+
+    fn with(
+        config: &WebApiConfig,
+        ports: Ports,
+        instance: FakeInstance,
+        clock: Arc<ManualClock>,
+    ) -> Self {
         let app = App::new(config, ports);
         let router = router(HttpState::new(app.clone(), config, None));
         Self {

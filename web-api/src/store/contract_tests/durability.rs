@@ -5,9 +5,7 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use sqlx::Connection as _;
-
-use crate::store::db::Db;
+use crate::store::db::Patience;
 use crate::store::sql::Sql;
 use crate::store::{MatchReport, Store};
 
@@ -91,18 +89,17 @@ async fn no_acknowledged_insert_is_lost_next_to_cancelled_begins() {
 }
 
 async fn insert_next_to_cancelled_begins(subject: Subject) {
-    let Db::Pg(pool) = &subject.store.db else {
-        panic!("this is PostgreSQL")
-    };
-    sqlx::query("CREATE TABLE acknowledged (number BIGINT)")
-        .execute(pool)
+    let db = &subject.store.db;
+    db.execute(Sql::new("CREATE TABLE acknowledged (number BIGINT)"))
         .await
         .unwrap();
     let mut cancelled = 0;
     for number in 0..400_i64 {
-        cancelled += u32::from(begin_and_drop(pool.acquire().await.unwrap().begin()));
-        let insert = sqlx::query("INSERT INTO acknowledged VALUES ($1)").bind(number);
-        insert.execute(pool).await.unwrap();
+        // As far as the server's answer is waited for: the BEGIN is on its way then.
+        let begin = db.begin(Patience::Request);
+        cancelled += u32::from(poll_until_sent_and_drop(begin).await);
+        let insert = Sql::new("INSERT INTO acknowledged VALUES ($1)").bind(number);
+        db.execute(insert).await.unwrap();
     }
     assert!(cancelled > 0, "no begin was cancelled on its way");
     let replica = subject.replica().await;
@@ -112,4 +109,18 @@ async fn insert_next_to_cancelled_begins(subject: Subject) {
         .await
         .unwrap();
     assert_eq!(kept, [(400,)]);
+}
+
+/// Polls a few times without a pause, which is not long enough for an answer, and drops the rest.
+/// True when there was a rest.
+async fn poll_until_sent_and_drop(call: impl Future) -> bool {
+    let mut call = pin!(call);
+    for _ in 0..3 {
+        let poll = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if poll.is_ready() {
+            return false;
+        }
+        tokio::task::yield_now().await;
+    }
+    true
 }

@@ -6,13 +6,14 @@ mod idempotency;
 mod logins;
 mod migrations;
 mod openings;
+mod outages;
 mod players;
 mod reports;
 mod results;
 mod seats;
 mod sessions;
 
-mod subject;
+pub(crate) mod subject;
 
 use self::subject::Subject;
 

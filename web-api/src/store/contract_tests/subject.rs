@@ -24,10 +24,10 @@ const CONNECTIONS_MAX: u32 = 8;
 
 /// A migrated database under test.
 #[derive(Debug, Clone)]
-pub(super) struct Subject {
+pub(crate) struct Subject {
     pub(super) store: Store,
     /// Opens the same database again; `None` in memory.
-    pub(super) url: Option<String>,
+    pub(crate) url: Option<String>,
     owner: Arc<Owner>,
 }
 
@@ -41,7 +41,7 @@ enum Owner {
 
 impl Subject {
     /// None when no server is given.
-    pub(super) async fn postgres() -> Option<Self> {
+    pub(crate) async fn postgres() -> Option<Self> {
         let server = test_servers::url("GAMESERVER_TEST_DATABASE_URL")?;
         let random = u128::from_ne_bytes(random_bytes(&SystemEntropy));
         let database = format!("gameserver_test_{random:032x}");
@@ -76,7 +76,7 @@ impl Subject {
     }
 
     /// Runs a case and clears the database away, also when the case fails.
-    pub(super) async fn run<F: Future<Output = ()> + Send + 'static>(
+    pub(crate) async fn run<F: Future<Output = ()> + Send + 'static>(
         self,
         case: impl FnOnce(Self) -> F,
     ) {

@@ -1,0 +1,2 @@
+DROP TABLE write_checks;
+DROP TABLE instance_leases;

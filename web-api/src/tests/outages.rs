@@ -1,0 +1,271 @@
+//! Parts that fail while a match runs: matches go on, and readiness says what is wrong. Real
+//! servers, and the clock of the machine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::Method;
+use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::clock::{ManualClock, SharedClock, SystemClock};
+use gameserver_contract::entropy::SystemEntropy;
+use gameserver_contract::session::{Session, SessionState};
+use gameserver_control::MatchStatus;
+use gameserver_control::secret::ControlSecret;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::cable::Cable;
+use super::redis_process::RedisProcess;
+use super::world::{CONTROL_SECRET, World, config, memory_store, report};
+use crate::app::{Ports, lifecycle};
+use crate::cache::Cache;
+use crate::config::{INSTANCE_LEASE, INSTANCE_LOST_GRACE};
+use crate::fault::Fault;
+use crate::store::Store;
+
+/// Long enough for every lease and every grace to end, and a look at the leases to follow.
+const OUTAGE: Duration = INSTANCE_LEASE
+    .saturating_add(INSTANCE_LOST_GRACE)
+    .saturating_add(Duration::from_secs(2));
+
+/// How often an instance reports.
+const HEARTBEAT: Duration = Duration::from_secs(1);
+
+/// A service on the machine's clock, with a match that somebody plays.
+struct Running {
+    world: World,
+    host: LoginAnswer,
+    session: Session,
+    _background: DropGuard,
+}
+
+impl Running {
+    async fn with(cache: Cache) -> Self {
+        let world = world(memory_store().await, cache).await;
+        let background = look_after(&world);
+        world.register().await;
+        let host = world.guest().await;
+        let session = world.session(&host).await;
+        let running = Self {
+            world,
+            host,
+            session,
+            _background: background,
+        };
+        running.beat().await;
+        running
+    }
+
+    fn matches(&self) -> Vec<MatchStatus> {
+        vec![report(&self.session, "running", &[(0, &self.host)])]
+    }
+
+    async fn beat(&self) {
+        beat(&self.world, &self.matches()).await;
+    }
+
+    /// The instance beats as it always does.
+    async fn play_for(&self, time: Duration) {
+        let until = Instant::now() + time;
+        let mut next = tokio::time::interval(HEARTBEAT);
+        next.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while Instant::now() < until {
+            next.tick().await;
+            self.beat().await;
+        }
+    }
+
+    /// What readiness says of the cache; empty when it is ready.
+    async fn cache_fault(&self) -> String {
+        let answer = self.world.call(Method::GET, "/readyz").send().await;
+        if answer.status == 200 {
+            return String::new();
+        }
+        let problem = answer.refused(503, "server.not_ready");
+        problem["details"]["cache"].as_str().unwrap().to_owned()
+    }
+
+    async fn expect_that_the_match_goes_on(&self) {
+        self.play_for(INSTANCE_LEASE + INSTANCE_LOST_GRACE).await;
+        assert_eq!(self.cache_fault().await, "");
+        let session = self.world.session_now(&self.session, &self.host).await;
+        assert_eq!(session.state, SessionState::Running);
+        assert_eq!(session.players, 1);
+    }
+}
+
+async fn world(store: Store, cache: Cache) -> World {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let ports = Ports {
+        clock,
+        entropy: Arc::new(SystemEntropy),
+        store,
+        cache,
+        control_secret: ControlSecret::new(CONTROL_SECRET).unwrap(),
+    };
+    World::with_ports(config(), ports, ManualClock::at_ms(0)).await
+}
+
+/// What looks for lost instances, until the guard is dropped.
+fn look_after(world: &World) -> DropGuard {
+    let stop = CancellationToken::new();
+    tokio::spawn(lifecycle::run(world.app.clone(), stop.clone()));
+    stop.drop_guard()
+}
+
+/// Does what an instance does: it beats, registers when it is unknown, and obeys.
+async fn beat(world: &World, matches: &[MatchStatus]) {
+    let heartbeat = world.instance.heartbeat(matches.to_vec());
+    // An instance that gets no answer goes on.
+    let Ok(answer) = world.app.heartbeat(heartbeat).await else {
+        return;
+    };
+    assert_eq!(answer.stop_match_ids, [""; 0], "the live match was aborted");
+    if !answer.known {
+        let _ = world.app.register(world.instance.registration()).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_goes_on_while_redis_is_full() {
+    let Some(redis) = RedisProcess::start().await else {
+        return;
+    };
+    let running = Running::with(redis.cache().await).await;
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    running.play_for(OUTAGE).await;
+    assert_eq!(running.cache_fault().await, "full");
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    running.expect_that_the_match_goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_goes_on_while_redis_is_read_only() {
+    let Some(redis) = RedisProcess::start().await else {
+        return;
+    };
+    let running = Running::with(redis.cache().await).await;
+    redis.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    running.play_for(OUTAGE).await;
+    assert_eq!(running.cache_fault().await, "read_only");
+    redis.command(&["REPLICAOF", "NO", "ONE"]).await;
+    running.expect_that_the_match_goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_goes_on_while_redis_is_slow() {
+    let Some(redis) = RedisProcess::start().await else {
+        return;
+    };
+    let running = Running::with(redis.cache().await).await;
+    let pause_ms = (OUTAGE + Duration::from_secs(1)).as_millis().to_string();
+    redis.command(&["CLIENT", "PAUSE", &pause_ms, "ALL"]).await;
+    running.play_for(OUTAGE).await;
+    assert_eq!(running.cache_fault().await, "slow");
+    running.expect_that_the_match_goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_goes_on_when_redis_is_emptied_again_and_again() {
+    let Some(redis) = RedisProcess::start().await else {
+        return;
+    };
+    let running = Running::with(redis.cache().await).await;
+    let until = Instant::now() + OUTAGE;
+    while Instant::now() < until {
+        redis.command(&["FLUSHALL"]).await;
+        running.play_for(HEARTBEAT / 2).await;
+    }
+    running.expect_that_the_match_goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_goes_on_while_redis_is_gone_and_comes_back_empty() {
+    let Some(mut redis) = RedisProcess::start().await else {
+        return;
+    };
+    let running = Running::with(redis.cache().await).await;
+    redis.kill();
+    running.play_for(OUTAGE).await;
+    assert_eq!(running.cache_fault().await, "unreachable");
+    redis.run().await;
+    running.expect_that_the_match_goes_on().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_instance_that_died_while_redis_was_full_is_noticed_afterwards() {
+    let Some(redis) = RedisProcess::start().await else {
+        return;
+    };
+    let running = Running::with(redis.cache().await).await;
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]).await;
+    running.play_for(INSTANCE_LEASE).await;
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]).await;
+    let deadline = Instant::now() + 4 * (INSTANCE_LEASE + INSTANCE_LOST_GRACE);
+    let mut again = tokio::time::interval(HEARTBEAT);
+    loop {
+        again.tick().await;
+        let session = running
+            .world
+            .session_now(&running.session, &running.host)
+            .await;
+        if session.state == SessionState::Failed {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the instance is still believed in"
+        );
+    }
+}
+
+/// Two replicas, one of which loses its way to Redis; the instance is connected to that one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_match_goes_on_when_only_the_replica_of_its_instance_lost_redis() {
+    let Some(redis) = RedisProcess::start().await else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("shared.db").display());
+    let near = Store::connect(&url, 4).await.unwrap();
+    near.migrate().await.unwrap();
+    let far = Store::connect(&url, 4).await.unwrap();
+    let cable = Cable::to(&redis.address()).await;
+    let through = format!("redis://{}", cable.address);
+    let cut_off = world(near, Cache::redis(&through, "test").await.unwrap()).await;
+    let other = world(far, redis.cache().await).await;
+    let _background = (look_after(&cut_off), look_after(&other));
+    cut_off.register().await;
+    let host = cut_off.guest().await;
+    let session = cut_off.session(&host).await;
+    let matches = [report(&session, "running", &[(0, &host)])];
+    beat(&cut_off, &matches).await;
+    cable.cut();
+    let until = Instant::now() + OUTAGE;
+    let mut next = tokio::time::interval(HEARTBEAT);
+    while Instant::now() < until {
+        next.tick().await;
+        beat(&cut_off, &matches).await;
+    }
+    let session = other.session_now(&session, &host).await;
+    assert_eq!(session.state, SessionState::Running);
+}
+
+/// A write is refused on the connection that the service has, and taken on a new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_connection_to_a_demoted_redis_is_given_up() {
+    let (Some(old), Some(new)) = (RedisProcess::start().await, RedisProcess::start().await) else {
+        return;
+    };
+    let cable = Cable::to(&old.address()).await;
+    let through = format!("redis://{}", cable.address);
+    let cache = Cache::redis(&through, "test").await.unwrap();
+    cache.check_write().await.unwrap();
+    old.command(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    cable.lead_to(&new.address());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while let Err(error) = cache.check_write().await {
+        assert_eq!(error.fault(), Fault::ReadOnly);
+        assert!(Instant::now() < deadline, "it holds on to the old server");
+    }
+}
