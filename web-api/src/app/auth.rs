@@ -6,11 +6,17 @@ use gameserver_contract::ids::{DeviceId, PlayerId};
 use uuid::Uuid;
 
 use super::{App, Error, field};
+use crate::cache::RateDecision;
 use crate::config::{
-    ACCESS_TOKEN_LIFETIME, LOGIN_END_REMEMBERED, REFRESH_GRACE, REFRESH_TOKEN_LIFETIME,
+    ACCESS_TOKEN_LIFETIME, LOGIN_END_REMEMBERED, LOGIN_LIFE_REMEMBERED, REFRESH_GRACE,
+    REFRESH_TOKEN_LIFETIME,
 };
 use crate::identity::{guest, refresh_token};
 use crate::store::{NewGuest, NewRefreshToken, RotateRefreshToken, Rotation};
+
+/// What the cache remembers of a login.
+const LIVES: &[u8] = b"lives";
+const ENDED: &[u8] = b"ended";
 
 impl App {
     /// Makes a new guest, or logs a known device's guest in again.
@@ -35,13 +41,16 @@ impl App {
             now: self.now(),
         };
         // In one transaction: nobody could ever log in as a guest who was made without a login.
-        let (first, token) = self.new_family(id)?;
-        let family = first.family;
-        let player = self.store.create_guest(new_guest, Some(first)).await?;
+        let family = self.new_family(id)?;
+        let (login, token) = (family.first.family, family.token);
+        let player = self
+            .store
+            .create_guest(new_guest, Some(family.first))
+            .await?;
         metrics::counter!("gs_logins_total", "kind" => "new_guest").increment(1);
         Ok(LoginAnswer {
             device: Some(Device { id: device, secret }),
-            ..self.answer(player, family, token)
+            ..self.answer(player, login, token)
         })
     }
 
@@ -50,37 +59,30 @@ impl App {
         if secret.len() > guest::SECRET_LENGTH_MAX {
             return Err(Error::InvalidCredentials);
         }
-        let device = self.store.device(id).await?;
-        let hash = device.as_ref().map(|device| &device.secret_hash);
+        let known = self.store.device(id).await?;
+        let hash = known.as_ref().map(|(device, _)| &device.secret_hash);
         let fits = guest::secret_fits(secret, hash);
-        let device = device.filter(|_| fits).ok_or(Error::InvalidCredentials)?;
-        let row = self
-            .store
-            .player(device.player)
-            .await?
-            .ok_or(Error::InvalidCredentials)?;
+        let (_, player) = known.filter(|_| fits).ok_or(Error::InvalidCredentials)?;
         metrics::counter!("gs_logins_total", "kind" => "guest").increment(1);
-        let (first, token) = self.new_family(row.player.id)?;
-        let family = first.family;
-        self.store.insert_refresh_token(first).await?;
-        Ok(self.answer(row.player, family, token))
+        let family = self.new_family(player.id)?;
+        let login = family.first.family;
+        self.store.insert_refresh_token(family.first).await?;
+        Ok(self.answer(player, login, family.token))
     }
 
-    /// A login family that is about to start: its first refresh token, as it is stored and as it is
-    /// handed out.
-    fn new_family(&self, player: PlayerId) -> Result<(NewRefreshToken, String), Error> {
+    /// A login family that is about to begin, with its first refresh token.
+    fn new_family(&self, player: PlayerId) -> Result<NewFamily, Error> {
         let seed = random_bytes::<32>(&*self.entropy);
         let token = self.refresh_tokens.token(&seed);
         let now = self.now();
-        let family = uuid::Builder::from_random_bytes(random_bytes(&*self.entropy)).into_uuid();
-        let new_token = NewRefreshToken {
+        let first = NewRefreshToken {
             hash: refresh_token::hash(&token).ok_or(Error::RefreshRefused)?,
-            family,
+            family: uuid::Builder::from_random_bytes(random_bytes(&*self.entropy)).into_uuid(),
             player,
             issued_at: now,
             expires_at: now + REFRESH_TOKEN_LIFETIME,
         };
-        Ok((new_token, token))
+        Ok(NewFamily { first, token })
     }
 
     /// Spends a refresh token for a new pair of tokens.
@@ -131,16 +133,44 @@ impl App {
         Ok(())
     }
 
-    /// Access tokens are not looked up in the store, so the end of their login is remembered until
-    /// the last of them has ended by itself.
+    /// Tells all replicas at once that a login has ended. That it has stands in the store, also when
+    /// the cache is lost or away now.
     async fn end_access(&self, login: Uuid) -> Result<(), Error> {
-        let key = ended_key(login);
-        Ok(self.cache.put(&key, &[], LOGIN_END_REMEMBERED).await?)
+        let key = login_key(login);
+        Ok(self.cache.put(&key, ENDED, LOGIN_END_REMEMBERED).await?)
     }
 
-    /// True when this login was ended while access tokens of it are out.
-    pub(crate) async fn has_ended(&self, login: Uuid) -> Result<bool, Error> {
-        Ok(self.cache.get(&ended_key(login)).await?.is_some())
+    /// Refuses a call of a login that was ended while access tokens of it are out; counts any other
+    /// call of its player. `None` when there is no limit.
+    pub(crate) async fn admit(
+        &self,
+        player: PlayerId,
+        login: Option<Uuid>,
+    ) -> Result<Option<RateDecision>, Error> {
+        // Tokens of older builds name no login.
+        let Some(login) = login else {
+            return self.count_request(player).await;
+        };
+        let key = login_key(login);
+        let (remembered, rate) = self.count_request_unless((&key, ENDED), player).await?;
+        match remembered.as_deref() {
+            Some(ENDED) => Err(Error::LoginEnded),
+            Some(_) => Ok(rate),
+            None => self.look_up_login(login).await.map(|()| rate),
+        }
+    }
+
+    /// The store knows whether a login has ended; the cache remembers what it said for
+    /// [`LOGIN_LIFE_REMEMBERED`].
+    async fn look_up_login(&self, login: Uuid) -> Result<(), Error> {
+        if !self.store.is_login_live(login).await? {
+            self.end_access(login).await?;
+            return Err(Error::LoginEnded);
+        }
+        // Only where nothing stands: a logout in between has the last word.
+        let key = login_key(login);
+        let remembered = self.cache.put_hint(&key, LIVES, LOGIN_LIFE_REMEMBERED);
+        Ok(remembered.await?)
     }
 
     fn answer(&self, player: Player, login: Uuid, refresh_token: String) -> LoginAnswer {
@@ -157,8 +187,15 @@ impl App {
     }
 }
 
-fn ended_key(login: Uuid) -> String {
-    format!("login-ended:{login}")
+/// A login that is not stored yet.
+struct NewFamily {
+    first: NewRefreshToken,
+    /// What the client is given.
+    token: String,
+}
+
+fn login_key(login: Uuid) -> String {
+    format!("login:{login}")
 }
 
 fn missing(pointer: &str, with: &str) -> Error {

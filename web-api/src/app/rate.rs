@@ -33,6 +33,24 @@ impl App {
         .await
     }
 
+    /// Reads a value of the cache, and counts the call of a player unless the value is `stop`; in
+    /// one round trip.
+    pub(super) async fn count_request_unless(
+        &self,
+        (key, stop): (&str, &[u8]),
+        player: PlayerId,
+    ) -> Result<(Option<Vec<u8>>, Option<RateDecision>), Error> {
+        let Some(limit) = self.rate_limits.requests_per_player else {
+            return Ok((self.cache.get(key).await?, None));
+        };
+        let counter = self.counter("player", player.0.as_bytes());
+        let counted = self
+            .cache
+            .count_unless((key, stop), &counter, limit, WINDOW)
+            .await?;
+        Ok(counted)
+    }
+
     /// Counts a guest login of a device.
     pub(super) async fn count_login(&self, device: DeviceId) -> Result<(), Error> {
         let limit = self.rate_limits.logins_per_device;
@@ -65,7 +83,7 @@ impl App {
         limit: Option<u32>,
     ) -> Result<Option<RateDecision>, Error> {
         let Some(limit) = limit else { return Ok(None) };
-        let key = format!("rate:{class}:{:04x}", self.bucket(class, who));
+        let key = self.counter(class, who);
         Ok(Some(self.cache.count(&key, limit, WINDOW).await?))
     }
 
@@ -78,6 +96,10 @@ impl App {
         let mut short = [0; 16];
         short.copy_from_slice(&hash.finalize()[..16]);
         short
+    }
+
+    fn counter(&self, class: &str, who: &[u8]) -> String {
+        format!("rate:{class}:{:04x}", self.bucket(class, who))
     }
 
     /// One of 65,536 buckets. The key keeps outsiders from choosing whom they share one with.

@@ -26,12 +26,7 @@ pub(crate) async fn authenticate(
         TokenError::Expired => ApiError::new(Code::AuthTokenExpired),
     })?;
     let player = verified.player;
-    if let Some(login) = verified.login
-        && app.has_ended(login).await?
-    {
-        return Err(ApiError::new(Code::AuthInvalidToken));
-    }
-    let rate = app.count_request(player).await?;
+    let rate = app.admit(player, verified.login).await?;
     let login = verified.login;
     request.extensions_mut().insert(Login { player, login });
     run_within(rate, request, next).await

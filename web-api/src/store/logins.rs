@@ -112,14 +112,27 @@ impl Store {
     ///
     /// [`StoreError`] when the database cannot answer.
     pub async fn revoke_refresh_family(&self, hash: &[u8; 32]) -> Result<Option<Uuid>, StoreError> {
-        let hash = *hash;
-        self.db
-            .transaction(move |tx| Box::pin(revoke_family(tx, hash)))
-            .await
+        let sql = Sql::new(
+            "UPDATE logins SET revoked = TRUE \
+             WHERE id = (SELECT login_id FROM refresh_tokens WHERE hash = $1) RETURNING id",
+        );
+        let rows: Vec<(Uuid,)> = self.db.write_all(sql.bind(hash)).await?;
+        Ok(rows.into_iter().next().map(|(login,)| login))
+    }
+
+    /// True for a login that was neither revoked nor forgotten after its last token ended.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer.
+    pub async fn is_login_live(&self, login: Uuid) -> Result<bool, StoreError> {
+        let sql = Sql::new("SELECT revoked FROM logins WHERE id = $1").bind(login);
+        let row: Option<(bool,)> = self.db.optional(sql).await?;
+        Ok(row.is_some_and(|(revoked,)| !revoked))
     }
 }
 
-/// Stores the first token of a login.
+/// Stores a login with its first token.
 pub(super) async fn insert_login(tx: &mut Tx, token: NewRefreshToken) -> Result<(), StoreError> {
     let login = Sql::new(
         "INSERT INTO logins (id, player_id, created_at_ms, expires_at_ms) \
@@ -267,19 +280,6 @@ async fn replace(tx: &mut Tx, login: Uuid, rotate: &RotateRefreshToken) -> Resul
     tx.execute(extend.bind(login).bind(rotate.expires_at))
         .await
         .map(drop)
-}
-
-async fn revoke_family(tx: &mut Tx, hash: [u8; 32]) -> Result<Option<Uuid>, StoreError> {
-    let sql = Sql::new(
-        "UPDATE logins SET revoked = TRUE \
-         WHERE id = (SELECT login_id FROM refresh_tokens WHERE hash = $1) RETURNING id",
-    );
-    let row: Option<(Uuid,)> = tx.optional(sql.bind(&hash)).await?;
-    let login = row.map(|(login,)| login);
-    if let Some(login) = login {
-        evict(tx, login).await?;
-    }
-    Ok(login)
 }
 
 async fn revoke(tx: &mut Tx, login: Uuid) -> Result<(), StoreError> {

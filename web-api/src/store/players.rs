@@ -71,22 +71,27 @@ impl Store {
             .await
     }
 
-    /// The device of that id.
+    /// The device of that id, with the player whom it logs in.
     ///
     /// # Errors
     ///
     /// [`StoreError`] when the database cannot answer.
-    pub async fn device(&self, id: DeviceId) -> Result<Option<DeviceRow>, StoreError> {
-        let sql = Sql::new("SELECT player_id, secret_hash FROM devices WHERE id = $1").bind(id);
-        let row: Option<(Uuid, Vec<u8>)> = self.db.optional(sql).await?;
-        let device = row.map(|(player, hash)| {
-            let secret_hash = bytes32("devices.secret_hash", hash)?;
-            Ok(DeviceRow {
-                player: PlayerId(player),
-                secret_hash,
-            })
+    pub async fn device(&self, id: DeviceId) -> Result<Option<(DeviceRow, Player)>, StoreError> {
+        let sql = Sql::new(
+            "SELECT p.id, p.display_name, p.version, p.created_at_ms, p.updated_at_ms, \
+             d.secret_hash FROM devices AS d JOIN players AS p ON p.id = d.player_id \
+             WHERE d.id = $1",
+        );
+        let row: Option<StoredDevice> = self.db.optional(sql.bind(id)).await?;
+        let known = row.map(|row| {
+            let player = PlayerRow::try_from(row.player)?.player;
+            let device = DeviceRow {
+                player: player.id,
+                secret_hash: bytes32("devices.secret_hash", row.secret_hash)?,
+            };
+            Ok((device, player))
         });
-        device.transpose()
+        known.transpose()
     }
 
     /// The profile of that player.
@@ -173,6 +178,13 @@ async fn update_player(
     } else {
         Update::NotFound
     })
+}
+
+#[derive(Debug, FromRow)]
+struct StoredDevice {
+    #[sqlx(flatten)]
+    player: StoredPlayer,
+    secret_hash: Vec<u8>,
 }
 
 #[derive(Debug, FromRow)]

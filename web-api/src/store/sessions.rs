@@ -114,29 +114,46 @@ macro_rules! select_session {
     };
 }
 
-/// The list of public sessions for [`SessionFilter`], newest first; `$4` is the state.
-macro_rules! list_sessions {
-    ($states:literal) => {
-        select_session!(concat!(
-            "s.visibility = 'public' AND ",
-            $states,
-            " AND (s.created_at_ms, s.id) < ($2, $3) \
-             AND ($4 IS NULL OR s.state = $4) \
-             AND ($5 IS NULL OR s.game = $5) \
-             AND ($6 IS NULL OR s.mode = $6) \
-             AND ($7 IS NULL OR s.region = $7) \
-             AND ($8 IS NULL OR EXISTS (SELECT 1 FROM session_tags AS t \
-                                        WHERE t.session_id = s.id AND t.tag = $8)) \
-             AND ($9 IS NULL OR s.players_max - ",
-            seats_in_use!(),
-            " >= $9) ORDER BY s.created_at_ms DESC, s.id DESC LIMIT $10"
-        ))
-    };
-}
+/// The conditions are those of the index `sessions_listed`.
+const LIST_LIVE: &str =
+    select_session!("s.visibility = 'public' AND s.state NOT IN ('ended', 'failed')");
+const LIST_FINAL: &str =
+    select_session!("s.visibility = 'public' AND s.state IN ('ended', 'failed')");
 
-/// The condition is that of the index `sessions_listed`.
-const LIST_LIVE: &str = list_sessions!("s.state NOT IN ('ended', 'failed')");
-const LIST_FINAL: &str = list_sessions!("s.state IN ('ended', 'failed')");
+/// The list of public sessions, newest first. It asks for no more than the filter does: conditions
+/// that are always true would have the database plan for every filter there is.
+fn list_sql(filter: &SessionFilter, after: Option<After>, limit: u16, now: DateTime<Utc>) -> Sql {
+    let wants_final = filter.state.is_some_and(SessionState::is_final);
+    let mut sql = Sql::composed(if wants_final { LIST_FINAL } else { LIST_LIVE }).bind(now);
+    if let Some(after) = after {
+        sql = sql
+            .push_value(" AND (s.created_at_ms, s.id) < (", after.at)
+            .push_value(", ", after.id)
+            .push(")");
+    }
+    if let Some(state) = filter.state {
+        sql = sql.push_value(" AND s.state = ", state.as_str());
+    }
+    if let Some(game) = &filter.game {
+        sql = sql.push_value(" AND s.game = ", game);
+    }
+    if let Some(mode) = filter.mode.as_deref() {
+        sql = sql.push_value(" AND s.mode = ", mode);
+    }
+    if let Some(region) = filter.region.as_deref() {
+        sql = sql.push_value(" AND s.region = ", region);
+    }
+    if let Some(tag) = filter.tag.as_deref() {
+        let tagged = " AND EXISTS (SELECT 1 FROM session_tags AS t \
+                      WHERE t.session_id = s.id AND t.tag = ";
+        sql = sql.push_value(tagged, tag).push(")");
+    }
+    if let Some(free) = filter.free_slots_min {
+        let free_slots = concat!(" AND s.players_max - ", seats_in_use!(), " >= ");
+        sql = sql.push_value(free_slots, free);
+    }
+    sql.push_value(" ORDER BY s.created_at_ms DESC, s.id DESC LIMIT ", limit)
+}
 
 impl Store {
     /// The session of that id, with its seats counted at `now`.
@@ -183,19 +200,7 @@ impl Store {
         limit: u16,
         now: DateTime<Utc>,
     ) -> Result<Vec<SessionRow>, StoreError> {
-        let wants_final = filter.state.is_some_and(SessionState::is_final);
-        let (before_ms, before_id) = before(after);
-        let sql = Sql::new(if wants_final { LIST_FINAL } else { LIST_LIVE })
-            .bind(now)
-            .bind(before_ms)
-            .bind(before_id)
-            .bind(filter.state.map(SessionState::as_str))
-            .bind(filter.game.as_ref().map(GameId::as_str))
-            .bind(filter.mode.as_deref())
-            .bind(filter.region.as_deref())
-            .bind(filter.tag.as_deref())
-            .bind(filter.free_slots_min)
-            .bind(limit);
+        let sql = list_sql(filter, after, limit, now);
         let rows: Vec<StoredSession> = self.db.all(sql).await?;
         rows.into_iter().map(SessionRow::try_from).collect()
     }

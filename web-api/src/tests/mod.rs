@@ -21,6 +21,7 @@ mod redis_process;
 mod replays;
 mod requests;
 mod results;
+mod round_trips;
 mod running;
 mod spectators;
 mod texts;

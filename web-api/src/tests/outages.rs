@@ -11,6 +11,7 @@ use gameserver_contract::entropy::SystemEntropy;
 use gameserver_contract::session::{Session, SessionState};
 use gameserver_control::MatchStatus;
 use gameserver_control::secret::ControlSecret;
+use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -249,6 +250,27 @@ async fn a_match_goes_on_when_only_the_replica_of_its_instance_lost_redis() {
     }
     let session = other.session_now(&session, &host).await;
     assert_eq!(session.state, SessionState::Running);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_was_ended_stays_ended_when_redis_is_emptied() {
+    let Some(redis) = RedisProcess::start().await else {
+        return;
+    };
+    let world = world(memory_store().await, redis.cache().await).await;
+    let guest = world.guest().await;
+    assert_eq!(world.get("me", &guest).await.status, 200);
+    let body = json!({ "refresh_token": guest.refresh_token });
+    let call = world.call(Method::POST, "auth/logout").json(&body);
+    assert_eq!(call.send().await.status, 204);
+    for _ in 0..2 {
+        redis.command(&["FLUSHALL"]).await;
+        // The second look finds what the first one remembered.
+        for _ in 0..2 {
+            let answer = world.get("me", &guest).await;
+            answer.refused(401, "auth.invalid_token");
+        }
+    }
 }
 
 /// A write is refused on the connection that the service has, and taken on a new one.

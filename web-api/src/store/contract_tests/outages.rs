@@ -71,7 +71,7 @@ async fn connections_to_a_server_that_became_read_only_are_replaced() {
         );
         administer(&subject, reset).await;
         assert_eq!(fault(store.check_write(at(0)).await), Some(Fault::ReadOnly));
-        let writes = (0..2 * CONNECTIONS).map(|_| store.create_guest(new_guest()));
+        let writes = (0..2 * CONNECTIONS).map(|_| store.create_guest(new_guest(), None));
         for write in join_all(writes).await {
             write.unwrap();
         }
@@ -89,7 +89,7 @@ async fn nobody_notices_that_the_server_ended_idle_connections() {
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
         administer(&subject, end.to_owned()).await;
         let guest = new_guest();
-        store.create_guest(guest.clone()).await.unwrap();
+        store.create_guest(guest.clone(), None).await.unwrap();
         administer(&subject, end.to_owned()).await;
         assert!(store.player(guest.player).await.unwrap().is_some());
         store.close().await;
@@ -109,7 +109,7 @@ async fn requests_that_meet_a_locked_table_are_answered_within_a_second() {
         // Three for each connection: some wait for a connection, some for the lock.
         let writes = (0..3 * CONNECTIONS).map(|_| async {
             let begin = Instant::now();
-            let outcome = store.create_guest(new_guest()).await;
+            let outcome = store.create_guest(new_guest(), None).await;
             (fault(outcome), begin.elapsed())
         });
         for (fault, waited) in join_all(writes).await {
@@ -122,7 +122,7 @@ async fn requests_that_meet_a_locked_table_are_answered_within_a_second() {
         // Another table is not locked, and readiness says so.
         store.check_write(at(0)).await.unwrap();
         locker.execute("ROLLBACK").await.unwrap();
-        store.create_guest(new_guest()).await.unwrap();
+        store.create_guest(new_guest(), None).await.unwrap();
         store.close().await;
     })
     .await;
@@ -217,7 +217,7 @@ async fn a_full_disk_is_told_until_there_is_room_again() {
         // What fits into pages that are there is still written.
         let mut found = None;
         for _ in 0..2_000 {
-            found = found.or(fault(store.create_guest(new_guest()).await));
+            found = found.or(fault(store.create_guest(new_guest(), None).await));
         }
         assert_eq!(found, Some(Fault::Full));
         assert_eq!(fault(store.check_write(at(0)).await), Some(Fault::Full));

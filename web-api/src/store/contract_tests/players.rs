@@ -31,7 +31,7 @@ async fn a_guest_is_read_back_with_their_device(subject: Subject) {
     };
     assert_eq!(
         subject.store.device(guest.device).await.unwrap(),
-        Some(device)
+        Some((device, made))
     );
 }
 
