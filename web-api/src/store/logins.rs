@@ -112,12 +112,10 @@ impl Store {
     ///
     /// [`StoreError`] when the database cannot answer.
     pub async fn revoke_refresh_family(&self, hash: &[u8; 32]) -> Result<Option<Uuid>, StoreError> {
-        let sql = Sql::new(
-            "UPDATE logins SET revoked = TRUE \
-             WHERE id = (SELECT login_id FROM refresh_tokens WHERE hash = $1) RETURNING id",
-        );
-        let rows: Vec<(Uuid,)> = self.db.write_all(sql.bind(hash)).await?;
-        Ok(rows.into_iter().next().map(|(login,)| login))
+        let hash = *hash;
+        self.db
+            .transaction(move |tx| Box::pin(revoke_family(tx, hash)))
+            .await
     }
 
     /// True for a login that was neither revoked nor forgotten after its last token ended.
@@ -280,6 +278,19 @@ async fn replace(tx: &mut Tx, login: Uuid, rotate: &RotateRefreshToken) -> Resul
     tx.execute(extend.bind(login).bind(rotate.expires_at))
         .await
         .map(drop)
+}
+
+async fn revoke_family(tx: &mut Tx, hash: [u8; 32]) -> Result<Option<Uuid>, StoreError> {
+    let sql = Sql::new(
+        "UPDATE logins SET revoked = TRUE \
+         WHERE id = (SELECT login_id FROM refresh_tokens WHERE hash = $1) RETURNING id",
+    );
+    let row: Option<(Uuid,)> = tx.optional(sql.bind(&hash)).await?;
+    let login = row.map(|(login,)| login);
+    if let Some(login) = login {
+        evict(tx, login).await?;
+    }
+    Ok(login)
 }
 
 async fn revoke(tx: &mut Tx, login: Uuid) -> Result<(), StoreError> {
