@@ -9,8 +9,8 @@ use gameserver_contract::ids::GameId;
 use gameserver_web_api::cache::Cache;
 use gameserver_web_api::store::Store;
 use gameserver_web_api::{
-    Deps, ForwardedHeader, Limits, OpenSessionLimits, RateLimits, RenderMetrics, RunningWebApi, WebApi,
-    WebApiConfig,
+    Deps, ForwardedHeader, Limits, OpenSessionLimits, RateLimits, RenderMetrics, RunningWebApi,
+    WebApi, WebApiConfig,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 

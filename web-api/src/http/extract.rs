@@ -9,8 +9,8 @@ use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use gameserver_contract::ids::{PlayerId, SessionId};
-use gameserver_contract::problem::FieldError;
 use gameserver_contract::number::integer_of;
+use gameserver_contract::problem::FieldError;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;

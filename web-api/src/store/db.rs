@@ -136,23 +136,6 @@ impl Db {
         .await
     }
 
-    /// Runs one writing statement with `RETURNING` to its end, also when the caller goes away.
-    pub(super) async fn write_all<T: Row + 'static>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
-        let db = self.clone();
-        self.within(Patience::Request, async move {
-            match &db {
-                Self::Pg(pg) => {
-                    let mut lease = pg.acquire().await?;
-                    let outcome = fetch_on(&mut lease.connection, sql).await;
-                    lease.give_back(&outcome);
-                    outcome
-                }
-                Self::Lite { writer, .. } => fetch_all!(Sqlite, sql, writer),
-            }
-        })
-        .await
-    }
-
     /// Runs `work` in one transaction to its end, also when the caller goes away. An error rolls
     /// everything back.
     pub(super) async fn transaction<T, F>(&self, work: F) -> Result<T, StoreError>

@@ -2,8 +2,8 @@
 //! instances that are real gRPC servers on loopback.
 
 mod auth;
-mod connections;
 mod cable;
+mod connections;
 mod console;
 mod docs;
 mod event_stream;
@@ -15,8 +15,8 @@ mod leave_and_end;
 mod lobby;
 mod me;
 mod openapi;
-mod private_sessions;
 mod outages;
+mod private_sessions;
 mod redis_process;
 mod replays;
 mod requests;
