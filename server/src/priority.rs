@@ -3,9 +3,10 @@
 //! It knows neither what those threads do nor who starts them.
 
 /// Lets the calling thread, and those that it starts, give way to the threads that step matches: it
-/// runs at `nice` 10 and, when it wakes, does not interrupt one that is at work (`SCHED_BATCH`,
-/// `sched(7)`). For threads whose work can wait a millisecond: of the network, of SQLite and of
-/// the match logs. Measured on one core: `docs/performance.md`.
+/// runs at a `nice` value 10 above that of the process and, when it wakes, does not interrupt one
+/// that is at work (`SCHED_BATCH`, `sched(7)`). For threads whose work can wait a millisecond: of
+/// the network, of output, of SQLite and of the match logs. Measured on one core:
+/// `docs/performance.md`.
 ///
 /// Where the system has no such thing, or does not allow it, nothing changes.
 #[cfg(target_os = "linux")]
@@ -15,12 +16,16 @@ pub fn yield_to_ticks() {
     };
     use thread_priority::{ThreadPriority, set_thread_priority_and_policy};
 
-    let Ok(priority) = PRIORITY.try_into().map(ThreadPriority::Crossplatform) else {
+    let priority = priority_at(nice_of_process() + NICE_ABOVE).try_into();
+    let Ok(priority) = priority.map(ThreadPriority::Crossplatform) else {
         return;
     };
     let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Batch);
     if let Err(error) = set_thread_priority_and_policy(thread_native_id(), priority, policy) {
-        tracing::debug!(%error, "a thread does not give way to ticks");
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a thread does not give way to ticks"
+        );
     }
 }
 
@@ -28,9 +33,25 @@ pub fn yield_to_ticks() {
 #[cfg(not(target_os = "linux"))]
 pub fn yield_to_ticks() {}
 
-/// Of 99, as `thread_priority` counts: `nice` 10. On a busy core a tenth of it is left.
+/// How much lower than the process itself: on a busy core a tenth of it is left.
 #[cfg(target_os = "linux")]
-const PRIORITY: u8 = 22;
+const NICE_ABOVE: i64 = 10;
+
+/// What the process was started with: its main thread never yields.
+#[cfg(target_os = "linux")]
+fn nice_of_process() -> i64 {
+    use procfs::process::Process;
+
+    let stat = Process::myself().and_then(|process| process.stat());
+    stat.map_or(0, |stat| stat.nice)
+}
+
+/// A `nice` value as `thread_priority` counts: 0 to 99 for 19 to -20.
+#[cfg(target_os = "linux")]
+fn priority_at(nice: i64) -> u8 {
+    let above_lowest = 19 - nice.clamp(-20, 19);
+    u8::try_from(above_lowest * 99 / 39).unwrap_or(0)
+}
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
@@ -51,13 +72,19 @@ mod tests {
     }
 
     #[test]
+    fn priorities_are_counted_the_other_way_round() {
+        assert_eq!([19, 25, 10, 15].map(priority_at), [0, 0, 22, 10]);
+    }
+
+    #[test]
     fn a_thread_gives_way_and_so_do_those_that_it_starts() {
         let own_and_child = thread::spawn(|| {
             yield_to_ticks();
             let child = thread::spawn(niceness_and_policy).join().expect("no panic");
             (niceness_and_policy(), child)
         });
-        let gives_way = (10, Some(BATCH));
+        // As when the tests themselves are started with a `nice` value.
+        let gives_way = ((nice_of_process() + NICE_ABOVE).min(19), Some(BATCH));
         assert_eq!(
             own_and_child.join().expect("no panic"),
             (gives_way, gives_way)
