@@ -244,7 +244,10 @@ impl Instance {
         board.drain();
         for id in board.all().into_keys() {
             if let Err(error) = host.shut_match_down(id) {
-                tracing::warn!(match.id = %id, %error, "match not stopped");
+                tracing::warn!(
+                    match.id = %id, error = &error as &dyn std::error::Error,
+                    "match not stopped"
+                );
             }
         }
         // A match is forgotten when its result is handed in.
@@ -258,14 +261,20 @@ impl Instance {
         stop.cancel();
         for task in tasks {
             if let Err(error) = task.await {
-                tracing::error!(%error, "a task of the instance panicked");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a task of the instance panicked"
+                );
             }
         }
         results.abort();
         // Joins the worker threads, which must not block the runtime.
         let joined = tokio::task::spawn_blocking(move || drop(host)).await;
         if let Err(error) = joined {
-            tracing::error!(%error, "the workers did not end in order");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the workers did not end in order"
+            );
         }
         drop(claim);
     }
@@ -352,7 +361,10 @@ async fn serve_control(
         .serve_with_incoming_shutdown(TcpIncoming::from(listener), stop.cancelled_owned())
         .await;
     if let Err(error) = served {
-        tracing::error!(%error, "the control service ended");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the control service ended"
+        );
     }
 }
 

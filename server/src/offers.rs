@@ -162,7 +162,10 @@ impl Offers {
             None => self.advance(now),
         };
         if let Err(error) = looked {
-            tracing::error!(%error, "the certificate was not replaced");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the certificate was not replaced"
+            );
         }
     }
 

@@ -348,7 +348,10 @@ impl<G: ThinBots> Run<G> {
         });
         match finished.await {
             Ok(leaving) => say_goodbye(leaving).await,
-            Err(error) => tracing::error!(%error, "the swarm did not end in order"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the swarm did not end in order"
+            ),
         }
         while let Ok((thread, page)) = self.pages.try_recv() {
             self.parts.entry(thread).or_default().add_after(&page);

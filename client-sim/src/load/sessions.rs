@@ -81,7 +81,10 @@ impl Opened {
         for session in self.sessions {
             if let Err(error) = self.host.end_session(session).await {
                 // A match that is over needs no end.
-                tracing::debug!(%session, %error, "session not ended");
+                tracing::debug!(
+                    %session, error = &error as &dyn std::error::Error,
+                    "session not ended"
+                );
             }
         }
     }

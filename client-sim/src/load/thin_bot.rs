@@ -163,7 +163,10 @@ where
                 self.interval = start.interval;
                 self.reader = Some(SnapshotReader::new(&start));
             }
-            Err(error) => tracing::warn!(%error, "start frame not understood"),
+            Err(error) => tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "start frame not understood"
+            ),
         }
     }
 
@@ -181,7 +184,12 @@ where
         match reader.read(bytes) {
             Ok(Taken::In) => {}
             Ok(Taken::Ignored) => return,
-            Err(error) => return tracing::warn!(%error, "snapshot not understood"),
+            Err(error) => {
+                return tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "snapshot not understood"
+                );
+            }
         }
         let (tick, lead) = (reader.tick(), reader.lead());
         self.snapshots += 1;
@@ -200,7 +208,10 @@ where
         let input = policy.decide(&mut self.mind, seat, known, &mut self.rng);
         self.decision.clear();
         if let Err(error) = rmp_serde::encode::write(&mut self.decision, &input) {
-            tracing::error!(%error, "a game's input has no encoding");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a game's input has no encoding"
+            );
         }
     }
 

@@ -189,7 +189,10 @@ impl Registrar {
                 continue;
             };
             if let Err(error) = self.host.stop_match(id) {
-                tracing::warn!(match.id = %id, %error, "unwanted match not stopped");
+                tracing::warn!(
+                    match.id = %id, error = &error as &dyn std::error::Error,
+                    "unwanted match not stopped"
+                );
             }
         }
     }

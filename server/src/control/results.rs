@@ -64,7 +64,10 @@ fn report(finished: &FinishedMatch) -> Option<ResultReport> {
             })
         }
         Err(error) => {
-            tracing::error!(match.id = %id, %error, "result cannot be encoded");
+            tracing::error!(
+                match.id = %id, error = &error as &dyn std::error::Error,
+                "result cannot be encoded"
+            );
             None
         }
     }

@@ -103,7 +103,10 @@ impl InstanceControl for ControlService {
         match read.await {
             Ok(answer) => Ok(Response::new(answer)),
             Err(error) => {
-                tracing::warn!(match.id = %id, %error, "log not read");
+                tracing::warn!(
+                    match.id = %id, error = &error as &dyn std::error::Error,
+                    "log not read"
+                );
                 Err(Status::internal("the log cannot be read"))
             }
         }

@@ -63,7 +63,9 @@ async fn answer(arrival: Arrival, admission: Arc<Admission>, host: Arc<MatchHost
                 enter(&host, admitted, &connection);
                 watch(connection, role).await;
             }
-            Err(error) => tracing::error!(%error, "welcome not sent"),
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "welcome not sent")
+            }
         },
         Err(code) => {
             telemetry::arrival_refused(code.as_str());
@@ -98,7 +100,10 @@ fn enter(host: &MatchHost, admitted: Admitted, connection: &Connection) {
         Ok(true) => {}
         Ok(false) => connection.close(CloseCode::MatchOver, "the match is over"),
         Err(error) => {
-            tracing::warn!(match.id = %id, %error, "welcomed client not handed to its match");
+            tracing::warn!(
+                match.id = %id, error = &error as &dyn std::error::Error,
+                "welcomed client not handed to its match"
+            );
             connection.close(CloseCode::Internal, "the match cannot take you now");
         }
     }

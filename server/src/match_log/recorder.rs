@@ -144,7 +144,10 @@ pub fn finish(world: &mut World, result: &MatchResult, key: &ResultKey) {
     match rmp_serde::to_vec(result) {
         Ok(result) => recorder.finish(result, key),
         Err(error) => {
-            tracing::error!(match.id = %recorder.id, %error, "result cannot be encoded");
+            tracing::error!(
+                match.id = %recorder.id, error = &error as &dyn std::error::Error,
+                "result cannot be encoded"
+            );
         }
     }
 }
@@ -266,7 +269,10 @@ impl MatchRecorder {
     fn hand_over_or_tell(&mut self, full: Result<Option<RawBlock>, EncodeError>) {
         match full {
             Ok(full) => self.hand_over(full),
-            Err(error) => tracing::warn!(match.id = %self.id, %error, "not in the match log"),
+            Err(error) => tracing::warn!(
+                match.id = %self.id, error = &error as &dyn std::error::Error,
+                "not in the match log"
+            ),
         }
     }
 

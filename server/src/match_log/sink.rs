@@ -209,7 +209,10 @@ impl Writers {
                 Message::Leave(id) => (id, self.leave(id)),
             };
             if let Err(error) = done {
-                tracing::error!(match.id = %id, %error, "match log given up");
+                tracing::error!(
+                    match.id = %id, error = &error as &dyn std::error::Error,
+                    "match log given up"
+                );
                 telemetry::match_log_ended("failed");
                 self.open.remove(&id);
             }
@@ -277,11 +280,17 @@ fn recover(folder: &LogFolder) -> std::io::Result<()> {
         match folder.give_up(id) {
             Ok(true) => tracing::info!(match.id = %id, "match log of an earlier run recovered"),
             Ok(false) => tracing::info!(match.id = %id, "match log without a tick deleted"),
-            Err(error) => tracing::error!(match.id = %id, %error, "match log not recovered"),
+            Err(error) => tracing::error!(
+                match.id = %id, error = &error as &dyn std::error::Error,
+                "match log not recovered"
+            ),
         }
     }
     if let Err(error) = make_room(folder) {
-        tracing::error!(%error, "old match logs not deleted");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "old match logs not deleted"
+        );
     }
     Ok(())
 }

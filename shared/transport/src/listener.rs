@@ -498,7 +498,10 @@ async fn accept_tcp(listener: TcpListener, door: Arc<Door>) {
                 door.count(Incident::AcceptFailed);
                 // One line for each run of failures; the counter tells how many there are.
                 if !std::mem::replace(&mut failing, true) {
-                    warn!(%error, "the system hands out no connection; trying again");
+                    warn!(
+                        error = &error as &dyn std::error::Error,
+                        "the system hands out no connection; trying again"
+                    );
                 }
                 tokio::time::sleep(ACCEPT_BACKOFF).await;
             }

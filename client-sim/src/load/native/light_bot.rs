@@ -136,7 +136,10 @@ where
                     let next = tick.saturating_add(self.protocol.ticks_per_state);
                     self.look_from = self.pace.snapshot_due_at(next);
                 }
-                Err(error) => tracing::warn!(%error, "packet not understood"),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "packet not understood"
+                ),
             }
         }
         for _ in before..self.state.snapshots {
@@ -230,7 +233,10 @@ where
         let mut message = Vec::with_capacity(PACKET_BYTES);
         let target = (self.protocol.input_message, avatar);
         if let Err(error) = self.inputs.write(target, due, &mut message) {
-            tracing::error!(%error, "a game's input has no encoding");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a game's input has no encoding"
+            );
             return 0;
         }
         put_batch(packet, self.protocol.inputs, 1);
@@ -279,13 +285,19 @@ impl State {
         if channel == protocol.mutations {
             match Mutations::read(message.bytes) {
                 Ok(mutations) => self.take_mutations(mutations),
-                Err(error) => tracing::warn!(%error, "mutations not understood"),
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "mutations not understood"
+                ),
             }
         } else if channel == protocol.updates {
             let number = message.number.unwrap_or_default();
             let followed = self.own.follow(number, message.bytes, protocol.predicted);
             if let Err(error) = followed {
-                tracing::warn!(%error, "update not understood");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "update not understood"
+                );
             }
         } else if channel == protocol.pings {
             // What cannot be read is as good as lost.

@@ -201,7 +201,10 @@ fn obey<G: Game>(
         Ok(ClientFrame::BadChat) => drop_line(),
         Ok(ClientFrame::Leave) => say_bye(&link.connection, CloseCode::Consented, "left"),
         Err(error) => {
-            tracing::debug!(%error, "unacceptable frame");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "unacceptable frame"
+            );
             link.violate("frame_malformed");
         }
     }
