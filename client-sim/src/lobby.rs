@@ -1,5 +1,6 @@
 //! The REST API as a player's program uses it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use gameserver_contract::ids::{PlayerId, SessionId};
 use gameserver_contract::problem::Problem;
 use gameserver_contract::session::{CreateSession, JoinAnswer, JoinSession, Page, Session};
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
@@ -91,9 +92,7 @@ impl Lobby {
     ///
     /// The HTTP client cannot be made.
     pub fn new(base: &str) -> Result<Self, LobbyError> {
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_secs(10))
-            .build();
+        let http = http_client(base).timeout(Duration::from_secs(10)).build();
         let base = base.trim_end_matches('/').to_owned();
         let http = http.map_err(|source| LobbyError::Unreachable {
             url: base.clone(),
@@ -269,5 +268,53 @@ impl LoggedIn {
             };
         }
         Ok(tokens.access.clone())
+    }
+}
+
+/// A client for this address. A proxy that the environment names is for other machines: nobody
+/// reaches this one through it.
+pub(crate) fn http_client(url: &str) -> ClientBuilder {
+    let client = reqwest::Client::builder();
+    if is_loopback(url) {
+        client.no_proxy()
+    } else {
+        client
+    }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let url = reqwest::Url::parse(url).ok();
+    let host = url.as_ref().and_then(reqwest::Url::host_str);
+    let host = host.unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    match address.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_recognised_however_it_is_written() {
+        for url in [
+            "http://127.0.0.1:8080",
+            "http://127.9.9.9/metrics",
+            "http://LOCALHOST:8080/",
+            "http://[::1]:8080",
+            "http://[::ffff:127.0.0.1]/",
+        ] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in [
+            "http://10.0.0.1",
+            "http://localhost.example",
+            "http://[fd00::1]/",
+            "x",
+        ] {
+            assert!(!is_loopback(url), "{url}");
+        }
     }
 }

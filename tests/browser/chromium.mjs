@@ -17,6 +17,7 @@ const FLAGS = [
   '--no-sandbox',
   '--remote-debugging-pipe',
   '--no-first-run',
+  '--no-proxy-server',
   // Containers often have 64 MB of shared memory, which ends a page in the middle of a test.
   '--disable-dev-shm-usage',
   '--disable-gpu',

@@ -65,7 +65,10 @@ class WebSocketCarrier:
     @classmethod
     async def open(cls, offer: dict[str, str]) -> Carrier:
         name = cast(Any, "gs.v1.msgpack")
-        return cls(await connect_websocket(offer["url"], subprotocols=[name], ping_interval=3))
+        socket = await connect_websocket(
+            offer["url"], subprotocols=[name], ping_interval=3, proxy=None
+        )
+        return cls(socket)
 
     async def send_reliably(self, frame: bytes) -> None:
         try:

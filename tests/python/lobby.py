@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from typing import Any
+from urllib.parse import urlsplit
 
 TIMEOUT_S = 10.0
 SESSION_TIMEOUT_S = 20.0
@@ -25,6 +26,7 @@ class Lobby:
 
     def __init__(self, api: str) -> None:
         self._api = api.rstrip("/") + "/api/v1"
+        self._opener = opener(self._api)
         self._access_token = ""
         self._access_token = self._post("/auth/guest", {})["access_token"]
 
@@ -57,12 +59,20 @@ class Lobby:
             headers["Content-Type"] = "application/json"
         request = urllib.request.Request(self._api + path, body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+            with self._opener.open(request, timeout=TIMEOUT_S) as answer:
                 return dict(json.load(answer))
         except urllib.error.HTTPError as error:
             raise LobbyError(f"{path}: {error.read().decode(errors='replace')}") from error
         except OSError as error:
             raise LobbyError(f"{path}: {error}") from error
+
+
+def opener(url: str) -> urllib.request.OpenerDirector:
+    """A proxy that the environment names is for other machines: nobody reaches this one through it."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host == "::1" or host.startswith("127."):
+        return urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener()
 
 
 def fullest(sessions: list[dict[str, Any]]) -> str | None:

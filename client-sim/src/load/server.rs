@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::report::Footprint;
+use crate::lobby::http_client;
 
 const MIB: f64 = 1_048_576.0;
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -93,7 +94,7 @@ impl ServerProbe {
     /// Reads from this address, for example `http://127.0.0.1:9090/metrics`.
     pub(super) fn new(url: String) -> Self {
         Self {
-            http: reqwest::Client::new(),
+            http: http_client(&url).build().unwrap_or_default(),
             url,
             before: None,
         }
