@@ -13,6 +13,7 @@ use gameserver_contract::entropy::{Entropy, random_bytes};
 use gameserver_contract::ids::GameId;
 use gameserver_control::secret::ControlSecret;
 use secrecy::{ExposeSecret as _, SecretBox, SecretString};
+use tokio::sync::watch;
 
 /// Life of an access token.
 pub const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(15);
@@ -124,6 +125,9 @@ pub struct WebApiConfig {
     pub open_sessions: OpenSessionLimits,
     /// Sizes and deadlines of the HTTP server.
     pub limits: Limits,
+    /// While this is false, `/readyz` says no: for a process that also hosts the matches. Default:
+    /// none.
+    pub is_playable: Option<watch::Receiver<bool>>,
 }
 
 impl WebApiConfig {
@@ -145,6 +149,7 @@ impl WebApiConfig {
             rate_limits: RateLimits::default(),
             open_sessions: OpenSessionLimits::default(),
             limits: Limits::default(),
+            is_playable: None,
         }
     }
 

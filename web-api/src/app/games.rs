@@ -21,6 +21,13 @@ struct Remembered {
     games: Arc<Vec<GameDescriptor>>,
 }
 
+impl HostedGames {
+    /// The list is read again when it is next asked for.
+    pub(crate) async fn forget(&self) {
+        self.0.lock().await.take();
+    }
+}
+
 impl App {
     /// The games that instances with a living lease host, by id; at most
     /// [`GAMES_REMEMBERED`] old.

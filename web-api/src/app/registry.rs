@@ -58,6 +58,8 @@ impl App {
         let games: Vec<GameId> = instance.games.iter().map(|game| game.id.clone()).collect();
         self.store.remember_games(&games, self.now()).await?;
         self.fleet.renew(&instance).await?;
+        // Whoever waited for this instance may play at once.
+        self.hosted_games.forget().await;
         let epoch = Some(instance.epoch);
         let failed = self
             .store

@@ -11,7 +11,6 @@ use utoipa_axum::routes;
 use super::HttpState;
 use super::code::Code;
 use super::error::{ApiError, ApiResult};
-use crate::app::SharedApp;
 use crate::app::health::{self, Parts};
 
 /// Routes that anybody may call.
@@ -47,11 +46,15 @@ async fn livez() -> Json<Health> {
     responses((status = 200, description = "It is ready", body = Health)),
     extensions(("x-codes" = json!(["server.not_ready"])))
 )]
-async fn readyz(State(app): State<SharedApp>) -> ApiResult<Json<Health>> {
+async fn readyz(State(state): State<HttpState>) -> ApiResult<Json<Health>> {
+    let app = &state.app;
     if app.is_draining() {
         return Err(not_ready().detail("process", "draining"));
     }
-    let Parts { database, cache } = health::check(&app).await;
+    if !state.is_playable() {
+        return Err(not_ready().detail("instance", "not registered"));
+    }
+    let Parts { database, cache } = health::check(app).await;
     let faults = [("database", database), ("cache", cache)];
     let mut faults = faults
         .into_iter()

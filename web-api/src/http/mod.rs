@@ -32,6 +32,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
+use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
@@ -59,6 +60,7 @@ struct Shared {
     render_metrics: Option<RenderMetrics>,
     shows_console: bool,
     path_prefix: String,
+    is_playable: Option<watch::Receiver<bool>>,
 }
 
 impl fmt::Debug for HttpState {
@@ -89,6 +91,7 @@ impl HttpState {
             render_metrics,
             shows_console: config.console,
             path_prefix: path_prefix(&config.public_url),
+            is_playable: config.is_playable.clone(),
         };
         Self {
             app,
@@ -99,6 +102,12 @@ impl HttpState {
     /// What trusted proxies write the client's address to, and how many there are.
     pub(crate) fn forwarding(&self) -> (ForwardedHeader, usize) {
         (self.shared.forwarded_header, self.shared.trusted_proxy_hops)
+    }
+
+    /// False while the matches' half of this process is not there.
+    pub(crate) fn is_playable(&self) -> bool {
+        let playable = self.shared.is_playable.as_ref();
+        playable.is_none_or(|playable| *playable.borrow())
     }
 
     /// True the first time that it is called.

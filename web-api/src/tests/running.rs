@@ -13,6 +13,7 @@ use gameserver_control::secret::{AttachSecret, ControlSecret};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tonic::Code;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -30,6 +31,10 @@ pub(super) static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
 });
 
 async fn start(limits: Limits) -> RunningWebApi {
+    start_with(WebApiConfig { limits, ..config() }).await
+}
+
+async fn start_with(config: WebApiConfig) -> RunningWebApi {
     let metrics = METRICS.clone();
     let clock = ManualClock::at_ms(START_MS);
     let deps = Deps {
@@ -39,9 +44,26 @@ async fn start(limits: Limits) -> RunningWebApi {
         cache: Cache::memory(clock, 10_000),
         metrics: Some(Arc::new(move || metrics.render())),
     };
-    WebApi::start(WebApiConfig { limits, ..config() }, deps)
-        .await
-        .unwrap()
+    WebApi::start(config, deps).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_process_that_hosts_matches_is_ready_only_while_its_instance_is_registered() {
+    let (registered, is_playable) = watch::channel(false);
+    let config = WebApiConfig {
+        is_playable: Some(is_playable),
+        ..config()
+    };
+    let api = start_with(config).await;
+    for (is_registered, status) in [(false, "503"), (true, "200"), (false, "503")] {
+        registered.send_replace(is_registered);
+        let answer = get(api.http_address, "/readyz").await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
+    api.shutdown().await;
 }
 
 /// Sends the bytes and reads until the other end closes.
