@@ -96,6 +96,23 @@ impl Store {
             .map(|db| Self { db })
     }
 
+    /// Whether the database user may do everything on the server; never with SQLite.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Database`] when the database does not answer.
+    pub async fn is_superuser(&self) -> Result<bool, StoreError> {
+        if matches!(self.db, Db::Lite { .. }) {
+            return Ok(false);
+        }
+        let sql = Sql::new(
+            "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_catalog.pg_roles \
+             WHERE rolname = session_user AND rolsuper",
+        );
+        let superusers: Vec<(i64,)> = self.db.all(sql).await?;
+        Ok(superusers != [(0,)])
+    }
+
     /// Waits for the writes under way and closes every connection; later calls fail.
     pub async fn close(&self) {
         self.db.close().await;

@@ -8,6 +8,7 @@ mod migrations;
 mod openings;
 mod outages;
 mod players;
+mod privileges;
 mod reports;
 mod results;
 mod seats;

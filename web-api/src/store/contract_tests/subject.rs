@@ -43,8 +43,7 @@ impl Subject {
     /// None when no server is given.
     pub(crate) async fn postgres() -> Option<Self> {
         let server = test_servers::url("GAMESERVER_TEST_DATABASE_URL")?;
-        let random = u128::from_ne_bytes(random_bytes(&SystemEntropy));
-        let database = format!("gameserver_test_{random:032x}");
+        let database = unique_name("gameserver_test");
         administer(&server, format!("CREATE DATABASE {database}")).await;
         let options: sqlx::postgres::PgConnectOptions = server.parse().unwrap();
         let url = options.database(&database).to_url_lossy().to_string();
@@ -174,6 +173,12 @@ impl Subject {
     }
 }
 
+/// A name that nothing else on the server has.
+pub(super) fn unique_name(start: &str) -> String {
+    let random = u128::from_ne_bytes(random_bytes(&SystemEntropy));
+    format!("{start}_{random:032x}")
+}
+
 /// Seconds after the beginning of the test's time.
 pub(super) fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_700_000_000_123).unwrap() + TimeDelta::seconds(second)
@@ -247,7 +252,7 @@ pub(super) fn opening(session: NewSession) -> Opening {
     }
 }
 
-async fn administer(server: &str, statement: String) {
+pub(super) async fn administer(server: &str, statement: String) {
     let mut connection = PgConnection::connect(server).await.unwrap();
     connection.execute(AssertSqlSafe(statement)).await.unwrap();
     connection.close().await.unwrap();
