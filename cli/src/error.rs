@@ -64,17 +64,6 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
-    /// The whole chain of causes on one line.
-    pub(crate) fn explain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = self.source();
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text
-    }
-
     /// 2 for what the caller can mend in the command line or the settings, 3 for a measurement
     /// that is none, 1 for the rest.
     pub(crate) fn exit_code(&self) -> u8 {
@@ -103,4 +92,18 @@ impl CliError {
             | Self::Unhealthy(_) => 1,
         }
     }
+}
+
+/// The whole chain of causes on one line. Some libraries repeat the cause in their own text.
+pub(crate) fn explain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
 }

@@ -9,6 +9,7 @@ mod error;
 mod games;
 mod logging;
 mod metrics_server;
+mod output;
 mod settings;
 mod shutdown;
 
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::arguments::Arguments;
+use crate::output::{EXIT_PATIENCE, FlushAtExit, STDERR};
 
 /// A thousand connections allocate and free all the time, on several threads: measured, this one
 /// costs a third of the system's.
@@ -25,31 +27,38 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let _flush = FlushAtExit;
+    output::report_panics();
     // Two TLS providers are linked through dependencies; ours is chosen before anything asks.
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
     {
-        eprint("another TLS provider was chosen before this one");
+        complain("another TLS provider was chosen before this one");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .on_thread_start(gameserver_server::priority::yield_to_ticks)
         .build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(commands::run(arguments)),
+        Ok(runtime) => {
+            let outcome = runtime.block_on(commands::run(arguments));
+            // A read of a disk that hangs does not hold the end up.
+            runtime.shutdown_timeout(EXIT_PATIENCE);
+            outcome
+        }
         Err(source) => Err(error::CliError::Runtime(source)),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprint(&failure.explain());
+            complain(&error::explain(&failure));
             ExitCode::from(failure.exit_code())
         }
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a command tells people why it failed")]
-fn eprint(text: &str) {
-    eprintln!("gameserver: {text}");
+/// A command tells people why it failed.
+fn complain(text: &str) {
+    STDERR.offer(format!("gameserver: {text}\n").as_bytes());
 }

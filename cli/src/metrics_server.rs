@@ -10,14 +10,16 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use gameserver_server::telemetry;
 use gameserver_web_api::{Limits, server};
-use metrics::{describe_gauge, gauge};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::CliError;
+use crate::output::{STDERR, STDOUT};
 
+const LINES_DROPPED: &str = "gs_output_lines_dropped_total";
 /// How often histograms are emptied into their buckets when nobody scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
@@ -50,6 +52,10 @@ pub(crate) fn record() -> Result<PrometheusHandle, CliError> {
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| CliError::Metrics(Box::new(error)))?;
     describe_gauge!("gs_tasks", "tasks of the process that are alive");
+    describe_counter!(
+        LINES_DROPPED,
+        "lines of logs and other output that nobody read in time"
+    );
     Ok(handle)
 }
 
@@ -88,6 +94,9 @@ pub(crate) fn render(handle: &PrometheusHandle) -> String {
     metrics_process::Collector::default().collect();
     let tasks = Handle::current().metrics().num_alive_tasks();
     gauge!("gs_tasks").set(tasks as f64);
+    for stream in [&STDOUT, &STDERR] {
+        counter!(LINES_DROPPED, "stream" => stream.name()).absolute(stream.dropped());
+    }
     handle.render()
 }
 

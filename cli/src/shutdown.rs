@@ -1,6 +1,6 @@
-//! Ctrl-C and SIGTERM.
+//! The signals that ask a process to end.
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Two stages of stopping: the first signal asks for an orderly end, the second for a quick one.
@@ -13,26 +13,95 @@ pub(crate) struct Shutdown {
 }
 
 impl Shutdown {
-    /// Begins to listen for signals.
+    /// Begins to listen for Ctrl-C, SIGTERM, SIGHUP, which a terminal sends that is closed, and
+    /// Ctrl-\ (SIGQUIT), which skips the first stage.
     pub(crate) fn listen() -> std::io::Result<Self> {
+        let hang_up = match hang_ups() {
+            HangUps::Heard => Some(signal(SignalKind::hangup())?),
+            HangUps::Ignored => None,
+        };
+        Self::listen_with(hang_up)
+    }
+
+    /// The same, for a process that takes SIGHUP for something else.
+    pub(crate) fn listen_except_for_hang_ups() -> std::io::Result<Self> {
+        Self::listen_with(None)
+    }
+
+    fn listen_with(hang_up: Option<Signal>) -> std::io::Result<Self> {
         let shutdown = Self {
             drain: CancellationToken::new(),
             hurry: CancellationToken::new(),
         };
-        let (mut interrupt, mut terminate) = (
-            signal(SignalKind::interrupt())?,
-            signal(SignalKind::terminate())?,
-        );
-        let stages = [shutdown.drain.clone(), shutdown.hurry.clone()];
-        tokio::spawn(async move {
-            for stage in stages {
-                tokio::select! {
-                    _ = interrupt.recv() => {}
-                    _ = terminate.recv() => {}
-                }
-                stage.cancel();
-            }
-        });
+        let signals = Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            quit: signal(SignalKind::quit())?,
+            hang_up,
+        };
+        tokio::spawn(signals.pass_on(shutdown.clone()));
         Ok(shutdown)
     }
+
+    /// What the next signal will ask for.
+    pub(crate) fn next_stage(&self) -> CancellationToken {
+        if self.drain.is_cancelled() {
+            self.hurry.clone()
+        } else {
+            self.drain.clone()
+        }
+    }
 }
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    quit: Signal,
+    hang_up: Option<Signal>,
+}
+
+impl Signals {
+    async fn pass_on(mut self, shutdown: Shutdown) {
+        while !shutdown.hurry.is_cancelled() {
+            let asks_for = tokio::select! {
+                _ = self.interrupt.recv() => shutdown.next_stage(),
+                _ = self.terminate.recv() => shutdown.next_stage(),
+                () = next(&mut self.hang_up) => shutdown.next_stage(),
+                _ = self.quit.recv() => shutdown.hurry.clone(),
+            };
+            asks_for.cancel();
+            // Whoever hurries stops as well.
+            shutdown.drain.cancel();
+        }
+    }
+}
+
+async fn next(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+enum HangUps {
+    Heard,
+    /// As under `nohup`: the process is to live on when its terminal is closed.
+    Ignored,
+}
+
+/// What whoever started the process wants of SIGHUP. Only Linux says it.
+fn hang_ups() -> HangUps {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    if mask.unwrap_or(0) & SIGHUP_BIT == 0 {
+        HangUps::Heard
+    } else {
+        HangUps::Ignored
+    }
+}
+
+/// SIGHUP is number 1, and the lowest bit stands for it.
+const SIGHUP_BIT: u64 = 1;

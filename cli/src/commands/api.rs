@@ -13,7 +13,9 @@ use gameserver_web_api::{
     WebApi, WebApiConfig,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::watch;
 
+use super::warnings;
 use crate::error::CliError;
 use crate::metrics_server;
 use crate::settings::{
@@ -34,6 +36,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), CliError> {
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
     let metrics = metrics_server::record()?;
     let store = open_store(&settings).await?;
+    warnings::warn_about_api(&settings, &store).await;
     let cache = open_cache(&settings, clock.clone()).await?;
     let api = start(
         &settings,
@@ -45,6 +48,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), CliError> {
             cache,
         },
         &metrics,
+        None,
     )
     .await?;
     let draining = shutdown.drain.clone();
@@ -69,12 +73,13 @@ pub(super) struct Parts {
     pub(super) cache: Cache,
 }
 
-/// Starts web-api.
+/// Starts web-api. With `is_playable` it is ready only while that is true.
 pub(super) async fn start(
     settings: &Settings,
     secrets: &Secrets,
     parts: Parts,
     metrics: &PrometheusHandle,
+    is_playable: Option<watch::Receiver<bool>>,
 ) -> Result<RunningWebApi, CliError> {
     let http = &settings.http;
     let mut config = WebApiConfig::new(secrets.keys.clone(), secrets.control_text.clone());
@@ -94,6 +99,7 @@ pub(super) async fn start(
     let shows_metrics = http.metrics.unwrap_or(is_development);
     config.open_sessions = open_sessions(http);
     config.known_games = known_games(http)?;
+    config.is_playable = is_playable;
     let metrics = metrics.clone();
     let render: RenderMetrics = Arc::new(move || metrics_server::render(&metrics));
     let deps = Deps {

@@ -6,7 +6,7 @@ use gameserver_client_sim::bots::{self, BotsConfig, Target};
 use gameserver_contract::session::CreateSession;
 use gameserver_shared::bot::BotPolicy;
 
-use super::{say, write_report};
+use super::{print_unless_stopped, say, write_report};
 use crate::arguments::BotsArguments;
 use crate::error::CliError;
 use crate::games::with_game;
@@ -16,7 +16,7 @@ use crate::shutdown::Shutdown;
 
 /// Plays, then reports.
 pub(super) async fn run(arguments: BotsArguments) -> Result<(), CliError> {
-    logging::start(LogFormat::Text)?;
+    let _logging = logging::start(LogFormat::Text)?;
     let game = arguments.game.clone();
     with_game!(game.as_str(), play(arguments))?.await
 }
@@ -51,7 +51,7 @@ async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
         }
     })
     .await?;
-    say(&report.table());
+    print_unless_stopped(&report.table(), &shutdown);
     if let Some(path) = arguments.report {
         write_report(&path, serde_json::to_string_pretty(&report))?;
     }

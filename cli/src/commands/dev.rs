@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gameserver_client_sim::bots::{self, BotsConfig, Target};
-use gameserver_contract::clock::{Clock, SharedClock, SystemClock};
+use gameserver_contract::clock::{SharedClock, SystemClock};
 use gameserver_contract::entropy::{SeededEntropy, SharedEntropy, SystemEntropy};
 use gameserver_contract::session::CreateSession;
 use gameserver_server::Instance;
@@ -15,10 +15,12 @@ use gameserver_shared::bot::BotPolicy;
 use gameserver_transport::conditions::NetworkConditions;
 use gameserver_web_api::RunningWebApi;
 use gameserver_web_api::store::Store;
+use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::api::{self, Parts};
-use super::{instance, say};
+use super::{instance, say, warnings};
 use crate::arguments::DevArguments;
 use crate::error::CliError;
 use crate::games::{self, with_game};
@@ -44,7 +46,7 @@ pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Resu
     let entropy = entropy(arguments.seed);
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
     let metrics = metrics_server::record()?;
-    let data = DataFolder::open(&arguments, &*clock)?;
+    let data = DataFolder::open(&arguments)?;
     settings
         .database
         .url
@@ -52,9 +54,11 @@ pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Resu
     settings
         .instance
         .replays_folder
-        .get_or_insert_with(|| data.path.join("replays"));
+        .get_or_insert_with(|| data.path().join("replays"));
     let secrets = Secrets::all(&settings, &*entropy)?;
     let store = open_store(settings.clone()).await?;
+    warnings::warn_about_api(&settings, &store).await;
+    warnings::warn_about_hosting(&settings);
     let cache = api::memory_cache(clock.clone());
     let parts = Parts {
         clock: clock.clone(),
@@ -62,37 +66,54 @@ pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Resu
         store,
         cache,
     };
-    let web_api = api::start(&settings, &secrets, parts, &metrics).await?;
+    let (playable, is_playable) = watch::channel(false);
+    let web_api = api::start(
+        &settings,
+        &secrets,
+        parts,
+        &metrics,
+        Some(is_playable.clone()),
+    );
+    let web_api = web_api.await?;
+    let draining = shutdown.drain.clone();
+    let is_ready = Arc::new(move || !draining.is_cancelled() && *is_playable.borrow());
+    let stop = shutdown.hurry.clone();
+    let metrics_address =
+        metrics_server::serve(settings.metrics.address, metrics, is_ready, stop).await?;
     let registry_url = format!("http://{}", web_api.grpc_address);
     let deps = Deps { clock, entropy };
     let instance = instance::start(&settings, secrets.control, registry_url, deps).await?;
-    instance.wait_registered().await;
-    let draining = shutdown.drain.clone();
-    let is_ready = Arc::new(move || !draining.is_cancelled());
-    let metrics_address = metrics_server::serve(
-        settings.metrics.address,
-        metrics,
-        is_ready,
-        shutdown.hurry.clone(),
-    )
-    .await?;
-    say(&greeting(
-        &web_api,
-        &instance,
-        metrics_address.port(),
-        &data,
-    ));
+    tokio::spawn(pass_on(instance.registered(), playable));
+    tokio::select! {
+        () = instance.wait_registered() => {
+            say(&greeting(&web_api, &instance, metrics_address.port(), &data));
+        }
+        () = shutdown.drain.cancelled() => {}
+    }
     let samples = open_samples(&arguments, &web_api, &shutdown.drain);
     shutdown.drain.cancelled().await;
     say("stopping; press Ctrl-C again to hurry");
     for sample in samples {
         if let Err(error) = sample.await {
-            tracing::error!(%error, "a sample session panicked");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a sample session panicked"
+            );
         }
     }
     instance::stop_instance(instance, &shutdown, DRAIN).await;
     web_api.shutdown().await;
     data.close()
+}
+
+/// Tells web-api, which starts first, whether its instance is registered.
+async fn pass_on(mut registered: watch::Receiver<bool>, playable: watch::Sender<bool>) {
+    loop {
+        playable.send_replace(*registered.borrow_and_update());
+        if registered.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Opens the database on a thread that gives way to ticks: SQLite's threads inherit that from the
@@ -131,39 +152,43 @@ fn entropy(seed: Option<u64>) -> SharedEntropy {
 }
 
 /// Where the database lives.
-struct DataFolder {
-    path: PathBuf,
-    lifetime: Lifetime,
-}
-
-enum Lifetime {
-    Kept,
-    Temporary,
+enum DataFolder {
+    Kept(PathBuf),
+    /// Removed at the end, which may come early.
+    Temporary(TempDir),
 }
 
 impl DataFolder {
-    fn open(arguments: &DevArguments, clock: &dyn Clock) -> Result<Self, CliError> {
+    fn open(arguments: &DevArguments) -> Result<Self, CliError> {
         // The same seed makes the same ids, which a kept database would have already.
-        let temporary = arguments.ephemeral || arguments.seed.is_some();
-        let (path, lifetime) = if temporary {
-            let name = format!("gameserver-{}-{}", std::process::id(), clock.now_ms());
-            (std::env::temp_dir().join(name), Lifetime::Temporary)
-        } else {
-            (PathBuf::from(DATA_FOLDER), Lifetime::Kept)
-        };
+        if arguments.ephemeral || arguments.seed.is_some() {
+            let made = tempfile::Builder::new().prefix("gameserver-").tempdir();
+            let made = made.map_err(|source| folder_error(&std::env::temp_dir(), source))?;
+            return Ok(Self::Temporary(made));
+        }
+        let path = PathBuf::from(DATA_FOLDER);
         std::fs::create_dir_all(&path).map_err(|source| folder_error(&path, source))?;
-        Ok(Self { path, lifetime })
+        Ok(Self::Kept(path))
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        }
     }
 
     fn database_url(&self) -> String {
-        format!("sqlite:{}", self.path.join("gameserver.sqlite").display())
+        format!("sqlite:{}", self.path().join("gameserver.sqlite").display())
     }
 
     fn close(self) -> Result<(), CliError> {
-        match self.lifetime {
-            Lifetime::Kept => Ok(()),
-            Lifetime::Temporary => std::fs::remove_dir_all(&self.path)
-                .map_err(|source| folder_error(&self.path, source)),
+        match self {
+            Self::Kept(_) => Ok(()),
+            Self::Temporary(folder) => {
+                let path = folder.path().to_path_buf();
+                folder.close().map_err(|source| folder_error(&path, source))
+            }
         }
     }
 }
@@ -199,7 +224,7 @@ fn greeting(
       curl -s http://{http}/api/v1/sessions -H \"authorization: Bearer $TOKEN\"
 
   Ctrl-C stops.",
-        data.path.display(),
+        data.path().display(),
         program(),
     )
 }
@@ -250,7 +275,10 @@ fn open_samples(
 async fn keep_playing<G: BotPolicy>(config: BotsConfig, stop: CancellationToken) {
     while !stop.is_cancelled() {
         if let Err(error) = bots::run::<G>(&config, &stop, |_| {}).await {
-            tracing::warn!(%error, "sample session not played");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "sample session not played"
+            );
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(SAMPLE_RETRY) => {}

@@ -12,6 +12,7 @@ use gameserver_server::instance::{Deps, Reload};
 use gameserver_server::{Instance, InstanceConfig};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::warnings;
 use crate::arguments::InstanceArguments;
 use crate::error::CliError;
 use crate::settings::{GameSettings, Secrets, Settings, SettingsError, WebSocketTlsSetting};
@@ -34,9 +35,10 @@ pub(super) async fn run(
     if let Some(matches_max) = arguments.matches_max {
         settings.instance.matches_max = matches_max;
     }
-    let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    let shutdown = Shutdown::listen_except_for_hang_ups().map_err(CliError::Runtime)?;
     let hang_up = signal(SignalKind::hangup()).map_err(CliError::Runtime)?;
     let metrics = metrics_server::record()?;
+    warnings::warn_about_instance(&settings);
     let registry_url = settings.instance.registry_url.clone();
     let instance = start(&settings, secret, registry_url, Deps { clock, entropy }).await?;
     let (draining, registered) = (shutdown.drain.clone(), instance.registered());
@@ -64,7 +66,10 @@ async fn reload_certificate_on(mut hang_up: Signal, instance: &Instance) {
         match instance.reload_certificate() {
             Ok(Reload::Replaced) => {}
             Ok(Reload::Unchanged) => tracing::info!("the certificate is the same as before"),
-            Err(error) => tracing::error!(%error, "the certificate was not replaced"),
+            Err(error) => tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the certificate was not replaced"
+            ),
         }
     }
     std::future::pending::<()>().await;

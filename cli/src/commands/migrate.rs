@@ -2,7 +2,7 @@
 
 use gameserver_web_api::store::Store;
 
-use super::say;
+use super::print;
 use crate::arguments::MigrateCommand;
 use crate::error::CliError;
 use crate::settings::{Settings, SettingsError};
@@ -15,16 +15,16 @@ pub(super) async fn run(settings: &Settings, command: MigrateCommand) -> Result<
     match command {
         MigrateCommand::Up => {
             store.migrate().await?;
-            say("the schema is up to date");
+            print("the schema is up to date");
         }
         MigrateCommand::Down => match store.migrate_down().await? {
-            Some(version) => say(&format!("migration {version} is undone")),
-            None => say("there is no migration to undo"),
+            Some(version) => print(&format!("migration {version} is undone")),
+            None => print("there is no migration to undo"),
         },
         MigrateCommand::Status => {
             for (version, name, applied) in store.migration_status().await? {
                 let state = if applied { "applied" } else { "waiting" };
-                say(&format!("{version:>4}  {state}  {name}"));
+                print(&format!("{version:>4}  {state}  {name}"));
             }
         }
     }

@@ -8,13 +8,16 @@ mod instance;
 mod load;
 mod migrate;
 mod replay;
+mod warnings;
 
 use std::path::Path;
 
 use crate::arguments::{Arguments, Command, ConfigCommand, DevArguments};
 use crate::error::CliError;
 use crate::logging;
+use crate::output::STDOUT;
 use crate::settings::Loaded;
+use crate::shutdown::Shutdown;
 
 /// Runs the command to its end.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
@@ -24,15 +27,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
         .unwrap_or(Command::Dev(DevArguments::default()));
     match command {
         Command::Dev(arguments) => {
-            logging::start(loaded.settings.log.format)?;
+            let _logging = logging::start(loaded.settings.log.format)?;
             dev::run(loaded.settings, arguments).await
         }
         Command::Api => {
-            logging::start(loaded.settings.log.format)?;
+            let _logging = logging::start(loaded.settings.log.format)?;
             api::run(loaded.settings).await
         }
         Command::Instance(arguments) => {
-            logging::start(loaded.settings.log.format)?;
+            let _logging = logging::start(loaded.settings.log.format)?;
             instance::run(loaded.settings, arguments).await
         }
         Command::Bots(arguments) => bots::run(arguments).await,
@@ -46,12 +49,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
 
 fn config(loaded: &Loaded, action: ConfigCommand) -> Result<(), CliError> {
     match action {
-        ConfigCommand::Print => say(&loaded.print()?),
+        ConfigCommand::Print => print(&loaded.print()?),
         ConfigCommand::Check => {
             // What an API process would refuse at its start.
             let entropy = gameserver_contract::entropy::SystemEntropy;
             crate::settings::Secrets::all(&loaded.settings, &entropy)?;
-            say("the settings can be used");
+            print("the settings can be used");
         }
     }
     Ok(())
@@ -68,8 +71,19 @@ fn write_report(path: &Path, text: serde_json::Result<String>) -> Result<(), Cli
     })
 }
 
-/// Speaks to the person at the terminal.
-#[expect(clippy::print_stdout, reason = "this is what the command is for")]
+/// Speaks to the person at the terminal while something runs, which does not wait for that.
 pub(crate) fn say(text: &str) {
-    println!("{text}");
+    STDOUT.offer(format!("{text}\n").as_bytes());
+}
+
+/// Prints what a command was called for; waits until it is read. Only before [`Shutdown::listen`],
+/// so that a signal ends the wait with the process.
+pub(crate) fn print(text: &str) {
+    STDOUT.deliver(format!("{text}\n").as_bytes(), || false);
+}
+
+/// The same, until a signal ends the wait.
+pub(crate) fn print_unless_stopped(text: &str, shutdown: &Shutdown) {
+    let stage = shutdown.next_stage();
+    STDOUT.deliver(format!("{text}\n").as_bytes(), || stage.is_cancelled());
 }

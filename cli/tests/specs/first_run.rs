@@ -47,6 +47,7 @@ fn the_lines_of_the_readme_work_as_they_stand() {
     let script = script.replace("http://127.0.0.1:8080", &api);
     let ran = Command::new("bash")
         .args(["-euo", "pipefail", "-c", &script])
+        .env("no_proxy", "*")
         .output();
     let ran = ran.expect("bash runs");
     let (out, err) = (

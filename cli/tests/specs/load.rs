@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use gameserver_server::simulation::TickPart;
 use serde_json::Value;
 
-use crate::support::{Process, run, turn};
+use crate::support::{Process, fetch, run, turn};
 
 /// A small crowd for a few seconds, with these arguments besides.
 fn load(arguments: &[&str]) -> Run {
@@ -95,7 +95,7 @@ async fn a_crowd_is_measured_over_both_transports() {
         let page = &run.page;
         assert!(page.contains(&format!("\"transport\":\"{transport}\"")));
         assert!(!page.contains("__REPORT__"));
-        let scraped = reqwest::get(&run.metrics).await.expect("an answer");
+        let scraped = fetch(&run.metrics).await;
         let metrics = scraped.text().await.expect("text");
         for role in ["player", "spectator"] {
             let labels = format!("role=\"{role}\",transport=\"{transport}\"");

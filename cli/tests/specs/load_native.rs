@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Process, run, turn};
+use crate::support::{Process, fetch, run, turn};
 
 /// Changes of a seat's input that only somebody who plays all the time makes in a few seconds.
 const CHANGES_OF_A_PLAYER: usize = 60;
@@ -138,7 +138,7 @@ fn assert_everybody_played(replays: &Path) {
 
 /// The server took everything that they sent.
 async fn assert_nothing_refused(metrics: &str) {
-    let scraped = reqwest::get(metrics).await.expect("an answer");
+    let scraped = fetch(metrics).await;
     let text = scraped.text().await.expect("text");
     for refusal in ["gs_inputs_rejected_total{", "reason=\"guard_"] {
         let refused = text.lines().find(|line| line.contains(refusal));

@@ -10,3 +10,5 @@ mod operations;
 mod overload;
 mod replays;
 mod support;
+mod surroundings;
+mod unread;

@@ -67,7 +67,7 @@ struct Served {
 
 /// What a guest gets who asks for a session's replay.
 async fn replay(api: &str, session: SessionId) -> Served {
-    let http = reqwest::Client::new();
+    let http = support::http();
     let login = http.post(format!("{api}/api/v1/auth/guest"));
     let login = login.json(&serde_json::json!({})).send().await;
     let login: Value = login.expect("an answer").json().await.expect("a login");
@@ -320,7 +320,7 @@ pub(crate) fn serve(log: &Path) -> (Process, String) {
 
 async fn is_served_with_a_page_that_plays_it(log: &Path, bytes: &[u8]) {
     let (mut serve, page) = serve(log);
-    let http = reqwest::Client::new();
+    let http = support::http();
     for (path, text) in [("", "\"recording.js\""), ("recording.js", "recordingView")] {
         let answer = http
             .get(format!("{page}{path}"))

@@ -12,8 +12,9 @@ use tokio::sync::{Mutex, MutexGuard};
 
 /// Longest wait for anything that a process prints or does.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// Lines that wait to be read; a process that prints more waits.
+/// Lines that wait to be read; what is printed beyond is dropped by the process.
 const LINES_MAX: usize = 10_000;
+const DEV: [&str; 6] = ["dev", "--ephemeral", "--port-http", "0", "--port-game", "0"];
 pub(crate) const CONTROL_SECRET: &str = "a-control-secret-for-tests";
 
 /// A running `gameserver`, killed when it is dropped.
@@ -27,8 +28,12 @@ pub(crate) struct Process {
 impl Process {
     /// Starts the binary in an empty folder, all ports free ones.
     pub(crate) fn start(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
+        Self::spawn(command(arguments, variables))
+    }
+
+    fn spawn(mut command: Command) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut child = command(arguments, variables)
+        let mut child = command
             .current_dir(folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -49,8 +54,28 @@ impl Process {
 
     /// `gameserver dev --ephemeral` and what else, ready.
     pub(crate) fn dev(arguments: &[&str]) -> (Self, String) {
-        let base = ["dev", "--ephemeral", "--port-http", "0", "--port-game", "0"];
-        let mut process = Self::start(&[&base[..], arguments].concat(), &[]);
+        Self::start(&[&DEV[..], arguments].concat(), &[]).greeted()
+    }
+
+    /// The same without samples, begun by another program: its words come before the binary's.
+    pub(crate) fn dev_under(starter: &[&str]) -> (Self, String) {
+        let own = command(&[&DEV[..], &["--no-bots"]].concat(), &[]);
+        let mut all = Command::new(starter[0]);
+        all.args(&starter[1..])
+            .arg(own.get_program())
+            .args(own.get_args());
+        for (name, value) in own.get_envs() {
+            match value {
+                Some(value) => all.env(name, value),
+                None => all.env_remove(name),
+            };
+        }
+        Self::spawn(all).greeted()
+    }
+
+    /// Waits for the greeting of `dev`, and takes the API's address from it.
+    fn greeted(self) -> (Self, String) {
+        let mut process = self;
         let line = process.wait_for_line("REST API");
         let base = line
             .split_whitespace()
@@ -96,6 +121,14 @@ impl Process {
             .collect()
     }
 
+    /// What the system says of it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn status(&self) -> procfs::process::Status {
+        let id = i32::try_from(self.child.id()).expect("an id");
+        let status = procfs::process::Process::new(id).and_then(|process| process.status());
+        status.expect("a running process")
+    }
+
     /// Waits for the process to end by itself.
     pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
         let deadline = Instant::now() + PATIENCE;
@@ -126,6 +159,16 @@ pub(crate) fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command
     for section in ["HTTP", "CONTROL", "GAME", "METRICS"] {
         command.env(format!("GAMESERVER__{section}__ADDRESS"), "127.0.0.1:0");
     }
+    // Nor what else the surroundings may hold.
+    for name in [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "NO_COLOR",
+    ] {
+        command.env_remove(name).env_remove(name.to_lowercase());
+    }
     command
         .env("GAMESERVER__INSTANCE__CONTROL_ADDRESS", "127.0.0.1:0")
         // Specs share the machine with compilers, and what these use counts for nobody's matches.
@@ -133,11 +176,29 @@ pub(crate) fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command
         .env("GAMESERVER__LOG__FORMAT", "json")
         .env_remove("DATABASE_URL")
         .env_remove("REDIS_URL")
+        .env_remove("PORT")
         .env_remove("RUST_LOG")
         .args(arguments)
         .envs(variables.iter().copied())
         .stdin(Stdio::null());
     command
+}
+
+/// A client that no proxy of the surroundings stands before.
+pub(crate) fn http() -> reqwest::Client {
+    let client = reqwest::Client::builder().no_proxy().build();
+    client.expect("an HTTP client")
+}
+
+/// What an address answers.
+pub(crate) async fn fetch(url: &str) -> reqwest::Response {
+    http().get(url).send().await.expect("an answer")
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
 }
 
 /// Runs a command of the binary to its end: (exit code, stdout, stderr).

@@ -152,6 +152,24 @@ fn unwrap_is_called_in_tests_only() {
     );
 }
 
+/// What Bevy's own error type is: it has causes, but does not give them.
+const WITHOUT_CAUSES: &str = "server/src/telemetry.rs";
+
+#[test]
+fn errors_are_logged_with_their_causes() {
+    let outermost_only = concat!("%", "error");
+    let mut broken = Vec::new();
+    for file in product_files().filter(|file| file.path != WITHOUT_CAUSES) {
+        let lines = file.numbered_lines();
+        let found = lines.filter(|(_, line)| line.contains(outermost_only));
+        broken.extend(found.map(|(number, _)| format!("{}:{number}", file.path)));
+    }
+    assert_kept(
+        "log `error = &error as &dyn std::error::Error`: its text alone leaves the causes out",
+        &broken,
+    );
+}
+
 #[test]
 fn nothing_in_the_code_is_left_unfinished() {
     let mut broken = Vec::new();

@@ -1,44 +1,48 @@
 //! How a run is shown while it goes on: as a view that fills a terminal, or line by line.
 
-use std::io::{IsTerminal as _, stdout};
-
 use gameserver_client_sim::load::{Part, Standing};
 
 use super::screen::{self, Screen};
 use super::view::{self, Look};
 use crate::commands::say;
 use crate::error::CliError;
-use crate::logging::{self, LogLines};
+use crate::logging::{self, LogLines, Logging};
+use crate::output::STDOUT;
 use crate::settings::LogFormat;
 
 /// What a person watches.
 pub(super) enum Display {
     /// A line a second.
-    Lines,
+    Lines { _logging: Logging },
     /// One screen.
     View {
         /// None before it is opened.
         screen: Option<Box<Screen>>,
         log: LogLines,
+        _logging: Logging,
     },
 }
 
 impl Display {
     /// Line by line, logs in between.
     pub(super) fn plain() -> Result<Self, CliError> {
-        logging::start(LogFormat::Text)?;
-        Ok(Self::Lines)
+        let logging = logging::start(LogFormat::Text)?;
+        Ok(Self::Lines { _logging: logging })
     }
 
     /// As a view where there is a terminal that can show it. What is logged must not tear it, so
     /// it is kept. Nothing is taken of the terminal yet.
     pub(super) fn suited() -> Result<Self, CliError> {
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if is_dumb || !stdout().is_terminal() || !screen::is_ours() {
+        if is_dumb || !STDOUT.is_terminal() || !screen::is_ours() {
             return Self::plain();
         }
-        let log = logging::start_kept()?;
-        Ok(Self::View { screen: None, log })
+        let (log, logging) = logging::start_kept()?;
+        Ok(Self::View {
+            screen: None,
+            log,
+            _logging: logging,
+        })
     }
 
     /// Takes the terminal.
@@ -55,8 +59,9 @@ impl Display {
             Self::View {
                 screen: Some(screen),
                 log,
+                ..
             } if screen.is_taken() => (screen, log),
-            Self::Lines | Self::View { .. } => return show_line(now),
+            Self::Lines { .. } | Self::View { .. } => return show_line(now),
         };
         let log = log.newest();
         let look = Look {
@@ -64,13 +69,16 @@ impl Display {
             log: &log,
         };
         if let Err(error) = screen.draw(|frame| view::draw(frame, &look)) {
-            tracing::warn!(%error, "the terminal cannot be drawn on");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the terminal cannot be drawn on"
+            );
         }
     }
 
     /// Gives the terminal back, with what was logged.
     pub(super) fn close(&mut self) {
-        if let Self::View { screen, log } = self {
+        if let Self::View { screen, log, .. } = self {
             drop(screen.take());
             log.take().iter().for_each(|line| say(line));
         }

@@ -13,7 +13,7 @@ use gameserver_client_sim::load::{self, LoadConfig};
 use gameserver_contract::clock::{Clock as _, SystemClock};
 use gameserver_shared::bot::ThinBots;
 
-use super::{say, write_report};
+use super::{print_unless_stopped, write_report};
 use crate::arguments::LoadArguments;
 use crate::error::CliError;
 use crate::games::with_game;
@@ -71,7 +71,7 @@ async fn play<G: ThinBots>(arguments: LoadArguments, mut display: Display) -> Re
     };
     display.close();
     let report = played?;
-    say(&report.summary());
+    print_unless_stopped(&report.summary(), &shutdown);
     for path in &arguments.report {
         let is_page = path.extension().is_some_and(|end| end == "html");
         let text = if is_page {

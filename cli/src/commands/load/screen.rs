@@ -1,7 +1,7 @@
 //! A terminal that is taken for a while and given back as it was, whatever happens in between: an
 //! end, an error or a panic.
 
-use std::io::{Stdout, Write as _, stdout};
+use std::io::stdout;
 use std::panic;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,12 +15,14 @@ use rustix::termios::{
     self, InputModes, LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios,
 };
 
+use crate::output::{EXIT_PATIENCE, Lines, STDOUT};
+
 /// A special character that is switched off.
 const NO_CHARACTER: u8 = 0;
 
 /// The terminal, until it is dropped.
 pub(super) struct Screen {
-    terminal: Terminal<CrosstermBackend<Stdout>>,
+    terminal: Terminal<CrosstermBackend<Lines>>,
     before: Arc<Before>,
 }
 
@@ -45,10 +47,12 @@ impl Screen {
         termios::tcsetattr(stdout(), OptionalActions::Now, &quiet(&before.modes))?;
         // From here on the guard restores what was changed.
         let screen = Self {
-            terminal: Terminal::new(CrosstermBackend::new(stdout()))?,
+            terminal: Terminal::new(CrosstermBackend::new(Lines(&STDOUT)))?,
             before,
         };
-        stdout().execute(EnterAlternateScreen)?.execute(Hide)?;
+        Lines(&STDOUT)
+            .execute(EnterAlternateScreen)?
+            .execute(Hide)?;
         screen.restore_on_panic();
         Ok(screen)
     }
@@ -67,7 +71,12 @@ impl Screen {
         self.before.is_taken.load(Ordering::SeqCst)
     }
 
+    /// Draws, unless the terminal has not shown the last picture yet: a picture holds what differs
+    /// from the one before, so none of them may be lost.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> std::io::Result<()> {
+        if !STDOUT.is_idle() {
+            return Ok(());
+        }
         self.terminal.draw(draw).map(|_| ())
     }
 }
@@ -84,13 +93,13 @@ impl Before {
         if !self.is_taken.swap(false, Ordering::SeqCst) {
             return;
         }
-        let mut out = stdout();
+        let mut out = Lines(&STDOUT);
         let _ = out.execute(Show);
         let _ = out.execute(LeaveAlternateScreen);
-        let _ = out.flush();
+        STDOUT.flush_within(EXIT_PATIENCE);
         // What was typed meanwhile was meant for nobody.
-        let _ = termios::tcflush(&out, QueueSelector::IFlush);
-        let _ = termios::tcsetattr(&out, OptionalActions::Now, &self.modes);
+        let _ = termios::tcflush(stdout(), QueueSelector::IFlush);
+        let _ = termios::tcsetattr(stdout(), OptionalActions::Now, &self.modes);
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn run(file: &Path, to: &Path) -> Result<(), CliError> {
     let bytes = super::read(file)?;
     let reader = super::open(file, &bytes)?;
     let written = if to == Path::new("-") {
-        write(&reader, io::stdout().lock())
+        reader_may_go(write(&reader, BufWriter::new(io::stdout().lock())))
     } else {
         File::create(to).and_then(|to| write(&reader, BufWriter::new(to)))
     };
@@ -23,6 +23,14 @@ pub(super) fn run(file: &Path, to: &Path) -> Result<(), CliError> {
         path: to.display().to_string(),
         source,
     })
+}
+
+/// Whoever has read enough closes the pipe.
+fn reader_may_go(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn write(reader: &LogReader<'_>, mut to: impl Write) -> io::Result<()> {

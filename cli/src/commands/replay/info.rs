@@ -7,14 +7,14 @@ use gameserver_contract::result::MatchResult;
 use gameserver_stream::log::{LogEnd, LogReader, LogSummary};
 use serde_json::{Value, json};
 
-use crate::commands::say;
+use crate::commands::print;
 use crate::error::CliError;
 
 /// For people.
 pub(super) fn print_table(file: &Path) -> Result<(), CliError> {
     let bytes = super::read(file)?;
     let reader = super::open(file, &bytes)?;
-    say(&table(&reader));
+    print(&table(&reader));
     Ok(())
 }
 
@@ -22,7 +22,7 @@ pub(super) fn print_table(file: &Path) -> Result<(), CliError> {
 pub(super) fn print_json(file: &Path) -> Result<(), CliError> {
     let bytes = super::read(file)?;
     let reader = super::open(file, &bytes)?;
-    say(&document(&reader).to_string());
+    print(&document(&reader).to_string());
     Ok(())
 }
 

@@ -12,14 +12,13 @@ use gameserver_stream::log::LogReader;
 use crate::arguments::ReplayCommand;
 use crate::error::CliError;
 use crate::logging;
-use crate::settings::LogFormat;
 
 /// Largest log that is read: it is held in memory.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Does what was asked.
 pub(super) async fn run(command: ReplayCommand) -> Result<(), CliError> {
-    logging::start(LogFormat::Text)?;
+    let _logging = logging::start_beside_results()?;
     match command {
         ReplayCommand::Info { file, json: false } => info::print_table(&file),
         ReplayCommand::Info { file, json: true } => info::print_json(&file),

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use gameserver_server::replay::{Evidence, RerunError, VerifyReport, verify};
 
-use crate::commands::say;
+use crate::commands::print;
 use crate::error::CliError;
 use crate::games;
 
@@ -19,7 +19,7 @@ pub(super) fn run(files: &[PathBuf]) -> Result<(), CliError> {
         let verified = verify(&bytes, &games);
         let seconds = began.elapsed().as_secs_f64();
         let (line, is_true) = tell(file, verified, seconds);
-        say(&line);
+        print(&line);
         untrue += usize::from(!is_true);
     }
     if untrue > 0 {

@@ -1,15 +1,21 @@
 //! Logs on stdout: JSON lines for machines, text for people.
 
+mod chain;
+mod repeats;
+
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::layer::{Layered, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::error::CliError;
+use crate::output::{Lines, STDERR, STDOUT, Stream};
 use crate::settings::LogFormat;
+use chain::WithCauses;
+use repeats::Repeats;
 
 /// What is logged when `RUST_LOG` does not say otherwise. lightyear logs every late packet of every
 /// client as an error, and a warning is written for each page that breaks off; these things are
@@ -59,17 +65,14 @@ impl io::Write for LogLines {
 }
 
 /// Begins to log into lines that somebody else shows, as text. Call it once.
-pub(crate) fn start_kept() -> Result<LogLines, CliError> {
+pub(crate) fn start_kept() -> Result<(LogLines, Logging), CliError> {
     let lines = LogLines::default();
     let writer = lines.clone();
     let layer = tracing_subscriber::fmt::layer()
         .with_target(false)
         .with_ansi(false)
         .with_writer(move || writer.clone());
-    let registry = tracing_subscriber::registry().with(filter()?);
-    let started = registry.with(layer).try_init();
-    started.map_err(|error| CliError::Logging(Box::new(error)))?;
-    Ok(lines)
+    Ok((lines, start_with(layer)?))
 }
 
 fn filter() -> Result<EnvFilter, CliError> {
@@ -77,24 +80,57 @@ fn filter() -> Result<EnvFilter, CliError> {
     EnvFilter::try_new(filter_text(&wanted)).map_err(|error| CliError::Logging(Box::new(error)))
 }
 
-/// Begins to log. Call it once.
-pub(crate) fn start(format: LogFormat) -> Result<(), CliError> {
+/// Begins to log on stdout. Call it once.
+pub(crate) fn start(format: LogFormat) -> Result<Logging, CliError> {
+    start_on(&STDOUT, format)
+}
+
+/// Begins to log on stderr, for a command whose results are on stdout. Call it once.
+pub(crate) fn start_beside_results() -> Result<Logging, CliError> {
+    start_on(&STDERR, LogFormat::Text)
+}
+
+fn start_on(stream: &'static Stream, format: LogFormat) -> Result<Logging, CliError> {
     let as_text = match format {
         LogFormat::Text => true,
         LogFormat::Json => false,
-        LogFormat::Auto => io::stdout().is_terminal(),
+        LogFormat::Auto => stream.is_terminal(),
     };
-    let registry = tracing_subscriber::registry().with(filter()?);
-    let started = if as_text {
-        registry
-            .with(tracing_subscriber::fmt::layer().with_target(false))
-            .try_init()
+    let layer = tracing_subscriber::fmt::layer()
+        .log_internal_errors(false)
+        .with_writer(move || Lines(stream));
+    if as_text {
+        start_with(layer.with_target(false).with_ansi(stream.shows_colors()))
     } else {
-        registry
-            .with(tracing_subscriber::fmt::layer().json().flatten_event(true))
-            .try_init()
-    };
-    started.map_err(|error| CliError::Logging(Box::new(error)))
+        let layer = layer.json().flatten_event(true);
+        start_with(layer.map_event_format(WithCauses))
+    }
+}
+
+/// Puts before a layer that writes what decides about its lines.
+fn start_with<L>(layer: L) -> Result<Logging, CliError>
+where
+    L: Layer<Layered<Repeats, Layered<EnvFilter, Registry>>> + Send + Sync,
+{
+    let repeats = Repeats::default();
+    let registry = tracing_subscriber::registry()
+        .with(filter()?)
+        .with(repeats.clone());
+    let started = registry.with(layer).try_init();
+    started.map_err(|error| CliError::Logging(Box::new(error)))?;
+    tokio::spawn(repeats.clone().sum_up_forever());
+    Ok(Logging(repeats))
+}
+
+/// Logs that were begun. Dropped at the end, it says what was not said yet.
+#[derive(Debug)]
+#[must_use = "what is counted at the end is logged when this is dropped"]
+pub(crate) struct Logging(Repeats);
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        self.0.sum_up();
+    }
 }
 
 /// Later directives win over earlier ones for the same target.
