@@ -201,7 +201,7 @@ impl Stream {
 }
 
 fn count_lines(text: &[u8]) -> u64 {
-    text.iter().filter(|byte| **byte == b'\n').count() as u64
+    text.split_inclusive(|byte| *byte == b'\n').count() as u64
 }
 
 /// Writes until the reader is gone or everything is written. Returns how much was.

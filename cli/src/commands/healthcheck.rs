@@ -47,7 +47,7 @@ fn own_url(address: SocketAddr) -> Result<String, CliError> {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+        IpAddr::V4(_) | IpAddr::V6(_) => address.ip(),
     };
     let address = SocketAddr::new(ip, address.port());
     Ok(format!("http://{address}/readyz"))

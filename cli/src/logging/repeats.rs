@@ -275,7 +275,9 @@ mod tests {
     fn what_is_no_warning_is_always_written() {
         let repeats = Repeats::default();
         let lines = written(&repeats, || {
-            (0..9).for_each(|_| tracing::info!("match over"))
+            for _ in 0..9 {
+                tracing::info!("match over");
+            }
         });
         assert_eq!(lines.len(), 9);
     }

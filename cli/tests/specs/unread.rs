@@ -1,13 +1,14 @@
 //! Output that nobody reads: a reader that stops, one that comes back, one that is gone. Nothing of
 //! the service waits for it.
 
-use std::io::{self, BufRead as _, BufReader, PipeReader, PipeWriter, Write as _, pipe};
+use std::io::{BufRead as _, BufReader, PipeReader, PipeWriter, pipe};
 use std::process::{Child, ExitStatus, Stdio};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 use gameserver_client_sim::lobby::LoggedIn;
 use gameserver_contract::session::CreateSession;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -77,15 +78,7 @@ impl Dev {
         let deadline = Instant::now() + 3 * PATIENCE;
         while self.dropped("stdout").await == 0 {
             assert!(Instant::now() < deadline, "no line is ever dropped");
-            let calls = (0..CALLERS).map(|_| {
-                let (http, url) = (http(), format!("{}/api/v1/me", self.api));
-                tokio::spawn(async move {
-                    for _ in 0..200 {
-                        let answer = http.get(&url).send().await;
-                        answer.expect("an answer");
-                    }
-                })
-            });
+            let calls = (0..CALLERS).map(|_| tokio::spawn(call_often(self.api.clone())));
             for call in calls.collect::<Vec<_>>() {
                 call.await.expect("the service answers");
             }
@@ -103,6 +96,14 @@ impl Dev {
     fn stop(mut self) -> ExitStatus {
         send(self.child.0.id(), Signal::TERM);
         wait(&mut self.child.0)
+    }
+}
+
+async fn call_often(api: String) {
+    let http = http();
+    for _ in 0..200 {
+        let answer = http.get(format!("{api}/api/v1/me")).send().await;
+        answer.expect("an answer");
     }
 }
 
@@ -205,15 +206,14 @@ async fn a_reader_that_goes_away_ends_nothing() {
 
 /// Both ends of a pipe that takes not one byte more.
 fn full_pipe() -> (PipeReader, PipeWriter) {
-    let (reader, mut writer) = pipe().expect("a pipe");
+    let (reader, writer) = pipe().expect("a pipe");
     rustix::io::ioctl_fionbio(&writer, true).expect("a pipe that does not wait");
     let filled = loop {
-        match writer.write(&[b'-'; 512]) {
-            Ok(_) => {}
-            Err(error) => break error,
+        if let Err(error) = rustix::io::write(&writer, b"-") {
+            break error;
         }
     };
-    assert_eq!(filled.kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(filled, Errno::AGAIN);
     rustix::io::ioctl_fionbio(&writer, false).expect("a pipe that waits");
     (reader, writer)
 }

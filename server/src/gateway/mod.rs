@@ -64,7 +64,7 @@ async fn answer(arrival: Arrival, admission: Arc<Admission>, host: Arc<MatchHost
                 watch(connection, role).await;
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "welcome not sent")
+                tracing::error!(error = &error as &dyn std::error::Error, "welcome not sent");
             }
         },
         Err(code) => {
