@@ -6,9 +6,9 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::StoreError;
 use super::db::Db;
 use super::pg::Pg;
+use super::{StoreError, reach};
 
 /// The longest wait for a free connection. Every operation has a deadline of its own, which is
 /// shorter for a request; see `db`.
@@ -19,30 +19,33 @@ const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// PostgreSQL's own limits for a connection, so that one stuck client cannot hold rows for ever. The
 /// first two end a request's statement before its deadline of 1 s, so that the server has let go of
-/// it when the client is answered. Work in the background has longer ones.
-const POSTGRES_SETTINGS: [(&str, &str); 3] = [
-    ("lock_timeout", "700ms"),
-    ("statement_timeout", "900ms"),
-    ("idle_in_transaction_session_timeout", "5s"),
-];
+/// it when the client is answered. Work in the background has longer ones. They are set on the open
+/// connection and not as it opens: poolers such as `PgBouncer` refuse the startup parameter
+/// `options`.
+const POSTGRES_SETTINGS: &str = "SET lock_timeout = '700ms'; SET statement_timeout = '900ms'; \
+                                 SET idle_in_transaction_session_timeout = '5s'";
 
 /// Opens the database that the URL names.
 pub(super) async fn open(url: &str, connections_max: u32) -> Result<Db, StoreError> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        reach::check_url(url)?;
         let options = PgConnectOptions::from_str(url).map_err(|error| unusable(&error))?;
-        let options = options.options(POSTGRES_SETTINGS);
-        Pg::open(options, connections_max, ACQUIRE_TIMEOUT)
+        // Poolers refuse this parameter, too. PostgreSQL writes floats exactly without it.
+        let options = options.extra_float_digits(None);
+        reach::try_postgres(&options).await?;
+        Pg::open(options, connections_max, ACQUIRE_TIMEOUT, POSTGRES_SETTINGS)
             .await
             .map(Db::Pg)
             .map_err(StoreError::Database)
     } else if url.starts_with("sqlite:") {
         let options = SqliteConnectOptions::from_str(url).map_err(|error| unusable(&error))?;
+        let file = options.clone();
         let open = if url.contains(":memory:") || url.contains("mode=memory") {
             open_sqlite_in_memory(options).await
         } else {
             open_sqlite_file(options, connections_max).await
         };
-        open.map_err(StoreError::Database)
+        open.map_err(|error| reach::sqlite_unusable(&file, &error))
     } else {
         Err(StoreError::Url(
             "it begins with neither postgres:// nor sqlite:".to_owned(),

@@ -27,7 +27,8 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError::Migration`] when a statement fails, or when the database holds a migration
-    /// that this build does not know or that was edited after it ran.
+    /// that was edited after it ran; [`StoreError::Newer`] when it holds a later one than this
+    /// build does.
     pub async fn migrate(&self) -> Result<(), StoreError> {
         self.with_migrator(Step::Up).await.map(drop)
     }
@@ -36,7 +37,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Migration`] when a statement fails or the database holds an unknown migration.
+    /// [`StoreError::Migration`] when a statement fails, [`StoreError::Newer`] when the database
+    /// holds a later migration than this build does.
     pub async fn migrate_down(&self) -> Result<Option<i64>, StoreError> {
         self.with_migrator(Step::Down)
             .await
@@ -47,14 +49,12 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Migration`] when the database cannot be read.
+    /// [`StoreError::Migration`] when the database cannot be read, [`StoreError::Newer`] when it
+    /// holds a migration that is later than those of this build: what its tables mean is unknown.
     pub async fn migration_status(&self) -> Result<Vec<(i64, String, bool)>, StoreError> {
         let applied = self.with_migrator(Step::None).await?;
-        let migrator = match &self.db {
-            Db::Pg(_) => &POSTGRES,
-            Db::Lite { .. } => &SQLITE,
-        };
-        let known = migrator
+        let known = self
+            .migrator()
             .iter()
             .filter(|one| one.migration_type.is_up_migration());
         let described = known.map(|one| {
@@ -69,11 +69,32 @@ impl Store {
 
     /// Takes the step and returns the versions that were applied before it.
     async fn with_migrator(&self, step: Step) -> Result<BTreeSet<i64>, StoreError> {
-        match &self.db {
+        let applied = match &self.db {
             Db::Pg(pg) => migrate_postgres(pg.pool(), step).await,
             Db::Lite { writer, .. } => migrate_sqlite(writer, step).await,
+        };
+        let known = self.migrator().iter().map(|one| one.version).max();
+        let newer = |database| StoreError::Newer {
+            database,
+            known: known.unwrap_or_default(),
+        };
+        match applied {
+            Ok(applied) => match applied.last() {
+                Some(last) if Some(*last) > known => Err(newer(*last)),
+                Some(_) | None => Ok(applied),
+            },
+            Err(MigrateError::VersionMissing(version)) if Some(version) > known => {
+                Err(newer(version))
+            }
+            Err(other) => Err(StoreError::Migration(other)),
         }
-        .map_err(StoreError::Migration)
+    }
+
+    fn migrator(&self) -> &'static Migrator {
+        match &self.db {
+            Db::Pg(_) => &POSTGRES,
+            Db::Lite { .. } => &SQLITE,
+        }
     }
 }
 

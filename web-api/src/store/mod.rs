@@ -23,6 +23,7 @@ mod db;
 mod fault;
 mod health;
 mod pg;
+mod reach;
 mod sql;
 
 #[cfg(test)]
@@ -58,9 +59,28 @@ pub enum StoreError {
     /// The schema could not be brought up to date.
     #[error("migrate the database")]
     Migration(#[source] sqlx::migrate::MigrateError),
-    /// The URL is neither `postgres://` nor `sqlite:`.
+    /// The URL is neither `postgres://` nor `sqlite:`, or cannot be read.
     #[error("use the database URL: {0}")]
     Url(String),
+    /// The first connection failed.
+    #[error("open the database at {place}: {cause}")]
+    Unreachable {
+        /// Host and port, or the file.
+        place: String,
+        /// What is wrong, and what to do.
+        cause: String,
+    },
+    /// Another, later build has migrated the database.
+    #[error(
+        "understand the database: its newest migration is {database}, and this build knows up to \
+         {known}; run the build that made it, or a later one"
+    )]
+    Newer {
+        /// The newest version that was applied.
+        database: i64,
+        /// The newest version of this build.
+        known: i64,
+    },
     /// A row holds a value that this build does not know.
     #[error("read {column}: {value:?} is not known")]
     Corrupt {
@@ -89,7 +109,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Url`] for another kind of URL, [`StoreError::Database`] when nobody answers.
+    /// [`StoreError::Url`] for another kind of URL, [`StoreError::Unreachable`] when nobody
+    /// answers.
     pub async fn connect(url: &str, connections_max: u32) -> Result<Self, StoreError> {
         connect::open(url, connections_max)
             .await

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, Postgres};
+use sqlx::{Connection as _, Executor as _, PgConnection, Postgres};
 
 use super::StoreError;
 use super::fault::{Consequence, consequence};
@@ -56,11 +56,12 @@ pub(super) struct PgLease {
 }
 
 impl Pg {
-    /// Opens the first connection.
+    /// Opens the first connection. `settings` are statements that every connection begins with.
     pub(super) async fn open(
         options: PgConnectOptions,
         connections_max: u32,
         acquire_timeout: Duration,
+        settings: &'static str,
     ) -> Result<Self, sqlx::Error> {
         let state: Arc<Mutex<State>> = Arc::default();
         let seen = Arc::clone(&state);
@@ -69,6 +70,9 @@ impl Pg {
             .acquire_timeout(acquire_timeout)
             .max_lifetime(LIFETIME_MAX)
             .test_before_acquire(false)
+            .after_connect(move |connection, _| {
+                Box::pin(async move { connection.execute(settings).await.map(drop) })
+            })
             .before_acquire(move |connection, metadata| {
                 let is_replaced = lock(&seen).is_replaced(&metadata);
                 Box::pin(async move {

@@ -1,5 +1,6 @@
 //! The schema: up, down, and by several starters at once.
 
+use crate::store::sql::Sql;
 use crate::store::{Store, StoreError};
 
 use super::subject::{Subject, at, new_guest};
@@ -7,6 +8,7 @@ use super::subject::{Subject, at, new_guest};
 super::for_each_database! {
     several_starters_migrate_once
     every_migration_can_be_undone_and_made_again
+    a_database_of_a_later_build_is_refused_with_both_versions
     a_ready_database_takes_a_write
 }
 
@@ -62,6 +64,30 @@ async fn every_migration_can_be_undone_and_made_again(subject: Subject) {
     subject.player().await;
 }
 
+/// A later build was here: its migration is in the table, and unknown to this one.
+async fn a_database_of_a_later_build_is_refused_with_both_versions(subject: Subject) {
+    const LATER: &str = "INSERT INTO _sqlx_migrations \
+        (version, description, success, checksum, execution_time) \
+        SELECT 99, 'later', success, checksum, 0 FROM _sqlx_migrations WHERE version = 1";
+    const GONE: &str = "DELETE FROM _sqlx_migrations WHERE version = 99";
+    let known = *applied(&subject.store).await.last().unwrap();
+    subject.store.db.execute(Sql::new(LATER)).await.unwrap();
+    let refused = |outcome: Result<(), StoreError>| {
+        let error = outcome.unwrap_err();
+        let told = error.to_string();
+        let (database, build) = (
+            "newest migration is 99".to_owned(),
+            format!("up to {known};"),
+        );
+        assert!(told.contains(&database) && told.contains(&build), "{told}");
+    };
+    refused(subject.store.migration_status().await.map(drop));
+    refused(subject.store.migrate().await);
+    refused(subject.store.migrate_down().await.map(drop));
+    subject.store.db.execute(Sql::new(GONE)).await.unwrap();
+    assert_eq!(applied(&subject.store).await.last(), Some(&known));
+}
+
 async fn a_ready_database_takes_a_write(subject: Subject) {
     subject.store.check_write(at(0)).await.unwrap();
     subject.store.close().await;
@@ -73,6 +99,7 @@ async fn another_kind_of_url_is_refused_without_telling_its_password() {
     for url in [
         "mysql://root:planted-canary@localhost/db",
         "postgres://u:planted-canary@h:x/db",
+        "postgres://u:planted-canary/@h/db",
     ] {
         let error = Store::connect(url, 1).await.unwrap_err();
         assert!(matches!(error, StoreError::Url(_)), "{error:?}");

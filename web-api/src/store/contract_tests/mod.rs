@@ -8,6 +8,7 @@ mod migrations;
 mod openings;
 mod outages;
 mod players;
+mod pooler;
 mod privileges;
 mod reports;
 mod results;
