@@ -1,11 +1,14 @@
 //! Why a command failed, and what its exit code says.
 
 use std::error::Error;
+use std::net::SocketAddr;
+
+use gameserver_web_api::store::StoreError;
 
 /// What can end a command early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
-    #[error("failed to read the configuration")]
+    #[error(transparent)]
     Settings(#[from] crate::settings::SettingsError),
     #[error("failed to start the runtime")]
     Runtime(#[source] std::io::Error),
@@ -18,8 +21,15 @@ pub(crate) enum CliError {
         path: String,
         source: std::io::Error,
     },
+    #[error("failed to open {address} for {purpose}: {cause}; {advice}")]
+    Port {
+        address: SocketAddr,
+        purpose: &'static str,
+        cause: String,
+        advice: String,
+    },
     #[error("failed to use the database")]
-    Store(#[from] gameserver_web_api::store::StoreError),
+    Store(#[from] StoreError),
     #[error("failed to use the cache")]
     Cache(#[from] gameserver_web_api::cache::CacheError),
     #[error("failed to start web-api")]
@@ -55,26 +65,60 @@ pub(crate) enum CliError {
         path: String,
         source: gameserver_stream::log::LogError,
     },
-    #[error("{0}")]
-    Diverged(String),
+    #[error("{bad} of {all} logs are not verified")]
+    Replay {
+        bad: usize,
+        all: usize,
+        /// The worst of them.
+        finding: ReplayFinding,
+    },
     #[error("{0}")]
     Unhealthy(String),
     #[error("{0}")]
     Usage(String),
 }
 
+/// What is wrong with a log that is not verified, the worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ReplayFinding {
+    /// Good up to a tick; behind it something is missing or cannot be read.
+    Damaged,
+    /// The file cannot be opened.
+    Unreadable,
+    /// Recorded by another game or by another version of it.
+    NotVerifiable,
+    /// Something else than a log.
+    NotALog,
+    /// The match comes out otherwise, or somebody changed the file.
+    Differs,
+}
+
+impl ReplayFinding {
+    fn exit_code(self) -> u8 {
+        match self {
+            Self::Unreadable => 1,
+            Self::Damaged => 4,
+            Self::Differs => 5,
+            Self::NotALog => 6,
+            Self::NotVerifiable => 7,
+        }
+    }
+}
+
 impl CliError {
     /// 2 for what the caller can mend in the command line or the settings, 3 for a measurement
-    /// that is none, 1 for the rest.
+    /// that is none, 4 to 7 for logs that are not verified, 1 for the rest.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Usage(_) => 2,
+            Self::Settings(_) | Self::Usage(_) | Self::Store(StoreError::Url(_)) => 2,
             // Neither good nor bad.
             Self::Void => 3,
+            Self::Replay { finding, .. } => finding.exit_code(),
             Self::Runtime(_)
             | Self::Logging(_)
             | Self::Metrics(_)
             | Self::DataFolder { .. }
+            | Self::Port { .. }
             | Self::Store(_)
             | Self::Cache(_)
             | Self::WebApi(_)
@@ -88,7 +132,6 @@ impl CliError {
             | Self::Report { .. }
             | Self::ReplayFile { .. }
             | Self::ReplayLog { .. }
-            | Self::Diverged(_)
             | Self::Unhealthy(_) => 1,
         }
     }
@@ -106,4 +149,39 @@ pub(crate) fn explain(error: &dyn Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use gameserver_client_sim::BotsError;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_that_a_message_holds_already_is_told_once() {
+        let error = CliError::Bots(BotsError::System(std::io::Error::other("no sockets")));
+        assert_eq!(
+            explain(&error),
+            "failed to play: failed to get what bots run on: no sockets"
+        );
+    }
+
+    #[test]
+    fn each_kind_of_failure_has_an_exit_code_of_its_own() {
+        let replay = |finding| CliError::Replay {
+            bad: 1,
+            all: 1,
+            finding,
+        };
+        let codes = [
+            CliError::Gates.exit_code(),
+            CliError::Usage(String::new()).exit_code(),
+            CliError::Void.exit_code(),
+            replay(ReplayFinding::Damaged).exit_code(),
+            replay(ReplayFinding::Differs).exit_code(),
+            replay(ReplayFinding::NotALog).exit_code(),
+            replay(ReplayFinding::NotVerifiable).exit_code(),
+        ];
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7]);
+    }
 }

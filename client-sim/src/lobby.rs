@@ -63,7 +63,7 @@ pub enum LobbyError {
         source: reqwest::Error,
     },
     /// It said no.
-    #[error("the API refused: {} ({})", .0.problem.title, .0.problem.code)]
+    #[error("the API refused: {}", spell_out(&.0.problem))]
     Refused(Box<Refusal>),
     /// It answered something that is no problem document, such as a proxy does.
     #[error("the API answered {0}")]
@@ -138,6 +138,18 @@ impl Lobby {
         }
         Err(refusal(response).await)
     }
+}
+
+/// Title, code, and what is wrong with each field.
+fn spell_out(problem: &Problem) -> String {
+    let title = problem.title.trim_end_matches('.');
+    let fields = problem.errors.iter().map(|error| {
+        let field = error.pointer.trim_start_matches('/');
+        format!("{field} must {}", error.detail)
+    });
+    let fields: Vec<_> = fields.collect();
+    let colon = if fields.is_empty() { "" } else { ": " };
+    format!("{title} ({}){colon}{}", problem.code, fields.join(", "))
 }
 
 async fn refusal(response: Response) -> LobbyError {
@@ -316,5 +328,40 @@ mod tests {
         ] {
             assert!(!is_loopback(url), "{url}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gameserver_contract::problem::FieldError;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_each_field_and_what_it_must_be() {
+        let field = |pointer: &str, detail: &str| FieldError {
+            pointer: pointer.to_owned(),
+            detail: detail.to_owned(),
+        };
+        let problem = Problem {
+            code: "request.invalid".to_owned(),
+            status: 422,
+            title: "Some fields of the request are not acceptable.".to_owned(),
+            details: std::collections::BTreeMap::new(),
+            request_id: String::new(),
+            errors: vec![
+                field("/players_max", "be 2 to 64"),
+                field("/name", "not be empty"),
+            ],
+        };
+        let error = LobbyError::Refused(Box::new(Refusal {
+            problem,
+            retry_after: None,
+        }));
+        assert_eq!(
+            error.to_string(),
+            "the API refused: Some fields of the request are not acceptable (request.invalid): \
+             players_max must be 2 to 64, name must not be empty"
+        );
     }
 }

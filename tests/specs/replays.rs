@@ -10,7 +10,7 @@ use gameserver_contract::session::TransportKind::WebSocket;
 use gameserver_control::result_signature;
 use gameserver_server::Games;
 use gameserver_server::host::MatchFacts;
-use gameserver_server::replay::{Evidence, VerifyReport, verify, verify_from};
+use gameserver_server::replay::{Evidence, Verdict, VerifyReport, verify, verify_from};
 use gameserver_stream::log::record::log_claim;
 use gameserver_stream::log::{DamageKind, Item, LogReader, Record, SeatChange};
 use gameserver_tests::cable::Cable;
@@ -57,7 +57,7 @@ async fn ten_recorded_matches_come_out_the_same_when_they_are_simulated_again() 
     for id in matches {
         let log = end_and_read(&stage, folder.path(), id).await;
         let report = verified(&log);
-        assert!(report.is_whole_truth(), "{report:?}");
+        assert_eq!(report.verdict(), Verdict::Verified, "{report:?}");
         assert!(u64::from(report.ticks_equal) >= TICKS_WITH_A_KEY_FRAME);
     }
 }
@@ -71,7 +71,7 @@ async fn a_match_goes_on_from_each_of_its_key_frames_as_it_did() {
     assert!(!keys.is_empty());
     for block in keys {
         let report = verify_from(&reader, block, &arena()).expect("it can be simulated");
-        assert!(report.is_whole_truth(), "{report:?}");
+        assert_eq!(report.verdict(), Verdict::Verified, "{report:?}");
         assert!(report.ticks_equal > 60, "{report:?}");
     }
 }
@@ -81,7 +81,10 @@ async fn an_input_that_was_changed_is_found_at_its_tick_and_where_it_shows() {
     let folder = TempDir::new().expect("a folder");
     let log = recorded(folder.path(), 200).await;
     let same = rewrite(&log, &mut |_, _, _| None);
-    assert!(verified(&same).is_true());
+    let report = verified(&same);
+    // The copy has no end.
+    let verdict = Verdict::VerifiedUpTo(report.last_tick);
+    assert_eq!(report.verdict(), verdict, "{report:?}");
     let turned = ArenaInput {
         aim: 12_345,
         stick_x: 3,
@@ -96,6 +99,7 @@ async fn an_input_that_was_changed_is_found_at_its_tick_and_where_it_shows() {
         })
     });
     let report = verified(&forged);
+    assert_eq!(report.verdict(), Verdict::Differs, "{report:?}");
     let divergence = report.divergence.expect("it comes out otherwise");
     assert_eq!(Some(divergence.tick), forged_at);
     assert_eq!(divergence.component, "Body");
@@ -166,7 +170,7 @@ async fn a_match_that_players_left_resumed_and_were_kicked_from_comes_out_the_sa
     fighters.leave().await;
     let log = end_and_read(&stage, folder.path(), id).await;
     let report = verified(&log);
-    assert!(report.is_whole_truth(), "{report:?}");
+    assert_eq!(report.verdict(), Verdict::Verified, "{report:?}");
     let (joined, left) = seats_taken_and_given_up(&log);
     assert_eq!(joined, [0, 1, 2, 3].map(Seat), "a resume is no join");
     assert!(left.iter().any(|row| row.0 == Seat(2)), "{left:?}");
@@ -216,7 +220,8 @@ async fn a_torn_log_is_verified_up_to_its_last_whole_tick_and_says_so() {
         assert_eq!(report.evidence, Evidence::Unsealed);
         assert_eq!(report.damages[0].kind, DamageKind::Torn);
         assert!(report.last_tick <= whole.last_tick && report.last_tick > 0);
-        assert!(!report.is_whole_truth() && report.is_true());
+        let verdict = Verdict::VerifiedUpTo(report.last_tick);
+        assert_eq!(report.verdict(), verdict, "{report:?}");
     }
 }
 
@@ -234,6 +239,26 @@ async fn a_damaged_block_costs_the_ticks_up_to_the_next_key_frame_only() {
     assert_eq!(report.missing, [(entry.header.first_tick, 300)]);
     assert_eq!(report.last_tick, last);
     assert_eq!(report.evidence, Evidence::Broken);
+    let whole_to = entry.header.first_tick - 1;
+    assert_eq!(report.verdict(), Verdict::VerifiedUpTo(whole_to));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn no_flipped_bit_and_no_cut_leaves_a_log_verified() {
+    const PLACES: usize = 48;
+    let folder = TempDir::new().expect("a folder");
+    let log = recorded(folder.path(), 120).await;
+    assert_eq!(verified(&log).verdict(), Verdict::Verified);
+    for place in 0..PLACES {
+        let at = (log.len() - 1) * place / (PLACES - 1);
+        let mut flipped = log.clone();
+        flipped[at] ^= 1 << (place % 8);
+        for damaged in [&flipped[..], &log[..at]] {
+            if let Ok(report) = verify(damaged, &arena()) {
+                assert_ne!(report.verdict(), Verdict::Verified, "{at}: {report:?}");
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -119,10 +119,10 @@ async fn an_instance_that_was_killed_serves_the_replays_of_its_earlier_run() {
     fs::write(&file, &broken.bytes).expect("a file");
     let (code, out, _) = verify(&file);
     assert!(
-        out.contains("equal") && out.contains("without an end"),
+        out.contains("verified up to tick") && out.contains("the match did not end"),
         "{out}"
     );
-    assert_eq!(code, 0);
+    assert_eq!(code, 4);
 }
 
 /// The session of a match that is being recorded.
@@ -194,11 +194,14 @@ async fn the_replay_command_reads_a_log_whole_torn_and_changed() {
         fs::write(&file, bytes).expect("a file");
         file
     };
-    tells_of_a_torn_log(&changed("torn", &bytes[..bytes.len() * 2 / 3]), &log);
+    let torn = changed("torn", &bytes[..bytes.len() * 2 / 3]);
+    tells_of_a_torn_log(&torn, &log);
     let mut flipped = bytes.clone();
     flipped[bytes.len() / 2] ^= 1;
     tells_of_a_flipped_byte(&changed("flipped", &flipped), &log);
-    refuses_what_is_no_log(&changed("other", b"something else"));
+    let other = changed("other", b"something else");
+    refuses_what_is_no_log(&other);
+    tells_what_is_worst(&log, &torn, &other);
     refuses_what_is_no_log(&changed("beginning", &bytes[..40]));
     is_served_with_a_page_that_plays_it(&log, &bytes).await;
 }
@@ -221,11 +224,8 @@ fn tells_of_a_whole_log(session: &Session, log: &Path) {
     assert_eq!(info["result"]["match_id"], session.match_id.to_string());
     let (code, out, err) = verify(log);
     assert_eq!(code, 0, "{out}{err}");
-    let ticks = format!("equal, {} ticks", info["ticks"]);
-    assert!(
-        out.contains(&ticks) && out.trim_end().ends_with("complete"),
-        "{out}"
-    );
+    let ticks = format!("verified, {} ticks", info["ticks"]);
+    assert!(out.contains(&ticks), "{out}");
 }
 
 fn exports_every_tick(log: &Path) {
@@ -261,10 +261,10 @@ fn tells_of_a_torn_log(torn: &Path, log: &Path) {
         "{out}"
     );
     let (code, out, err) = verify(torn);
-    assert_eq!(code, 0, "{out}{err}");
-    let ticks = format!("equal, {} ticks", rest["ticks"]);
+    assert_eq!(code, 4, "{out}{err}");
+    let ticks = format!("verified up to tick {}, damaged", rest["whole_to_tick"]);
     assert!(
-        out.contains(&ticks) && out.contains("without an end"),
+        out.contains(&ticks) && out.contains("there is no end"),
         "{out}"
     );
 }
@@ -274,13 +274,11 @@ fn tells_of_a_flipped_byte(flipped: &Path, log: &Path) {
     assert!(rest["whole_to_tick"].as_u64() < whole["whole_to_tick"].as_u64());
     assert_eq!(rest["damages"][0]["what"], "a block's checksum is wrong");
     let (code, out, err) = verify(flipped);
-    assert_eq!(code, 1, "{out}");
-    assert!(out.contains("CHANGED after the match"), "{out}");
+    assert_eq!(code, 4, "{out}");
+    let ticks = format!("verified up to tick {}, damaged", rest["whole_to_tick"]);
+    assert!(out.contains(&ticks), "{out}");
     assert!(out.contains("a block's checksum is wrong"), "{out}");
-    assert!(
-        err.contains("1 of 1 logs are not what this build simulates"),
-        "{err}"
-    );
+    assert!(err.contains("1 of 1 logs are not verified"), "{err}");
     let (code, out, _) = replay_command("export", flipped, &["--json", "-"]);
     assert!(
         code == 0 && out.lines().any(|line| line.starts_with("{\"lost\"")),
@@ -302,8 +300,21 @@ fn refuses_what_is_no_log(file: &Path) {
         );
     }
     let (code, out, _) = verify(file);
-    assert_eq!(code, 1);
-    assert!(out.contains("failed to read"), "{out}");
+    assert_eq!(code, 6);
+    assert!(out.contains("not a match log"), "{out}");
+}
+
+/// Of several logs the worst decides.
+fn tells_what_is_worst(log: &Path, torn: &Path, other: &Path) {
+    let code_of = |files: &[&Path]| {
+        let files = files.iter().map(|file| file.to_str().expect("a path"));
+        let arguments: Vec<_> = ["replay", "verify"].into_iter().chain(files).collect();
+        run(&arguments, &[]).0
+    };
+    assert_eq!(code_of(&[log, log]), 0);
+    assert_eq!(code_of(&[log, torn]), 4);
+    assert_eq!(code_of(&[other, torn]), 6);
+    assert_eq!(code_of(&[Path::new("/nowhere"), log]), 1);
 }
 
 /// `replay serve` with this log, and the address of its page.

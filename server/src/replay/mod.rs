@@ -9,4 +9,4 @@ pub mod rerun;
 pub mod verify;
 
 pub use rerun::{Rerun, RerunError};
-pub use verify::{Divergence, Evidence, VerifyReport, verify, verify_from};
+pub use verify::{Divergence, Evidence, Verdict, VerifyReport, verify, verify_from};

@@ -21,6 +21,9 @@ pub struct VerifyReport {
     pub missing: Vec<(u32, u32)>,
     /// Places of the file that cannot be read.
     pub damages: Vec<Damage>,
+    /// Places where something was lost on the way through the file: damage, blocks that are not
+    /// there, and ticks that were not recorded.
+    pub losses: u32,
     /// Whether the log has its end, and whether that fits the rest.
     pub evidence: Evidence,
 }
@@ -49,17 +52,37 @@ pub enum Evidence {
     Unsealed,
 }
 
+/// What a log is worth as a proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every tick of the match is there and came out as recorded, up to the end.
+    Verified,
+    /// Every tick up to this one came out as recorded; something behind it is missing or cannot be
+    /// read. Nothing says that anybody meant to change it.
+    VerifiedUpTo(u32),
+    /// A tick came out otherwise, or the file is whole and not what was recorded.
+    Differs,
+}
+
 impl VerifyReport {
-    /// True when every tick of the match is there and came out as recorded, up to the end.
+    /// What follows from it all.
     #[must_use]
-    pub fn is_whole_truth(&self) -> bool {
-        self.is_true() && self.missing.is_empty() && self.evidence == Evidence::Sealed
+    pub fn verdict(&self) -> Verdict {
+        let lacks_nothing = self.missing.is_empty() && self.damages.is_empty() && self.losses == 0;
+        match self.evidence {
+            _ if self.divergence.is_some() => Verdict::Differs,
+            Evidence::Broken if lacks_nothing => Verdict::Differs,
+            Evidence::Sealed if lacks_nothing => Verdict::Verified,
+            Evidence::Sealed | Evidence::Broken | Evidence::Unsealed => {
+                Verdict::VerifiedUpTo(self.whole_to_tick())
+            }
+        }
     }
 
-    /// True when nothing that is there contradicts the simulation or the footer.
-    #[must_use]
-    pub fn is_true(&self) -> bool {
-        self.divergence.is_none() && self.evidence != Evidence::Broken
+    /// The last tick before the first that is missing.
+    fn whole_to_tick(&self) -> u32 {
+        let first_missing = self.missing.first().map(|(first, _)| *first);
+        first_missing.map_or(self.last_tick, |first| first.saturating_sub(1))
     }
 }
 
@@ -96,6 +119,7 @@ pub fn verify_from(
             divergence: None,
             missing: Vec::new(),
             damages: reader.damages().to_vec(),
+            losses: 0,
             evidence: Evidence::Unsealed,
         },
     };
@@ -123,16 +147,14 @@ impl Check<'_> {
     fn take(&mut self, item: Item<'_>) -> Result<(), RerunError> {
         match item {
             // The next key frame tells the state again.
-            Item::Damaged(_) => self.rerun = None,
+            Item::Damaged(_) | Item::Record(Record::Gap { .. }) => {
+                self.rerun = None;
+                self.report.losses += 1;
+            }
             Item::Record(Record::Tick(tick)) => self.simulate(&tick)?,
             Item::Record(Record::KeyFrame { tick, state }) => self.restore(tick, state)?,
             Item::Record(Record::Footer(footer)) => self.compare_bytes(&footer),
-            Item::Record(
-                Record::Header(_)
-                | Record::Snapshot { .. }
-                | Record::Event { .. }
-                | Record::Gap { .. },
-            ) => {}
+            Item::Record(Record::Header(_) | Record::Snapshot { .. } | Record::Event { .. }) => {}
         }
         Ok(())
     }
