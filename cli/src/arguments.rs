@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use gameserver_client_sim::load::gates::Gate;
 use gameserver_client_sim::load::native::PACKET_TICKS_MAX;
@@ -10,6 +11,9 @@ use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::TransportKind;
 use gameserver_transport::conditions::NetworkConditions;
 
+use crate::error::CliError;
+use crate::settings::MATCHES_MAX;
+
 /// A multiplayer game server: authoritative simulation and player services in one binary.
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -17,8 +21,23 @@ pub(crate) struct Arguments {
     /// Settings file; `gameserver.toml` is read when it exists.
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "Options of dev, which is the default")]
+    pub(crate) dev: DevArguments,
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
+}
+
+impl Arguments {
+    /// The command that was asked for. Options of `dev` mean `dev` when no command is named.
+    pub(crate) fn command(self) -> Result<Command, CliError> {
+        match self.command {
+            None => Ok(Command::Dev(self.dev)),
+            Some(command) if self.dev == DevArguments::default() => Ok(command),
+            Some(_) => Err(CliError::Usage(
+                "options of dev stand before a command; write them behind `dev`".to_owned(),
+            )),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -52,7 +71,7 @@ pub(crate) enum Command {
     Healthcheck(HealthcheckArguments),
 }
 
-#[derive(Debug, Clone, Default, Args)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
 pub(crate) struct DevArguments {
     /// Open no sample sessions.
     #[arg(long)]
@@ -66,6 +85,10 @@ pub(crate) struct DevArguments {
     /// Port of the game: UDP and TCP. Default 7777.
     #[arg(long, value_name = "PORT")]
     pub(crate) port_game: Option<u16>,
+    /// Moves all five ports up by so many, but those that are 0 or named by a flag, and keeps data
+    /// in a folder of that number: for a second one on the same machine.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) port_offset: u16,
     /// Reproducible ids and matches; implies --ephemeral.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
@@ -74,8 +97,8 @@ pub(crate) struct DevArguments {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct InstanceArguments {
     /// Matches at once.
-    #[arg(long)]
-    pub(crate) matches_max: Option<usize>,
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=MATCHES_MAX))]
+    pub(crate) matches_max: Option<u16>,
     /// End when the first match is over.
     #[arg(long)]
     pub(crate) once: bool,
@@ -90,7 +113,7 @@ pub(crate) struct BotsArguments {
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) players: u16,
     /// How long they play at most; they stop when the match is over.
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 600, value_parser = seconds(1))]
     pub(crate) seconds: u64,
     /// The game.
     #[arg(long, default_value = crate::games::DEFAULT)]
@@ -121,9 +144,12 @@ pub(crate) struct LoadArguments {
     /// Address of the REST API.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub(crate) api: String,
-    /// Address of the server's metrics.
+    /// Address of the server's metrics. The run does not begin when nobody answers there.
     #[arg(long, default_value = "http://127.0.0.1:9090/metrics")]
     pub(crate) metrics: String,
+    /// Measure from the outside only; nothing is known of the server's ticks then.
+    #[arg(long, conflicts_with_all = ["metrics", "settle"])]
+    pub(crate) no_metrics: bool,
     /// The game.
     #[arg(long, default_value = crate::games::CROWD)]
     pub(crate) game: String,
@@ -131,7 +157,7 @@ pub(crate) struct LoadArguments {
     #[arg(long)]
     pub(crate) mode: Option<String>,
     /// Players in all.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1_000, value_parser = crowd(1))]
     pub(crate) players: u32,
     /// What they speak: the snapshot stream, lightyear's packets, or half this and half that.
     #[arg(long, default_value = "thin")]
@@ -146,10 +172,11 @@ pub(crate) struct LoadArguments {
         value_parser = clap::value_parser!(u16).range(1..=i64::from(PACKET_TICKS_MAX)))]
     pub(crate) packet_ticks: Option<u16>,
     /// Spectators besides them.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = crowd(0))]
     pub(crate) spectators: u32,
     /// Matches that they are spread over.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 1,
+        value_parser = clap::value_parser!(u32).range(1..=MATCHES_MAX))]
     pub(crate) matches: u32,
     /// The only transport.
     #[arg(long, default_value = "quic")]
@@ -159,24 +186,25 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "CONDITIONS", default_value = "none")]
     pub(crate) conditions: NetworkConditions,
     /// Seconds in which they come.
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = seconds(0))]
     pub(crate) ramp: u64,
     /// Seconds that count, after the ramp.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, value_parser = seconds(1))]
     pub(crate) seconds: u64,
     /// Players a second who leave after the ramp, and as many who join.
     #[arg(long, default_value_t = 0, value_name = "PLAYERS",
         value_parser = clap::value_parser!(u32).range(..=1_000))]
     pub(crate) churn: u32,
     /// Seconds to watch the server when everybody has left: does it become as it was before?
-    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = seconds(0))]
     pub(crate) settle: u64,
     /// Seed of the bots' behaviour and of the network's.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
     /// Threads that play the bots.
-    #[arg(long, default_value_t = 1)]
-    pub(crate) threads: usize,
+    #[arg(long, default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=THREADS_MAX))]
+    pub(crate) threads: u16,
     /// A limit to keep, for example `tick_p99_ms=16.6`; exit code 1 when it is not. Can be
     /// repeated.
     #[arg(long, value_name = "NAME=NUMBER")]
@@ -187,6 +215,21 @@ pub(crate) struct LoadArguments {
     /// A line a second instead of a view, on a terminal too.
     #[arg(long)]
     pub(crate) plain: bool,
+}
+
+/// Longest time that a command can be told, in seconds: a week.
+const SECONDS_MAX: u64 = 604_800;
+/// Most players or spectators of a crowd.
+const CROWD_MAX: i64 = 100_000;
+/// Most threads that play bots.
+const THREADS_MAX: i64 = 512;
+
+fn seconds(min: u64) -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(min..=SECONDS_MAX)
+}
+
+fn crowd(min: i64) -> RangedI64ValueParser<u32> {
+    RangedI64ValueParser::new().range(min..=CROWD_MAX)
 }
 
 /// What a crowd speaks.
@@ -251,7 +294,8 @@ pub(crate) enum ReplayCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Simulates matches again and compares every tick; exit code 1 when one comes out otherwise.
+    /// Simulates matches again and compares every tick. Exit code 0: verified; 4: verified up to a
+    /// tick, damaged after it; 5: differs; 6: not a log; 7: recorded by another build.
     Verify {
         /// The logs.
         #[arg(required = true)]

@@ -10,6 +10,7 @@ mod games;
 mod logging;
 mod metrics_server;
 mod output;
+mod ports;
 mod settings;
 mod shutdown;
 

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::CliError;
 use crate::output::{STDERR, STDOUT};
+use crate::ports::Ports;
 
 const LINES_DROPPED: &str = "gs_output_lines_dropped_total";
 /// How often histograms are emptied into their buckets when nobody scrapes.
@@ -61,16 +62,12 @@ pub(crate) fn record() -> Result<PrometheusHandle, CliError> {
 
 /// Serves until the token is cancelled. Returns the address that was taken.
 pub(crate) async fn serve(
-    address: SocketAddr,
+    (address, ports): (SocketAddr, &Ports),
     handle: PrometheusHandle,
     is_ready: IsReady,
     stop: CancellationToken,
 ) -> Result<SocketAddr, CliError> {
-    let refused = |error: std::io::Error| {
-        CliError::Usage(format!(
-            "the metrics port {address} cannot be opened ({error}); set metrics.address"
-        ))
-    };
+    let refused = |error: std::io::Error| ports.not_opened(address, &error);
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let taken = listener.local_addr().map_err(refused)?;
     let router = Router::new()

@@ -32,7 +32,7 @@ pub(crate) struct CertificateKeeper {
 
 #[derive(Debug)]
 struct Served {
-    sha256: String,
+    certificate: ServerCertificate,
     /// None until the files were read here, or when they cannot be looked at.
     files: Option<[Stamp; 2]>,
 }
@@ -52,7 +52,7 @@ impl CertificateKeeper {
         switch: CertificateSwitch,
     ) -> Self {
         let served = Served {
-            sha256: served.sha256().to_owned(),
+            certificate: served.clone(),
             files: None,
         };
         Self {
@@ -79,16 +79,19 @@ impl CertificateKeeper {
         let files = self.stamps();
         let certificate = ServerCertificate::from_pem_files(&self.files.chain, &self.files.key)?;
         self.switch.serve(&certificate)?;
-        let is_another = certificate.sha256() != served.sha256;
-        *served = Served {
-            sha256: certificate.sha256().to_owned(),
-            files,
-        };
+        let is_another = certificate.sha256() != served.certificate.sha256();
+        *served = Served { certificate, files };
         if is_another {
-            tracing::info!(sha256 = %served.sha256, "another certificate is served");
+            let sha256 = served.certificate.sha256();
+            tracing::info!(sha256, "another certificate is served");
             return Ok(Reload::Replaced);
         }
         Ok(Reload::Unchanged)
+    }
+
+    /// What is served now.
+    pub(crate) fn served(&self) -> ServerCertificate {
+        self.lock().certificate.clone()
     }
 
     fn stamps(&self) -> Option<[Stamp; 2]> {

@@ -9,6 +9,9 @@ use gameserver_control::secret::ControlSecret;
 pub use gameserver_transport::origins::{InvalidOrigin, Origins};
 
 pub use crate::host::BudgetMax;
+pub use crate::public_address::{
+    InvalidPathPrefix, InvalidPublicHost, PathPrefix, PublicAddress, PublicHost,
+};
 
 /// What an instance is told at its start.
 #[derive(Debug, Clone)]
@@ -19,10 +22,9 @@ pub struct InstanceConfig {
     /// Address of the game port: UDP for QUIC, TCP for WebSocket, the same number. Port 0 means
     /// any that is free for both.
     pub game_address: SocketAddr,
-    /// Host name or address that players reach the game port by.
-    pub public_host: String,
-    /// Port that players reach, when it is not the one bound (containers, NAT).
-    pub public_port: Option<u16>,
+    /// Where players reach the game port, when it is not where it listens (containers, NAT,
+    /// proxies).
+    pub public: PublicAddress,
     /// Whether a proxy with a certificate stands in front of the TCP port.
     pub websocket_tls: WebSocketTls,
     /// Web pages that may connect.

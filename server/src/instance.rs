@@ -382,10 +382,15 @@ fn announce(
         .descriptors()
         .map(serde_json::to_string)
         .collect();
-    let control_url = config
-        .control_url
-        .clone()
-        .unwrap_or_else(|| format!("http://{control_address}"));
+    let control_url = config.control_url.clone().unwrap_or_else(|| {
+        if control_address.ip().is_unspecified() {
+            tracing::warn!(
+                address = %control_address,
+                "web-api of another machine cannot reach this address; set instance.control_url"
+            );
+        }
+        format!("http://{control_address}")
+    });
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let request = RegisterRequest {
         instance_id: id.to_string(),

@@ -17,9 +17,11 @@ pub mod instance;
 pub mod match_log;
 mod offers;
 pub mod priority;
+mod public_address;
 pub mod replay;
 pub mod simulation;
 pub mod telemetry;
+mod validity;
 
 pub use config::InstanceConfig;
 pub use games::Games;

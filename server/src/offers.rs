@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::certificate::CertificateKeeper;
-use crate::config::{CertificateFiles, InstanceConfig, WebSocketTls};
+use crate::config::{CertificateFiles, InstanceConfig, PublicAddress, WebSocketTls};
+use crate::validity::{self, ValidityWatch};
 
 /// How often the certificate is looked after.
 const LOOK_AFTER_EVERY: Duration = Duration::from_mins(1);
@@ -36,7 +37,8 @@ impl Identity {
             return Ok(Self::Given(files.clone(), given));
         }
         let now = SystemTime::from(clock.now());
-        Rotation::begin(vec![config.public_host.clone()], now).map(Self::SelfSigned)
+        let names = vec![config.public.host.as_str().to_owned()];
+        Rotation::begin(names, now).map(Self::SelfSigned)
     }
 
     /// The certificate to open the port with.
@@ -51,36 +53,47 @@ impl Identity {
 /// Where players reach the game port.
 #[derive(Debug)]
 struct Addresses {
-    host: String,
-    port: u16,
+    public: PublicAddress,
+    bound_port: u16,
     websocket_tls: WebSocketTls,
 }
 
 impl Addresses {
     fn of(config: &InstanceConfig, listener: &Listener) -> Self {
-        let host = &config.public_host;
-        let bound = listener.local_address().port();
+        let host = &config.public.host;
+        if config.game_address.ip().is_unspecified() && host.is_loopback() {
+            tracing::warn!(
+                address = %config.game_address, public_host = %host,
+                "the game port is open to every network, but players are sent to this machine's \
+                 own address; set game.public_host to what they reach it by"
+            );
+        }
         Self {
-            host: if host.contains(':') {
-                format!("[{host}]")
-            } else {
-                host.clone()
-            },
-            port: config.public_port.unwrap_or(bound),
+            public: config.public.clone(),
+            bound_port: listener.local_address().port(),
             websocket_tls: config.websocket_tls,
         }
     }
 
     fn offer(&self, kind: TransportKind, certificate_sha256: &str) -> Transport {
-        let scheme = match (kind, self.websocket_tls) {
-            (TransportKind::Quic, _) => "quic",
-            (TransportKind::WebTransport, _) => "https",
-            (TransportKind::WebSocket, WebSocketTls::Plain) => "ws",
-            (TransportKind::WebSocket, WebSocketTls::ByProxy) => "wss",
+        let public = &self.public;
+        let port = public.port.unwrap_or(self.bound_port);
+        let host = format!("{}:{port}", public.host);
+        let behind_proxy = format!(
+            "{}:{}{}",
+            public.host,
+            public.websocket_port.unwrap_or(port),
+            public.websocket_path.as_str()
+        );
+        let url = match (kind, self.websocket_tls) {
+            (TransportKind::Quic, _) => format!("quic://{host}"),
+            (TransportKind::WebTransport, _) => format!("https://{host}"),
+            (TransportKind::WebSocket, WebSocketTls::Plain) => format!("ws://{behind_proxy}"),
+            (TransportKind::WebSocket, WebSocketTls::ByProxy) => format!("wss://{behind_proxy}"),
         };
         Transport {
             kind: kind.as_str().to_owned(),
-            url: format!("{scheme}://{}:{}", self.host, self.port),
+            url,
             certificate_sha256: certificate_sha256.to_owned(),
         }
     }
@@ -109,6 +122,7 @@ pub(crate) struct Offers {
     switch: CertificateSwitch,
     /// When the certificate is a given one.
     keeper: Option<Arc<CertificateKeeper>>,
+    validity: ValidityWatch,
     told: watch::Sender<Vec<Transport>>,
 }
 
@@ -132,6 +146,7 @@ impl Offers {
             identity,
             switch,
             keeper,
+            validity: ValidityWatch::default(),
         }
     }
 
@@ -148,6 +163,7 @@ impl Offers {
     /// Looks after the certificate until it is told to stop.
     pub(crate) async fn keep(mut self, clock: SharedClock, stop: CancellationToken) {
         let look_after = async {
+            self.look_at_validity(clock.now().into());
             loop {
                 tokio::time::sleep(LOOK_AFTER_EVERY).await;
                 self.look_after(clock.now().into());
@@ -166,6 +182,15 @@ impl Offers {
                 error = &error as &dyn std::error::Error,
                 "the certificate was not replaced"
             );
+        }
+        self.look_at_validity(now);
+    }
+
+    fn look_at_validity(&mut self, now: SystemTime) {
+        match (&self.keeper, self.identity.served().validity()) {
+            (Some(keeper), _) => self.validity.look_at_given(&keeper.served(), now),
+            (None, Some(own)) => validity::note(own),
+            (None, None) => {}
         }
     }
 
@@ -200,14 +225,36 @@ mod tests {
     use gameserver_transport::listener::ListenerConfig;
 
     use super::*;
+    use crate::config::{PathPrefix, PublicHost};
 
     const DAY: Duration = Duration::from_hours(24);
 
     fn addresses() -> Addresses {
         Addresses {
-            host: "localhost".to_owned(),
-            port: 7777,
+            public: PublicAddress::of(PublicHost::new("localhost").unwrap()),
+            bound_port: 7777,
             websocket_tls: WebSocketTls::ByProxy,
+        }
+    }
+
+    #[test]
+    fn a_proxy_before_the_websocket_end_has_a_port_and_a_path_of_its_own() {
+        let mut addresses = addresses();
+        addresses.public.host = PublicHost::new("2001:db8::7").unwrap();
+        addresses.public.port = Some(7_000);
+        let url = |addresses: &Addresses, kind| addresses.offer(kind, "").url;
+        let at = |addresses: &Addresses| url(addresses, TransportKind::WebSocket);
+        assert_eq!(at(&addresses), "wss://[2001:db8::7]:7000");
+        addresses.public.websocket_port = Some(443);
+        addresses.public.websocket_path = PathPrefix::new("/eu1").unwrap();
+        assert_eq!(at(&addresses), "wss://[2001:db8::7]:443/eu1");
+        addresses.websocket_tls = WebSocketTls::Plain;
+        assert_eq!(at(&addresses), "ws://[2001:db8::7]:443/eu1");
+        for (kind, expected) in [
+            (TransportKind::Quic, "quic://[2001:db8::7]:7000"),
+            (TransportKind::WebTransport, "https://[2001:db8::7]:7000"),
+        ] {
+            assert_eq!(url(&addresses, kind), expected);
         }
     }
 

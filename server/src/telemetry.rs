@@ -60,6 +60,10 @@ pub fn describe() {
         "payload bytes that wait to be sent on all connections"
     );
     describe_gauge!("gs_entities", "entities of all matches");
+    describe_gauge!(
+        "gs_certificate_expires_at_seconds",
+        "end of the game port's certificate, in seconds since 1970"
+    );
     describe_counter!("gs_net_bytes_total", "payload bytes by direction");
     describe_counter!("gs_net_dropped_total", "packets dropped by reason");
     describe_counter!("gs_inputs_rejected_total", "input messages refused by rule");

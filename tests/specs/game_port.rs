@@ -11,7 +11,9 @@ use game_arena::Arena;
 use gameserver_contract::clock::SystemClock;
 use gameserver_contract::entropy::SystemEntropy;
 use gameserver_control::secret::ControlSecret;
-use gameserver_server::config::{BudgetMax, CertificateFiles, Origins, WebSocketTls};
+use gameserver_server::config::{
+    BudgetMax, CertificateFiles, Origins, PublicAddress, PublicHost, WebSocketTls,
+};
 use gameserver_server::instance::{Deps, Reload};
 use gameserver_server::{Games, Instance, InstanceConfig};
 use gameserver_tests::patience::within;
@@ -46,8 +48,7 @@ async fn instance(folder: &Path, origins: &[&str]) -> Instance {
     let config = InstanceConfig {
         id: None,
         game_address: free,
-        public_host: "localhost".to_owned(),
-        public_port: None,
+        public: PublicAddress::of(PublicHost::new("localhost").expect("a host")),
         websocket_tls: WebSocketTls::Plain,
         origins: Origins::of(&origins).expect("origins"),
         connections_per_address_max: 256,

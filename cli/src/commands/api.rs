@@ -10,14 +10,14 @@ use gameserver_web_api::cache::Cache;
 use gameserver_web_api::store::Store;
 use gameserver_web_api::{
     Deps, ForwardedHeader, Limits, OpenSessionLimits, RateLimits, RenderMetrics, RunningWebApi,
-    WebApi, WebApiConfig,
+    StartError, WebApi, WebApiConfig,
 };
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::sync::watch;
 
 use super::warnings;
 use crate::error::CliError;
 use crate::metrics_server;
+use crate::ports::Ports;
 use crate::settings::{
     ForwardedHeaderSetting, HttpSettings, RunMode, Secrets, Settings, SettingsError,
 };
@@ -33,28 +33,26 @@ pub(super) async fn run(settings: Settings) -> Result<(), CliError> {
     let clock: SharedClock = Arc::new(gameserver_contract::clock::SystemClock);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let secrets = Secrets::all(&settings, &*entropy)?;
+    let addresses = Ports::of_api(&settings)?;
+    let config = config(&settings, &secrets)?;
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
     let metrics = metrics_server::record()?;
     let store = open_store(&settings).await?;
     warnings::warn_about_api(&settings, &store).await;
     let cache = open_cache(&settings, clock.clone()).await?;
-    let api = start(
-        &settings,
-        &secrets,
-        Parts {
-            clock,
-            entropy,
-            store,
-            cache,
-        },
-        &metrics,
-        None,
-    )
-    .await?;
+    let parts = Parts {
+        clock,
+        entropy,
+        store,
+        cache,
+    };
+    let shown = shown_metrics(&settings, &metrics);
+    let api = start(config, parts, shown, &addresses).await?;
     let draining = shutdown.drain.clone();
     let is_ready = Arc::new(move || !draining.is_cancelled());
     let stop = shutdown.hurry.clone();
-    metrics_server::serve(settings.metrics.address, metrics, is_ready, stop).await?;
+    let at = (settings.metrics.address, &addresses);
+    metrics_server::serve(at, metrics, is_ready, stop).await?;
     tracing::info!(http = %api.http_address, control = %api.grpc_address, "web-api is ready");
     shutdown.drain.cancelled().await;
     tracing::info!("stopping");
@@ -73,14 +71,11 @@ pub(super) struct Parts {
     pub(super) cache: Cache,
 }
 
-/// Starts web-api. With `is_playable` it is ready only while that is true.
-pub(super) async fn start(
+/// What web-api is told, checked.
+pub(super) fn config(
     settings: &Settings,
     secrets: &Secrets,
-    parts: Parts,
-    metrics: &PrometheusHandle,
-    is_playable: Option<watch::Receiver<bool>>,
-) -> Result<RunningWebApi, CliError> {
+) -> Result<WebApiConfig, SettingsError> {
     let http = &settings.http;
     let mut config = WebApiConfig::new(secrets.keys.clone(), secrets.control_text.clone());
     config.http_address = http.address;
@@ -96,24 +91,53 @@ pub(super) async fn start(
     let is_development = settings.mode == RunMode::Development;
     config.console = settings.web.console.unwrap_or(is_development);
     config.rate_limits = rate_limits(http);
-    let shows_metrics = http.metrics.unwrap_or(is_development);
     config.open_sessions = open_sessions(http);
     config.known_games = known_games(http)?;
-    config.is_playable = is_playable;
+    config.check()?;
+    Ok(config)
+}
+
+/// What `/metrics` shows on the port of REST, if anything.
+pub(super) fn shown_metrics(
+    settings: &Settings,
+    metrics: &PrometheusHandle,
+) -> Option<RenderMetrics> {
+    let is_development = settings.mode == RunMode::Development;
+    let is_shown = settings.http.metrics.unwrap_or(is_development);
     let metrics = metrics.clone();
-    let render: RenderMetrics = Arc::new(move || metrics_server::render(&metrics));
+    is_shown.then(|| -> RenderMetrics { Arc::new(move || metrics_server::render(&metrics)) })
+}
+
+/// Starts web-api.
+pub(super) async fn start(
+    config: WebApiConfig,
+    parts: Parts,
+    metrics: Option<RenderMetrics>,
+    addresses: &Ports,
+) -> Result<RunningWebApi, CliError> {
     let deps = Deps {
         clock: parts.clock,
         entropy: parts.entropy,
         store: parts.store,
         cache: parts.cache,
-        metrics: shows_metrics.then_some(render),
+        metrics,
     };
-    Ok(WebApi::start(config, deps).await?)
+    WebApi::start(config, deps)
+        .await
+        .map_err(|error| match error {
+            StartError::Listen { address, source } => addresses.not_opened(address, &source),
+            StartError::Config(error) => SettingsError::WebApi(error).into(),
+        })
 }
 
 fn public_url(http: &HttpSettings) -> String {
     if http.public_url.is_empty() {
+        if http.address.ip().is_unspecified() {
+            tracing::warn!(
+                address = %http.address,
+                "nobody can reach the API at this address; set http.public_url"
+            );
+        }
         format!("http://{}", http.address)
     } else {
         http.public_url.clone()
@@ -161,7 +185,7 @@ fn known_games(http: &HttpSettings) -> Result<Vec<GameId>, SettingsError> {
 /// runs `gameserver migrate up` first.
 pub(super) async fn open_store(settings: &Settings) -> Result<Store, CliError> {
     let url = settings.database.url.as_deref();
-    let url = url.ok_or(SettingsError::Missing("database.url (or DATABASE_URL)"))?;
+    let url = url.ok_or(SettingsError::NoDatabase)?;
     let store = Store::connect(url, settings.database.connections_max).await?;
     if settings.mode == RunMode::Development {
         store.migrate().await?;

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use gameserver_client_sim::bots::{self, BotsConfig, Target};
+use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::session::CreateSession;
 use gameserver_shared::bot::BotPolicy;
 
-use super::{print_unless_stopped, say, write_report};
+use super::{print_unless_stopped, say, try_reports, write_report};
 use crate::arguments::BotsArguments;
 use crate::error::CliError;
 use crate::games::with_game;
@@ -16,6 +17,7 @@ use crate::shutdown::Shutdown;
 
 /// Plays, then reports.
 pub(super) async fn run(arguments: BotsArguments) -> Result<(), CliError> {
+    try_reports(arguments.report.as_slice())?;
     let _logging = logging::start(LogFormat::Text)?;
     let game = arguments.game.clone();
     with_game!(game.as_str(), play(arguments))?.await
@@ -23,6 +25,7 @@ pub(super) async fn run(arguments: BotsArguments) -> Result<(), CliError> {
 
 async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
+    fit_one_session(&arguments, &G::descriptor())?;
     let target = match arguments.session {
         Some(id) => Target::Session(id),
         None => Target::OwnSession(CreateSession {
@@ -56,4 +59,24 @@ async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
         write_report(&path, serde_json::to_string_pretty(&report))?;
     }
     Ok(())
+}
+
+/// Bots play in one session, and its size is known before anybody is asked.
+fn fit_one_session(arguments: &BotsArguments, game: &GameDescriptor) -> Result<(), CliError> {
+    let mode = match &arguments.mode {
+        Some(id) => game.modes.iter().find(|mode| mode.id == *id),
+        None => game.modes.first(),
+    };
+    let (players, game) = (arguments.players, &arguments.game);
+    match mode {
+        Some(mode) if players > mode.players_max && arguments.session.is_none() => {
+            Err(CliError::Usage(format!(
+                "--players {players} is more than a session of {game} takes: {}; start `bots` \
+                 several times, or use `load`, which spreads players over --matches",
+                mode.players_max
+            )))
+        }
+        // What is unknown here the server may know.
+        Some(_) | None => Ok(()),
+    }
 }

@@ -25,7 +25,8 @@ use crate::arguments::DevArguments;
 use crate::error::CliError;
 use crate::games::{self, with_game};
 use crate::metrics_server;
-use crate::settings::{Secrets, Settings};
+use crate::ports::Ports;
+use crate::settings::{Secrets, Settings, SettingsError};
 use crate::shutdown::Shutdown;
 
 /// Folder for what is kept between starts.
@@ -41,7 +42,8 @@ const SAMPLE_RETRY: Duration = Duration::from_secs(2);
 
 /// Runs until it is told to stop.
 pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Result<(), CliError> {
-    apply(&mut settings, &arguments);
+    apply(&mut settings, &arguments)?;
+    let addresses = Ports::of_dev(&settings)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let entropy = entropy(arguments.seed);
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
@@ -56,6 +58,8 @@ pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Resu
         .replays_folder
         .get_or_insert_with(|| data.path().join("replays"));
     let secrets = Secrets::all(&settings, &*entropy)?;
+    let mut api_config = api::config(&settings, &secrets)?;
+    let mut instance_config = instance::config(&settings, secrets.control, String::new())?;
     let store = open_store(settings.clone()).await?;
     warnings::warn_about_api(&settings, &store).await;
     warnings::warn_about_hosting(&settings);
@@ -67,22 +71,17 @@ pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Resu
         cache,
     };
     let (playable, is_playable) = watch::channel(false);
-    let web_api = api::start(
-        &settings,
-        &secrets,
-        parts,
-        &metrics,
-        Some(is_playable.clone()),
-    );
-    let web_api = web_api.await?;
+    api_config.is_playable = Some(is_playable.clone());
+    let shown = api::shown_metrics(&settings, &metrics);
+    let web_api = api::start(api_config, parts, shown, &addresses).await?;
     let draining = shutdown.drain.clone();
     let is_ready = Arc::new(move || !draining.is_cancelled() && *is_playable.borrow());
     let stop = shutdown.hurry.clone();
-    let metrics_address =
-        metrics_server::serve(settings.metrics.address, metrics, is_ready, stop).await?;
-    let registry_url = format!("http://{}", web_api.grpc_address);
+    let at = (settings.metrics.address, &addresses);
+    let metrics_address = metrics_server::serve(at, metrics, is_ready, stop).await?;
+    instance_config.registry_url = format!("http://{}", web_api.grpc_address);
     let deps = Deps { clock, entropy };
-    let instance = instance::start(&settings, secrets.control, registry_url, deps).await?;
+    let instance = instance::start(instance_config, deps, &addresses).await?;
     tokio::spawn(pass_on(instance.registered(), playable));
     tokio::select! {
         () = instance.wait_registered() => {
@@ -126,7 +125,26 @@ async fn open_store(settings: Settings) -> Result<Store, CliError> {
         .map_err(CliError::Runtime)?
 }
 
-fn apply(settings: &mut Settings, arguments: &DevArguments) {
+fn apply(settings: &mut Settings, arguments: &DevArguments) -> Result<(), SettingsError> {
+    let offset = arguments.port_offset;
+    let ports = [
+        ("http.address", &mut settings.http.address),
+        ("game.address", &mut settings.game.address),
+        ("control.address", &mut settings.control.address),
+        (
+            "instance.control_address",
+            &mut settings.instance.control_address,
+        ),
+        ("metrics.address", &mut settings.metrics.address),
+    ];
+    for (name, address) in ports {
+        let port = address.port();
+        // Any free port is one already.
+        if port > 0 {
+            let moved = port.checked_add(offset);
+            address.set_port(moved.ok_or(SettingsError::Offset { name, port, offset })?);
+        }
+    }
     if let Some(port) = arguments.port_http {
         settings.http.address.set_port(port);
     }
@@ -142,6 +160,7 @@ fn apply(settings: &mut Settings, arguments: &DevArguments) {
         // A request that comes before the instance has registered may be made again.
         settings.http.known_games = games::NAMES.map(str::to_owned).to_vec();
     }
+    Ok(())
 }
 
 fn entropy(seed: Option<u64>) -> SharedEntropy {
@@ -161,14 +180,16 @@ enum DataFolder {
 impl DataFolder {
     fn open(arguments: &DevArguments) -> Result<Self, CliError> {
         // The same seed makes the same ids, which a kept database would have already.
-        if arguments.ephemeral || arguments.seed.is_some() {
+        let data = if arguments.ephemeral || arguments.seed.is_some() {
             let made = tempfile::Builder::new().prefix("gameserver-").tempdir();
-            let made = made.map_err(|source| folder_error(&std::env::temp_dir(), source))?;
-            return Ok(Self::Temporary(made));
-        }
-        let path = PathBuf::from(DATA_FOLDER);
-        std::fs::create_dir_all(&path).map_err(|source| folder_error(&path, source))?;
-        Ok(Self::Kept(path))
+            Self::Temporary(made.map_err(|source| folder_error(&std::env::temp_dir(), source))?)
+        } else {
+            Self::Kept(PathBuf::from(kept_folder(arguments.port_offset)))
+        };
+        let path = data.path();
+        let usable = std::fs::create_dir_all(path).and_then(|()| try_to_write(path));
+        usable.map_err(|source| folder_error(path, source))?;
+        Ok(data)
     }
 
     fn path(&self) -> &Path {
@@ -193,9 +214,27 @@ impl DataFolder {
     }
 }
 
+/// Two that run side by side do not share a database.
+fn kept_folder(port_offset: u16) -> String {
+    match port_offset {
+        0 => DATA_FOLDER.to_owned(),
+        offset => format!("{DATA_FOLDER}-{offset}"),
+    }
+}
+
+/// A folder of another user is there and of no use; SQLite would not say which.
+fn try_to_write(folder: &Path) -> std::io::Result<()> {
+    let file = folder.join(format!(".write-test-{}", std::process::id()));
+    std::fs::write(&file, "")?;
+    std::fs::remove_file(&file)
+}
+
 fn folder_error(path: &Path, source: std::io::Error) -> CliError {
     CliError::DataFolder {
-        path: path.display().to_string(),
+        path: std::path::absolute(path)
+            .unwrap_or_else(|_| path.to_owned())
+            .display()
+            .to_string(),
         source,
     }
 }

@@ -7,14 +7,18 @@ use std::time::Duration;
 use gameserver_contract::clock::{SharedClock, SystemClock};
 use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
 use gameserver_control::secret::ControlSecret;
-use gameserver_server::config::{BudgetMax, CertificateFiles, Origins, WebSocketTls};
+use gameserver_server::config::{
+    BudgetMax, CertificateFiles, Origins, PathPrefix, PublicAddress, PublicHost, WebSocketTls,
+};
 use gameserver_server::instance::{Deps, Reload};
-use gameserver_server::{Instance, InstanceConfig};
+use gameserver_server::{Instance, InstanceConfig, StartError};
+use gameserver_transport::listener::BindError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::warnings;
 use crate::arguments::InstanceArguments;
 use crate::error::CliError;
+use crate::ports::Ports;
 use crate::settings::{GameSettings, Secrets, Settings, SettingsError, WebSocketTlsSetting};
 use crate::shutdown::Shutdown;
 use crate::{games, metrics_server};
@@ -33,18 +37,21 @@ pub(super) async fn run(
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let (secret, _) = Secrets::control(&settings, &*entropy)?;
     if let Some(matches_max) = arguments.matches_max {
-        settings.instance.matches_max = matches_max;
+        settings.instance.matches_max = matches_max.into();
     }
+    let addresses = Ports::of_instance(&settings)?;
+    let registry_url = settings.instance.registry_url.clone();
+    let config = config(&settings, secret, registry_url)?;
     let shutdown = Shutdown::listen_except_for_hang_ups().map_err(CliError::Runtime)?;
     let hang_up = signal(SignalKind::hangup()).map_err(CliError::Runtime)?;
     let metrics = metrics_server::record()?;
     warnings::warn_about_instance(&settings);
-    let registry_url = settings.instance.registry_url.clone();
-    let instance = start(&settings, secret, registry_url, Deps { clock, entropy }).await?;
+    let instance = start(config, Deps { clock, entropy }, &addresses).await?;
     let (draining, registered) = (shutdown.drain.clone(), instance.registered());
     let is_ready = Arc::new(move || !draining.is_cancelled() && *registered.borrow());
     let stop = shutdown.hurry.clone();
-    metrics_server::serve(settings.metrics.address, metrics, is_ready, stop).await?;
+    let at = (settings.metrics.address, &addresses);
+    metrics_server::serve(at, metrics, is_ready, stop).await?;
     tracing::info!(game = %instance.game_address(), control = %instance.control_address(), "instance is ready");
     tokio::select! {
         () = shutdown.drain.cancelled() => {}
@@ -93,19 +100,17 @@ pub(super) async fn stop_instance(instance: Instance, shutdown: &Shutdown, grace
 
 const MIB: u64 = 1024 * 1024;
 
-/// Starts an instance.
-pub(super) async fn start(
+/// What an instance is told, checked.
+pub(super) fn config(
     settings: &Settings,
     control_secret: ControlSecret,
     registry_url: String,
-    deps: Deps,
-) -> Result<Instance, CliError> {
+) -> Result<InstanceConfig, SettingsError> {
     let (game, instance) = (&settings.game, &settings.instance);
-    let config = InstanceConfig {
+    Ok(InstanceConfig {
         id: None,
         game_address: game.address,
-        public_host: game.public_host.clone(),
-        public_port: game.public_port,
+        public: public_address(game)?,
         websocket_tls: match game.websocket_tls {
             WebSocketTlsSetting::Plain => WebSocketTls::Plain,
             WebSocketTlsSetting::ByProxy => WebSocketTls::ByProxy,
@@ -125,8 +130,26 @@ pub(super) async fn start(
         resume_window: Duration::from_secs(instance.resume_window_s),
         log_folder: instance.replays_folder.clone(),
         log_folder_bytes_max: instance.replays_max_mib.saturating_mul(MIB),
-    };
-    Ok(Instance::start(config, games::hosted()?, deps).await?)
+    })
+}
+
+/// Starts an instance.
+pub(super) async fn start(
+    config: InstanceConfig,
+    deps: Deps,
+    ports: &Ports,
+) -> Result<Instance, CliError> {
+    let started = Instance::start(config, games::hosted()?, deps).await;
+    started.map_err(|error| match error {
+        StartError::GamePort(BindError::Socket { address, source })
+        | StartError::ControlPort { address, source } => ports.not_opened(address, &source),
+        other @ (StartError::GamePort(BindError::Certificate(_))
+        | StartError::Certificate(_)
+        | StartError::RegistryUrl(_)
+        | StartError::LogFolder(_)
+        | StartError::Workers(_)
+        | StartError::Descriptor(_)) => other.into(),
+    })
 }
 
 fn budget_max(percent: u16) -> BudgetMax {
@@ -135,6 +158,20 @@ fn budget_max(percent: u16) -> BudgetMax {
     } else {
         BudgetMax::of(f32::from(percent) / 100.0)
     }
+}
+
+fn public_address(game: &GameSettings) -> Result<PublicAddress, SettingsError> {
+    let invalid = |name, problem: String| SettingsError::Invalid { name, problem };
+    let host = PublicHost::new(&game.public_host)
+        .map_err(|error| invalid("game.public_host", error.to_string()))?;
+    let websocket_path = PathPrefix::new(&game.public_websocket_path)
+        .map_err(|error| invalid("game.public_websocket_path", error.to_string()))?;
+    Ok(PublicAddress {
+        host,
+        port: game.public_port,
+        websocket_port: game.public_websocket_port,
+        websocket_path,
+    })
 }
 
 fn origins(game: &GameSettings) -> Result<Origins, SettingsError> {

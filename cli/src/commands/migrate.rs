@@ -10,7 +10,7 @@ use crate::settings::{Settings, SettingsError};
 /// Changes or lists the migrations of the configured database.
 pub(super) async fn run(settings: &Settings, command: MigrateCommand) -> Result<(), CliError> {
     let url = settings.database.url.as_deref();
-    let url = url.ok_or(SettingsError::Missing("database.url (or DATABASE_URL)"))?;
+    let url = url.ok_or(SettingsError::NoDatabase)?;
     let store = Store::connect(url, 1).await?;
     match command {
         MigrateCommand::Up => {

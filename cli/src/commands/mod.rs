@@ -10,22 +10,23 @@ mod migrate;
 mod replay;
 mod warnings;
 
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::path::{Path, PathBuf};
 
-use crate::arguments::{Arguments, Command, ConfigCommand, DevArguments};
+use gameserver_contract::entropy::SystemEntropy;
+
+use crate::arguments::{Arguments, Command, ConfigCommand};
 use crate::error::CliError;
 use crate::logging;
 use crate::output::STDOUT;
-use crate::settings::Loaded;
+use crate::ports::Ports;
+use crate::settings::{Loaded, Secrets};
 use crate::shutdown::Shutdown;
 
 /// Runs the command to its end.
 pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
     let loaded = Loaded::read(arguments.config.as_deref())?;
-    let command = arguments
-        .command
-        .unwrap_or(Command::Dev(DevArguments::default()));
-    match command {
+    match arguments.command()? {
         Command::Dev(arguments) => {
             let _logging = logging::start(loaded.settings.log.format)?;
             dev::run(loaded.settings, arguments).await
@@ -51,11 +52,38 @@ fn config(loaded: &Loaded, action: ConfigCommand) -> Result<(), CliError> {
     match action {
         ConfigCommand::Print => print(&loaded.print()?),
         ConfigCommand::Check => {
-            // What an API process would refuse at its start.
-            let entropy = gameserver_contract::entropy::SystemEntropy;
-            crate::settings::Secrets::all(&loaded.settings, &entropy)?;
+            // What the processes would refuse at their start.
+            let (settings, entropy) = (&loaded.settings, SystemEntropy);
+            let secrets = Secrets::all(settings, &entropy)?;
+            Ports::of_api(settings)?;
+            api::config(settings, &secrets)?;
+            Ports::of_instance(settings)?;
+            let registry_url = settings.instance.registry_url.clone();
+            instance::config(settings, secrets.control, registry_url)?;
             print("the settings can be used");
         }
+    }
+    Ok(())
+}
+
+/// Fails now, and not after an hour, when a report could not be written.
+fn try_reports(paths: &[PathBuf]) -> Result<(), CliError> {
+    for path in paths {
+        let is_new = !path.exists();
+        let tried = OpenOptions::new().append(true).create(true).open(path);
+        let tried = tried.and_then(|file| {
+            drop(file);
+            // Nothing stays of a run that never ends.
+            if is_new {
+                std::fs::remove_file(path)
+            } else {
+                Ok(())
+            }
+        });
+        tried.map_err(|source| CliError::Report {
+            path: path.display().to_string(),
+            source,
+        })?;
     }
     Ok(())
 }

@@ -1,171 +1,247 @@
-//! Reads the settings from their sources and remembers which source each came from.
+//! Reads the settings from their sources, judges each value, and remembers where it came from.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
 
-use config::{Config, Environment, File, FileFormat, Map, Source as _, Value, ValueKind};
+use toml::{Table, Value};
 
 use super::Settings;
+use super::keys::{KEYS, Key};
+use super::source::{self, Entry, Origin};
 
 const DEFAULT_FILE: &str = "gameserver.toml";
-/// Keys whose values are never shown.
-const SECRET_KEYS: [&str; 8] = [
-    "control.secret",
-    "database.url",
-    "keys.access_token",
-    "keys.access_token_previous",
-    "keys.cursor",
-    "keys.refresh",
-    "keys.ticket",
-    "redis.url",
-];
 
 /// Settings that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SettingsError {
-    #[error("{0}")]
-    Source(#[from] config::ConfigError),
-    #[error("production mode needs {0}; see docs/configuration.md for how to make one")]
-    Missing(&'static str),
+    #[error("failed to read the settings file {file}")]
+    File {
+        file: String,
+        source: std::io::Error,
+    },
+    #[error("the settings file {file} cannot be read, line {line}: {problem}")]
+    Syntax {
+        file: String,
+        line: usize,
+        problem: String,
+    },
+    #[error("the variable {0} is not valid UTF-8")]
+    NotUnicode(String),
+    #[error("{}", all_of(.0))]
+    Problems(Vec<Problem>),
+    #[error(
+        "production mode needs {}; see docs/configuration.md for how to make them",
+        .0.join(", ")
+    )]
+    Missing(Vec<&'static str>),
+    #[error(
+        "no database is named: set database.url or DATABASE_URL; the one of `gameserver dev` is \
+         sqlite:gameserver-data/gameserver.sqlite"
+    )]
+    NoDatabase,
     #[error("{name} cannot be used: {problem}")]
     Invalid { name: &'static str, problem: String },
+    #[error("{first} and {second} are both port {port}; give each a port of its own")]
+    SamePort {
+        first: &'static str,
+        second: &'static str,
+        port: u16,
+    },
+    #[error("{name}: port {port} plus {offset} is no port; choose a smaller --port-offset")]
+    Offset {
+        name: &'static str,
+        port: u16,
+        offset: u16,
+    },
+    #[error("failed to use the settings")]
+    WebApi(#[from] gameserver_web_api::config::ConfigError),
+    /// What the table of settings allows and their types do not: a fault of this program.
+    #[error("the settings do not fit their types: {0}")]
+    Types(#[from] toml::de::Error),
+    #[error("the settings cannot be shown: {0}")]
+    Shown(#[from] toml::ser::Error),
+}
+
+/// A value that cannot be used.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    name: String,
+    /// None for a secret.
+    shown: Option<String>,
+    origin: Origin,
+    wanted: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            origin,
+            wanted,
+            ..
+        } = self;
+        match &self.shown {
+            Some(shown) => write!(f, "{name} is {shown} ({origin}): {wanted}"),
+            None => write!(f, "{name} cannot be used ({origin}): {wanted}"),
+        }
+    }
+}
+
+/// One on the same line, several on lines of their own.
+fn all_of(problems: &[Problem]) -> String {
+    if let [problem] = problems {
+        return problem.to_string();
+    }
+    let lines = problems.iter().map(|problem| format!("\n  {problem}"));
+    let lines: String = lines.collect();
+    format!("{} settings cannot be used:{lines}", problems.len())
 }
 
 /// The settings and where each came from.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) settings: Settings,
-    layers: Vec<(String, Map<String, Value>)>,
+    origins: BTreeMap<&'static str, Origin>,
 }
 
 impl Loaded {
     /// Reads the file, when there is one, and the environment.
     pub(crate) fn read(file: Option<&Path>) -> Result<Self, SettingsError> {
-        let name = file.map_or(DEFAULT_FILE.into(), |path| path.to_string_lossy());
-        let file = File::new(&name, FileFormat::Toml).required(file.is_some());
-        Self::from_layers(vec![
-            (name.to_string(), file.collect()?),
-            ("environment".to_owned(), common_variables()?),
-            ("environment".to_owned(), own_variables().collect()?),
-        ])
+        let path = file.map_or_else(|| PathBuf::from(DEFAULT_FILE), Path::to_owned);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                String::new()
+            }
+            Err(source) => {
+                let file = path.display().to_string();
+                return Err(SettingsError::File { file, source });
+            }
+        };
+        Self::of(&path, &text, std::env::vars_os())
     }
 
-    fn from_layers(layers: Vec<(String, Map<String, Value>)>) -> Result<Self, SettingsError> {
-        let mut builder = Config::builder();
-        for (_, layer) in &layers {
-            builder = builder.add_source(Layer(layer.clone()));
+    fn of(
+        path: &Path,
+        text: &str,
+        variables: impl Iterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        let mut entries = source::of_file(path, text)?;
+        entries.extend(source::of_variables(variables)?);
+        let (mut table, mut origins) = (Table::new(), BTreeMap::new());
+        let mut problems = Vec::new();
+        for entry in entries {
+            match judge(&entry) {
+                Ok((key, value)) => {
+                    put(&mut table, key.name, value);
+                    origins.insert(key.name, entry.origin);
+                }
+                Err(problem) => problems.push(problem),
+            }
         }
-        let settings = builder.build()?.try_deserialize()?;
-        Ok(Self { settings, layers })
+        if !problems.is_empty() {
+            return Err(SettingsError::Problems(problems));
+        }
+        let settings = table.try_into()?;
+        Ok(Self { settings, origins })
     }
 
     /// `key = value  # source` for every setting, secrets hidden.
     pub(crate) fn print(&self) -> Result<String, SettingsError> {
-        let defaults = Config::try_from(&self.settings)?;
-        let mut rows = BTreeMap::new();
-        flatten("", &defaults.cache, &mut rows);
-        let line = |(key, value): (&String, &String)| {
-            let shown = if SECRET_KEYS.contains(&key.as_str()) && value != "(none)" {
-                "(hidden)"
-            } else {
-                value
-            };
-            format!("{key} = {shown}  # {}", self.source_of(key))
+        let table = Table::try_from(&self.settings)?;
+        let mut lines: Vec<_> = KEYS.iter().map(|key| self.line(key, &table)).collect();
+        lines.sort();
+        Ok(lines.join("\n"))
+    }
+
+    fn line(&self, key: &Key, table: &Table) -> String {
+        let shown = match get(table, key.name) {
+            None => "(none)".to_owned(),
+            Some(Value::Array(items)) if items.is_empty() => "[]".to_owned(),
+            Some(_) if key.is_secret() => "(hidden)".to_owned(),
+            Some(value) => value.to_string(),
         };
-        Ok(rows.iter().map(line).collect::<Vec<_>>().join("\n"))
-    }
-
-    fn source_of(&self, key: &str) -> &str {
-        let has = |layer: &Map<String, Value>| {
-            let mut rows = BTreeMap::new();
-            let table = Value::new(None, ValueKind::Table(layer.clone()));
-            flatten("", &table, &mut rows);
-            rows.contains_key(key)
-        };
-        let source = self.layers.iter().rev().find(|(_, layer)| has(layer));
-        source.map_or("default", |(name, _)| name)
+        let origin = self.origins.get(key.name).unwrap_or(&Origin::Default);
+        format!("{} = {shown}  # {origin}", key.name)
     }
 }
 
-/// One source that was already read.
-#[derive(Debug, Clone)]
-struct Layer(Map<String, Value>);
-
-impl config::Source for Layer {
-    fn clone_into_box(&self) -> Box<dyn config::Source + Send + Sync> {
-        Box::new(self.clone())
-    }
-
-    fn collect(&self) -> Result<Map<String, Value>, config::ConfigError> {
-        Ok(self.0.clone())
-    }
-}
-
-fn own_variables() -> Environment {
-    Environment::with_prefix("GAMESERVER")
-        .prefix_separator("__")
-        .separator("__")
-        .list_separator(",")
-        .with_list_parse_key("http.cors_origins")
-        .with_list_parse_key("http.known_games")
-        .with_list_parse_key("game.origins")
-        .with_list_parse_key("keys.access_token_previous")
-        .try_parsing(true)
-        .ignore_empty(true)
-}
-
-/// The names that hosting platforms use.
-fn common_variables() -> Result<Map<String, Value>, config::ConfigError> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let port = variable("PORT").map(|port| format!("0.0.0.0:{port}"));
-    let builder = Config::builder()
-        .set_override_option("database.url", variable("DATABASE_URL"))?
-        .set_override_option("redis.url", variable("REDIS_URL"))?
-        .set_override_option("http.address", port)?;
-    builder.build()?.collect()
-}
-
-fn flatten(prefix: &str, value: &Value, rows: &mut BTreeMap<String, String>) {
-    if let ValueKind::Table(table) = &value.kind {
-        for (key, value) in table {
-            let key = if prefix.is_empty() {
-                key.clone()
-            } else {
-                format!("{prefix}.{key}")
-            };
-            flatten(&key, value, rows);
-        }
-        return;
-    }
-    let shown = match &value.kind {
-        ValueKind::Nil => "(none)".to_owned(),
-        ValueKind::String(text) => format!("{text:?}"),
-        ValueKind::Array(items) => {
-            let items: Vec<_> = items.iter().map(ToString::to_string).collect();
-            format!("[{}]", items.join(", "))
-        }
-        ValueKind::Boolean(_)
-        | ValueKind::I64(_)
-        | ValueKind::I128(_)
-        | ValueKind::U64(_)
-        | ValueKind::U128(_)
-        | ValueKind::Float(_)
-        | ValueKind::Table(_) => value.to_string(),
+fn judge(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
+    let problem = |shown, wanted| Problem {
+        name: entry.name.clone(),
+        shown,
+        origin: entry.origin.clone(),
+        wanted,
     };
-    rows.insert(prefix.to_owned(), shown);
+    let Some(key) = Key::find(&entry.name) else {
+        return Err(problem(None, no_such_setting(&entry.name)));
+    };
+    let shown = || (!key.is_secret()).then(|| entry.given.shown());
+    match key.read(&entry.given) {
+        Ok(value) => Ok((key, value)),
+        Err(wanted) => Err(problem(shown(), wanted)),
+    }
+}
+
+fn no_such_setting(name: &str) -> String {
+    let section = name.split_once('.').map_or("", |(section, _)| section);
+    let within = |key: &Key| {
+        let (its_section, own) = key.name.split_once('.').unwrap_or(("", key.name));
+        (its_section == section).then(|| own.to_owned())
+    };
+    let known: Vec<_> = KEYS.iter().filter_map(within).collect();
+    if known.is_empty() {
+        return format!("there is no section {section}");
+    }
+    format!("there is no such setting, only {}", known.join(", "))
+}
+
+fn put(table: &mut Table, name: &str, value: Value) {
+    match name.split_once('.') {
+        None => {
+            table.insert(name.to_owned(), value);
+        }
+        Some((section, rest)) => {
+            let inner = table
+                .entry(section)
+                .or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(inner) = inner {
+                put(inner, rest, value);
+            }
+        }
+    }
+}
+
+fn get<'a>(table: &'a Table, name: &str) -> Option<&'a Value> {
+    match name.split_once('.') {
+        None => table.get(name),
+        Some((section, rest)) => get(table.get(section)?.as_table()?, rest),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn layer(toml: &str) -> Map<String, Value> {
-        File::from_str(toml, FileFormat::Toml).collect().unwrap()
+    fn load_with(toml: &str, variables: &[(&str, &str)]) -> Result<Loaded, SettingsError> {
+        let variables = variables
+            .iter()
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        Loaded::of(Path::new("test.toml"), toml, variables)
     }
 
     fn load(toml: &str) -> Result<Loaded, SettingsError> {
-        Loaded::from_layers(vec![("test.toml".to_owned(), layer(toml))])
+        load_with(toml, &[])
     }
+
+    fn refusal(toml: &str, variables: &[(&str, &str)]) -> String {
+        load_with(toml, variables).unwrap_err().to_string()
+    }
+
+    /// A value of each kind that its setting takes.
+    const EVERYTHING: &str = include_str!("everything.toml");
 
     #[test]
     fn nothing_needs_to_be_set_for_development() {
@@ -175,53 +251,198 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_an_error_that_names_it() {
-        let error = load("[http]\nadress = \"127.0.0.1:1\"").unwrap_err();
-        assert!(error.to_string().contains("adress"), "{error}");
+    fn every_setting_has_a_rule_that_its_type_agrees_with() {
+        let loaded = load(EVERYTHING).unwrap();
+        for key in &KEYS {
+            let origin = loaded.origins.get(key.name);
+            assert!(origin.is_some(), "{} is not in everything.toml", key.name);
+        }
+        let mut names = Vec::new();
+        let table = Table::try_from(&loaded.settings).unwrap();
+        names_in("", &table, &mut names);
+        for name in names {
+            assert!(Key::find(&name).is_some(), "{name} has no rule in keys.rs");
+        }
+    }
+
+    fn names_in(prefix: &str, table: &Table, names: &mut Vec<String>) {
+        for (key, value) in table {
+            match value {
+                Value::Table(inner) => names_in(&format!("{prefix}{key}."), inner, names),
+                _ => names.push(format!("{prefix}{key}")),
+            }
+        }
+    }
+
+    #[test]
+    fn the_defaults_keep_their_own_rules() {
+        let printed = load("").unwrap().print().unwrap();
+        let set = printed.lines().filter(|line| !line.contains("(none)"));
+        load(&set.collect::<Vec<_>>().join("\n")).unwrap();
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it_its_line_and_those_that_exist() {
+        let error = refusal("\n[http]\nadress = \"127.0.0.1:1\"", &[]);
+        assert!(
+            error.starts_with("http.adress cannot be used (test.toml, line 3): there is no such"),
+            "{error}"
+        );
+        assert!(error.contains("only address, public_url"), "{error}");
+        let error = refusal("", &[("GAMESERVER__HTP__ADDRESS", "x")]);
+        assert!(
+            error.contains("(variable GAMESERVER__HTP__ADDRESS): there is no section htp"),
+            "{error}"
+        );
     }
 
     #[test]
     fn a_later_source_wins_and_is_named() {
-        let layers = vec![
-            (
-                "a.toml".to_owned(),
-                layer("[instance]\nregion = \"eu\"\nmatches_max = 3"),
-            ),
-            ("b.toml".to_owned(), layer("[instance]\nregion = \"us\"")),
-        ];
-        let loaded = Loaded::from_layers(layers).unwrap();
+        let toml = "[instance]\nregion = \"eu\"\nmatches_max = 3";
+        let loaded = load_with(toml, &[("GAMESERVER__INSTANCE__REGION", "us")]).unwrap();
         assert_eq!(loaded.settings.instance.region, "us");
         let printed = loaded.print().unwrap();
-        assert!(
-            printed.contains("instance.region = \"us\"  # b.toml"),
-            "{printed}"
+        for line in [
+            "instance.region = \"us\"  # variable GAMESERVER__INSTANCE__REGION",
+            "instance.matches_max = 3  # test.toml, line 3",
+            "instance.players_max = 2000  # default",
+        ] {
+            assert!(printed.contains(line), "{line} is missing in\n{printed}");
+        }
+    }
+
+    #[test]
+    fn text_that_looks_like_a_number_stays_as_it_was_written() {
+        let digits = "01234567890123456789";
+        let variables = [
+            ("GAMESERVER__INSTANCE__REGION", "01"),
+            ("GAMESERVER__CONTROL__SECRET", digits),
+            ("GAMESERVER__GAME__PUBLIC_HOST", "true.example"),
+        ];
+        let settings = load_with("", &variables).unwrap().settings;
+        assert_eq!(settings.instance.region, "01");
+        assert_eq!(settings.control.secret.as_deref(), Some(digits));
+        for text in ["1e3", "0x10", "true", "1.50", "+7", " 7"] {
+            let variables = [("GAMESERVER__INSTANCE__REGION", text)];
+            let settings = load_with("", &variables).unwrap().settings;
+            assert_eq!(settings.instance.region, text);
+        }
+    }
+
+    #[test]
+    fn a_text_setting_without_quotes_is_refused_in_a_file() {
+        for written in ["1", "1.5", "true", "1979-05-27"] {
+            let error = refusal(&format!("[instance]\nregion = {written}"), &[]);
+            let expected = format!(
+                "instance.region is {written} (test.toml, line 2): it must be text: put it in \
+                 quotes"
+            );
+            assert_eq!(error, expected);
+        }
+        let error = refusal("[control]\nsecret = 12345678901234567", &[]);
+        assert!(!error.contains("1234"), "{error}");
+    }
+
+    #[test]
+    fn every_number_has_a_range_that_its_refusal_names() {
+        for (name, min, max) in KEYS.iter().filter_map(Key::range) {
+            let (section, key) = name.split_once('.').unwrap();
+            for (number, is_fine) in [(min - 1, false), (min, true), (max, true), (max + 1, false)]
+            {
+                let toml = format!("[{section}]\n{key} = {number}");
+                let loaded = load(&toml);
+                assert_eq!(loaded.is_ok(), is_fine, "{toml}");
+                if let Err(error) = loaded {
+                    let expected = format!(
+                        "{name} is {number} (test.toml, line 2): it must be a whole number from \
+                         {min} to {max}"
+                    );
+                    assert_eq!(error.to_string(), expected);
+                }
+            }
+        }
+        for (section, key) in [("database", "connections_max"), ("instance", "workers")] {
+            let name = format!("{section}.{key}");
+            assert!(
+                KEYS.iter()
+                    .filter_map(Key::range)
+                    .any(|range| range.0 == name)
+            );
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once_and_once_each() {
+        let toml = "mode = \"prod\"\n[database]\nconnections_max = 0";
+        let error = refusal(toml, &[("GAMESERVER__INSTANCE__WORKERS", "100000")]);
+        assert_eq!(
+            error,
+            "3 settings cannot be used:\n  \
+             database.connections_max is 0 (test.toml, line 3): it must be a whole number from 1 \
+             to 1000\n  \
+             mode is \"prod\" (test.toml, line 1): it must be development or production\n  \
+             instance.workers is \"100000\" (variable GAMESERVER__INSTANCE__WORKERS): it must be \
+             a whole number from 0 to 512"
         );
+    }
+
+    #[test]
+    fn a_file_that_is_no_toml_is_refused_with_its_line() {
+        let error = refusal("[http]\naddress = ", &[]);
         assert!(
-            printed.contains("instance.matches_max = 3  # a.toml"),
-            "{printed}"
+            error.starts_with("the settings file test.toml cannot be read, line 2: "),
+            "{error}"
         );
-        assert!(
-            printed.contains("instance.players_max = 2000  # default"),
-            "{printed}"
-        );
+    }
+
+    #[test]
+    fn an_address_for_players_that_is_none_is_refused() {
+        for host in [
+            "play.example.com:7777",
+            "http://play.example.com",
+            "play.example.com/eu",
+            "[::1]",
+            "",
+            "play example",
+            "0.0.0.0",
+        ] {
+            let toml = format!("[game]\npublic_host = {host:?}");
+            let error = refusal(&toml, &[]);
+            assert!(error.starts_with("game.public_host is "), "{host}: {error}");
+        }
+        let host = "[game]\npublic_host = \"play.example.com:7777\"";
+        let error = refusal(host, &[]);
+        assert!(error.contains("game.public_port"), "{error}");
     }
 
     #[test]
     fn secrets_are_hidden_when_settings_are_printed() {
         let loaded = load(
-            "[control]\nsecret = \"planted-canary\"\n\
+            "[control]\nsecret = \"planted-canary-0123\"\n\
              [database]\nurl = \"postgres://u:planted-canary@h/d\"",
         )
         .unwrap();
         let printed = loaded.print().unwrap();
         assert!(!printed.contains("canary"), "{printed}");
-        assert!(
-            printed.contains("control.secret = (hidden)  # test.toml"),
-            "{printed}"
-        );
-        assert!(
-            printed.contains("redis.url = (none)  # default"),
-            "{printed}"
-        );
+        for line in [
+            "control.secret = (hidden)  # test.toml, line 2",
+            "redis.url = (none)  # default",
+        ] {
+            assert!(printed.contains(line), "{line} is missing in\n{printed}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_hidden_when_they_are_refused() {
+        for name in KEYS
+            .iter()
+            .filter(|key| key.is_secret())
+            .map(|key| key.name)
+        {
+            let (section, key) = name.split_once('.').unwrap();
+            let error = refusal(&format!("[{section}]\n{key} = \"canary\""), &[]);
+            assert!(error.starts_with(name), "{error}");
+            assert!(!error.contains("canary"), "{error}");
+        }
     }
 }

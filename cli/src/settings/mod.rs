@@ -3,14 +3,18 @@
 //! Sources, later ones win: the defaults here, `gameserver.toml`, the environment
 //! (`GAMESERVER__SECTION__KEY`, also `DATABASE_URL`, `REDIS_URL`, `PORT`), flags.
 
+mod given;
+mod keys;
 mod load;
 mod secrets;
+mod source;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use keys::MATCHES_MAX;
 pub(crate) use load::{Loaded, SettingsError};
 pub(crate) use secrets::Secrets;
 
@@ -200,10 +204,14 @@ pub(crate) struct KeySettings {
 pub(crate) struct GameSettings {
     /// Where it listens: UDP for QUIC, TCP for WebSocket.
     pub(crate) address: SocketAddr,
-    /// Host name or address that players reach it by.
+    /// Host name or address that players reach it by, alone.
     pub(crate) public_host: String,
     /// Port that players reach it by, when it is another one.
     pub(crate) public_port: Option<u16>,
+    /// Port of the WebSocket end, when a proxy before it has another one.
+    pub(crate) public_websocket_port: Option<u16>,
+    /// Path that a proxy before the WebSocket end knows this instance by, such as `/eu1`.
+    pub(crate) public_websocket_path: String,
     /// Whether a proxy with a certificate stands before the WebSocket port.
     pub(crate) websocket_tls: WebSocketTlsSetting,
     /// Origins whose pages may connect, all when there is none; comma-separated in the
@@ -224,6 +232,8 @@ impl Default for GameSettings {
             address: local(7777),
             public_host: "127.0.0.1".to_owned(),
             public_port: None,
+            public_websocket_port: None,
+            public_websocket_path: String::new(),
             websocket_tls: WebSocketTlsSetting::Plain,
             origins: Vec::new(),
             connections_per_address_max: 256,

@@ -20,26 +20,25 @@ impl Secrets {
         settings: &Settings,
         entropy: &dyn Entropy,
     ) -> Result<(ControlSecret, secrecy::SecretString), SettingsError> {
-        let text = match (&settings.control.secret, settings.mode) {
-            (Some(secret), _) => secret.clone(),
-            (None, RunMode::Production) => return Err(SettingsError::Missing("control.secret")),
-            (None, RunMode::Development) => made_up(entropy),
-        };
+        demand(settings, &[CONTROL])?;
+        let text = settings.control.secret.clone();
+        let text = text.unwrap_or_else(|| made_up(entropy));
         let secret = ControlSecret::new(&text).map_err(|problem| SettingsError::Invalid {
-            name: "control.secret",
+            name: CONTROL.0,
             problem: problem.to_string(),
         })?;
         Ok((secret, text.into()))
     }
 
-    /// All that web-api needs.
+    /// All that web-api needs. In production all that is missing is named at once, the database
+    /// among it.
     pub(crate) fn all(settings: &Settings, entropy: &dyn Entropy) -> Result<Self, SettingsError> {
+        demand(settings, &NEEDED_BY_API)?;
         let (control, control_text) = Self::control(settings, entropy)?;
         let keys = &settings.keys;
-        let key = |name, text: &Option<String>| match (text, settings.mode) {
-            (Some(text), _) => parse_key(name, text),
-            (None, RunMode::Production) => Err(SettingsError::Missing(name)),
-            (None, RunMode::Development) => Ok(SecretKey::generate(entropy)),
+        let key = |name, text: &Option<String>| match text {
+            Some(text) => parse_key(name, text),
+            None => Ok(SecretKey::generate(entropy)),
         };
         let previous = keys
             .access_token_previous
@@ -59,6 +58,32 @@ impl Secrets {
             control_text,
         })
     }
+}
+
+/// A setting that production cannot do without, and where it stands.
+type Needed = (&'static str, fn(&Settings) -> &Option<String>);
+
+const CONTROL: Needed = ("control.secret", |settings| &settings.control.secret);
+
+const NEEDED_BY_API: [Needed; 6] = [
+    CONTROL,
+    ("keys.access_token", |settings| &settings.keys.access_token),
+    ("keys.ticket", |settings| &settings.keys.ticket),
+    ("keys.refresh", |settings| &settings.keys.refresh),
+    ("keys.cursor", |settings| &settings.keys.cursor),
+    ("database.url", |settings| &settings.database.url),
+];
+
+fn demand(settings: &Settings, needed: &[Needed]) -> Result<(), SettingsError> {
+    let missing = needed
+        .iter()
+        .filter(|(_, value)| value(settings).is_none())
+        .map(|(name, _)| *name);
+    let missing: Vec<_> = missing.collect();
+    if settings.mode == RunMode::Development || missing.is_empty() {
+        return Ok(());
+    }
+    Err(SettingsError::Missing(missing))
 }
 
 fn parse_key(name: &'static str, text: &str) -> Result<SecretKey, SettingsError> {
@@ -87,13 +112,26 @@ mod tests {
     }
 
     #[test]
-    fn production_names_the_secret_that_is_missing() {
+    fn production_names_everything_that_is_missing_at_once() {
         let entropy = SeededEntropy::new(1);
         let mut settings = settings(RunMode::Production);
         let missing = |settings: &Settings| Secrets::all(settings, &*entropy).unwrap_err();
-        assert!(missing(&settings).to_string().contains("control.secret"));
+        let told = missing(&settings).to_string();
+        assert!(
+            told.starts_with(
+                "production mode needs control.secret, keys.access_token, keys.ticket, \
+                 keys.refresh, keys.cursor, database.url;"
+            ),
+            "{told}"
+        );
         settings.control.secret = Some("0123456789abcdef".to_owned());
-        assert!(missing(&settings).to_string().contains("keys.access_token"));
+        settings.database.url = Some("sqlite::memory:".to_owned());
+        let told = missing(&settings).to_string();
+        assert!(
+            told.starts_with("production mode needs keys.access_token, keys.ticket,"),
+            "{told}"
+        );
+        assert!(Secrets::control(&settings, &*entropy).is_ok());
     }
 
     #[test]

@@ -268,6 +268,7 @@ fn long_run(api: &str, report: &Path) -> Vec<String> {
         "600",
         "--api",
         api,
+        "--no-metrics",
         "--report",
         report,
     ];
@@ -408,7 +409,87 @@ fn a_run_that_cannot_begin_says_what_to_do() {
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("battle"), "{err}");
     let (_dev, api) = Process::dev(&["--no-bots"]);
-    let (code, _, err) = run(&["load", "--api", &api, "--players", "2000"], &[]);
+    let crowd = ["load", "--api", &api, "--no-metrics", "--players", "2000"];
+    let (code, _, err) = run(&crowd, &[]);
     assert_eq!(code, 1, "{err}");
     assert!(err.contains("add --matches"), "{err}");
+}
+
+#[test]
+fn a_run_whose_server_has_no_metrics_to_read_does_not_begin() {
+    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let few = ["load", "--players", "2", "--ramp", "0", "--seconds", "1"];
+    let (nowhere, elsewhere) = ("http://127.0.0.1:9/metrics", format!("{api}/livez"));
+    for (metrics, why) in [
+        (
+            nowhere,
+            "failed to read the server's metrics at http://127.0.0.1:9/metrics",
+        ),
+        (elsewhere.as_str(), "has no metrics of a game server"),
+    ] {
+        let there = ["--api", &api, "--metrics", metrics];
+        let (code, out, err) = run(&[&few[..], &there].concat(), &[]);
+        assert_eq!(code, 1, "{out}{err}");
+        assert!(!out.contains("passed"), "{out}");
+        assert!(err.contains(why) && err.contains("--no-metrics"), "{err}");
+    }
+}
+
+#[test]
+fn a_run_without_metrics_says_what_is_not_known() {
+    let _turn = turn();
+    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let few = ["load", "--players", "2", "--ramp", "1", "--seconds", "2"];
+    let (_, out, err) = run(&[&few[..], &["--api", &api, "--no-metrics"]].concat(), &[]);
+    assert!(
+        out.contains("Nothing is known of the server's ticks: its metrics were not read."),
+        "{out}{err}"
+    );
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_told_before_the_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let there = folder.path().join("there.json");
+    let there = there.to_str().expect("a plain path");
+    // Nobody answers: whoever asked first would say that.
+    let nobody = ["--api", "http://127.0.0.1:9", "--report", there];
+    let nowhere = folder.path().join("nowhere").join("report.json");
+    let nowhere = nowhere.to_str().expect("a plain path");
+    let place = folder.path().to_str().expect("a plain path");
+    let load = |report| [&["load"][..], &nobody, &["--report", report]].concat();
+    let bots = ["bots", "--api", "http://127.0.0.1:9", "--report", nowhere];
+    for words in [load(nowhere), load(place), bots.to_vec()] {
+        let (code, out, err) = run(&words, &[]);
+        assert_eq!(code, 1, "{out}{err}");
+        assert!(err.contains("failed to write"), "{words:?}: {err}");
+    }
+    assert!(!Path::new(there).exists(), "nothing was measured");
+}
+
+#[test]
+fn more_bots_than_a_session_takes_are_refused_with_the_number_that_it_takes() {
+    let (code, _, err) = run(&["bots", "--players", "70"], &[]);
+    assert_eq!(code, 2, "{err}");
+    assert!(
+        err.contains("--players 70 is more than a session of arena takes: 64"),
+        "{err}"
+    );
+}
+
+#[test]
+fn numbers_that_no_run_can_have_are_refused() {
+    for [flag, number] in [
+        ["--threads", "0"],
+        ["--threads", "100000"],
+        ["--seconds", "0"],
+        ["--seconds", "18446744073709551615"],
+        ["--ramp", "18446744073709551615"],
+        ["--players", "4294967295"],
+        ["--matches", "0"],
+    ] {
+        let (code, _, err) = run(&["load", flag, number], &[]);
+        assert_eq!(code, 2, "{flag} {number}: {err}");
+        assert!(err.contains(flag), "{err}");
+    }
 }

@@ -9,6 +9,7 @@ mod matches;
 mod operations;
 mod overload;
 mod replays;
+mod settings;
 mod support;
 mod surroundings;
 mod unread;

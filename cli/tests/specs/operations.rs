@@ -175,13 +175,51 @@ fn an_instance_reads_its_certificate_again_on_sighup_and_keeps_the_old_one_if_it
     assert_eq!(instance.wait_for_exit().code(), Some(0));
 }
 
+#[tokio::test]
+async fn an_expired_certificate_is_told_and_its_end_is_a_metric() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    params.not_before = rcgen::date_time_ymd(2019, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let made = params.self_signed(&key).expect("a certificate");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(path("key.pem"), key.serialize_pem()).expect("a file");
+    fs::write(path("chain.pem"), made.pem()).expect("a file");
+    let metrics = support::free_address();
+    let variables = [
+        ("GAMESERVER__GAME__CERTIFICATE_CHAIN", path("chain.pem")),
+        ("GAMESERVER__GAME__CERTIFICATE_KEY", path("key.pem")),
+        ("GAMESERVER__METRICS__ADDRESS", metrics.to_string()),
+    ];
+    let variables = variables
+        .each_ref()
+        .map(|(name, value)| (*name, value.as_str()));
+    let mut instance = Process::start(&["instance"], &variables);
+    let line = instance.wait_for_line("the certificate of the game port has expired");
+    assert!(line.contains("\"level\":\"ERROR\""), "{line}");
+    let url = format!("http://{metrics}/metrics");
+    let told = support::eventually("the metric", || async {
+        let text = reqwest::get(&url).await.ok()?.text().await.ok()?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("gs_certificate_expires_at_seconds "));
+        line.map(ToOwned::to_owned)
+    })
+    .await;
+    assert_eq!(told, "1577836800");
+}
+
 #[test]
 fn production_refuses_to_start_without_secrets() {
     let production = ("GAMESERVER__MODE", "production");
     let (code, _, err) = run(&["api"], &[production, ("DATABASE_URL", "sqlite::memory:")]);
     assert_eq!(code, 2);
     assert!(
-        err.contains("production mode needs control.secret"),
+        err.contains(
+            "production mode needs control.secret, keys.access_token, keys.ticket, keys.refresh, \
+             keys.cursor;"
+        ),
         "{err}"
     );
     let secret = ("GAMESERVER__CONTROL__SECRET", support::CONTROL_SECRET);
@@ -202,7 +240,10 @@ fn an_origin_that_no_browser_would_send_is_an_error_that_names_the_setting() {
     let origin = ("GAMESERVER__GAME__ORIGINS", "https://play.example/");
     let (code, _, err) = run(&["instance"], &[origin]);
     assert_eq!(code, 2);
-    assert!(err.contains("game.origins cannot be used"), "{err}");
+    assert!(
+        err.contains("game.origins is \"https://play.example/\" (variable"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -215,11 +256,11 @@ fn settings_are_printed_with_their_source_and_without_secrets() {
     let (code, out, _) = run(&["config", "print"], &[secret, origins]);
     assert_eq!(code, 0);
     assert!(
-        out.contains("control.secret = (hidden)  # environment"),
+        out.contains("control.secret = (hidden)  # variable GAMESERVER__CONTROL__SECRET"),
         "{out}"
     );
     assert!(
-        out.contains("game.origins = [https://a.example, https://b.example]  # environment"),
+        out.contains("game.origins = [\"https://a.example\", \"https://b.example\"]  # variable"),
         "{out}"
     );
     assert!(

@@ -70,7 +70,8 @@ fn a_load_run_tells_how_fast_it_was_refused_and_whether_it_was_told_when_to_come
         "--gate",
         "refused_ms_p99=10000",
     ];
-    let all = [&few[..], &["--api", &api, "--report", json], &gates].concat();
+    let there = ["--api", &api, "--no-metrics", "--report", json];
+    let all = [&few[..], &there, &gates].concat();
     let (_, _, err) = run(&all, &[]);
     let report = std::fs::read(&path).expect("a report");
     let report: Value = serde_json::from_slice(&report).expect("JSON");

@@ -1,6 +1,7 @@
 //! Runs the real binary as a user would and reads what it prints.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -16,6 +17,15 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 const LINES_MAX: usize = 10_000;
 const DEV: [&str; 6] = ["dev", "--ephemeral", "--port-http", "0", "--port-game", "0"];
 pub(crate) const CONTROL_SECRET: &str = "a-control-secret-for-tests";
+
+/// The variables of all ports.
+const ADDRESSES: [&str; 5] = [
+    "GAMESERVER__HTTP__ADDRESS",
+    "GAMESERVER__CONTROL__ADDRESS",
+    "GAMESERVER__GAME__ADDRESS",
+    "GAMESERVER__METRICS__ADDRESS",
+    "GAMESERVER__INSTANCE__CONTROL_ADDRESS",
+];
 
 /// A running `gameserver`, killed when it is dropped.
 pub(crate) struct Process {
@@ -50,6 +60,15 @@ impl Process {
             lines,
             _folder: folder,
         }
+    }
+
+    /// The same with the ports that its settings file names.
+    pub(crate) fn start_without_ports(arguments: &[&str]) -> Self {
+        let mut command = command(arguments, &[]);
+        for name in ADDRESSES {
+            command.env_remove(name);
+        }
+        Self::spawn(command)
     }
 
     /// `gameserver dev --ephemeral` and what else, ready.
@@ -98,6 +117,23 @@ impl Process {
                 return line;
             }
         }
+    }
+
+    /// All lines up to the first that contains this text.
+    pub(crate) fn lines_until(&mut self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.wait_for_line("");
+            lines.push(line);
+            if lines.last().is_some_and(|line| line.contains(text)) {
+                return lines;
+            }
+        }
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by name.
@@ -156,8 +192,8 @@ pub(crate) fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("GAMESERVER")) {
         command.env_remove(name);
     }
-    for section in ["HTTP", "CONTROL", "GAME", "METRICS"] {
-        command.env(format!("GAMESERVER__{section}__ADDRESS"), "127.0.0.1:0");
+    for name in ADDRESSES {
+        command.env(name, "127.0.0.1:0");
     }
     // Nor what else the surroundings may hold.
     for name in [
@@ -170,7 +206,6 @@ pub(crate) fn command(arguments: &[&str], variables: &[(&str, &str)]) -> Command
         command.env_remove(name).env_remove(name.to_lowercase());
     }
     command
-        .env("GAMESERVER__INSTANCE__CONTROL_ADDRESS", "127.0.0.1:0")
         // Specs share the machine with compilers, and what these use counts for nobody's matches.
         .env("GAMESERVER__INSTANCE__BUDGET_MAX_PERCENT", "0")
         .env("GAMESERVER__LOG__FORMAT", "json")
@@ -270,6 +305,12 @@ pub(crate) fn registered_instance(registry: &str, variables: &[(&str, &str)]) ->
     let mut instance = Process::start(&["instance"], &[&common[..], variables].concat());
     instance.wait_for_line("registered with web-api");
     instance
+}
+
+/// An address of this machine that nobody listens on.
+pub(crate) fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("an address")
 }
 
 /// A new guest of this API.

@@ -214,6 +214,17 @@ impl RunBooks {
                 "The run was stopped after {counted_s:.0} of {wanted_s:.0} seconds that count."
             ));
         }
+        // A run that passes must not hide that half of it was not looked at.
+        if report.tick.p50_ms.is_none() && counted_s > 0.0 {
+            let why = if report.baseline.is_none() {
+                "were not read"
+            } else {
+                "told of no tick"
+            };
+            reasons.push(format!(
+                "Nothing is known of the server's ticks: its metrics {why}."
+            ));
+        }
     }
 }
 

@@ -50,6 +50,7 @@ use native::{Canaries, LightBot};
 use places::Protocol;
 use player::Player;
 use report::LoadReport;
+pub use server::MetricsError;
 use server::ServerProbe;
 use sessions::Sessions;
 use swarm::{Desk, Swarm};
@@ -67,7 +68,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(5);
 pub struct LoadConfig {
     /// Address of the API.
     pub api: String,
-    /// Address of the server's metrics; nothing is known of the server without.
+    /// Address of the server's metrics, which must answer; nothing is known of the server without.
     pub metrics: Option<String>,
     /// The game's mode; its first one when absent.
     pub mode: Option<String>,
@@ -134,6 +135,12 @@ pub enum LoadError {
         /// Of these, whole clients.
         canaries: u32,
     },
+    /// The server's metrics were asked for, and are not there.
+    #[error(
+        "nothing would be known of the server; name its metrics with --metrics, or do without \
+         them with --no-metrics"
+    )]
+    Metrics(#[from] MetricsError),
     /// The game has no such mode.
     #[error("the game has no mode {0:?}")]
     UnknownMode(String),
@@ -180,7 +187,8 @@ pub async fn run<G: ThinBots>(
     let mut books = RunBooks::new(config, plan::blank(config, &G::descriptor(), began_at));
     books.tell(Part::Ramp, Duration::ZERO, &mut progress);
     if let Some(probe) = &probe {
-        books.baseline = probe.footprint().await;
+        // Without it a run would pass of which nothing is known.
+        books.baseline = Some(probe.footprint().await?);
     }
     let (mut books, probe) =
         Box::pin(play::<G>(config, stop, (books, probe), &mut progress)).await?;

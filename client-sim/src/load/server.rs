@@ -18,6 +18,25 @@ pub(super) struct ServerProbe {
     before: Option<(Instant, Reading)>,
 }
 
+/// Why nothing is known of the server.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// Nobody answered there, or with an error.
+    #[error("failed to read the server's metrics at {url}")]
+    Unreachable {
+        /// What was asked.
+        url: String,
+        /// What went wrong.
+        source: reqwest::Error,
+    },
+    /// What answered is no server of ours.
+    #[error("what answers at {url} has no metrics of a game server")]
+    SomethingElse {
+        /// What was asked.
+        url: String,
+    },
+}
+
 /// The server's numbers at one moment.
 #[derive(Debug, Clone, Default)]
 struct Reading {
@@ -100,19 +119,35 @@ impl ServerProbe {
         }
     }
 
-    /// What the server occupies; none when it did not answer.
-    pub(super) async fn footprint(&self) -> Option<Footprint> {
-        Some(self.read().await?.footprint())
+    /// What the server occupies.
+    ///
+    /// # Errors
+    ///
+    /// It did not answer, or something else did.
+    pub(super) async fn footprint(&self) -> Result<Footprint, MetricsError> {
+        Ok(self.read().await?.footprint())
     }
 
-    async fn read(&self) -> Option<Reading> {
-        let answer = self.http.get(&self.url).timeout(PATIENCE).send().await;
-        Some(Reading::parse(&answer.ok()?.text().await.ok()?))
+    async fn read(&self) -> Result<Reading, MetricsError> {
+        let unreachable = |source| MetricsError::Unreachable {
+            url: self.url.clone(),
+            source,
+        };
+        let asked = self.http.get(&self.url).timeout(PATIENCE).send().await;
+        let answer = asked.and_then(reqwest::Response::error_for_status);
+        let text = answer.map_err(unreachable)?.text().await;
+        let reading = Reading::parse(&text.map_err(unreachable)?);
+        if reading.tasks.is_none() {
+            return Err(MetricsError::SomethingElse {
+                url: self.url.clone(),
+            });
+        }
+        Ok(reading)
     }
 
     /// What happened since the last call; none the first time, or when the server did not answer.
     pub(super) async fn look(&mut self) -> Option<ServerSecond> {
-        let reading = self.read().await?;
+        let reading = self.read().await.ok()?;
         let now = Instant::now();
         let before = self.before.replace((now, reading.clone()))?;
         Some(ServerSecond::between(&before, &(now, reading)))

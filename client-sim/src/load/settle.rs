@@ -26,7 +26,7 @@ pub(super) async fn watch(
             () = stop.cancelled() => break,
             _ = seconds.tick() => {}
         }
-        settled = probe.footprint().await.or(settled);
+        settled = probe.footprint().await.ok().or(settled);
         if let Some(footprint) = &settled {
             tell(began.elapsed(), footprint);
         }

@@ -43,6 +43,15 @@ impl Clone for ServerCertificate {
     }
 }
 
+/// When a certificate may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Validity {
+    /// From then on.
+    pub from: SystemTime,
+    /// Not after that.
+    pub until: SystemTime,
+}
+
 /// The key stays out of logs.
 impl std::fmt::Debug for ServerCertificate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -134,6 +143,22 @@ impl ServerCertificate {
     #[must_use]
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// When it may be used, as it says itself; `None` when it is no X.509 that can be read.
+    #[must_use]
+    pub fn validity(&self) -> Option<Validity> {
+        let (_, own) = x509_parser::parse_x509_certificate(self.chain.first()?).ok()?;
+        let time = |timestamp: i64| {
+            // Before 1970 nothing here was valid.
+            let seconds = u64::try_from(timestamp).unwrap_or_default();
+            SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+        };
+        let validity = own.validity();
+        Some(Validity {
+            from: time(validity.not_before.timestamp()),
+            until: time(validity.not_after.timestamp()),
+        })
     }
 
     /// TLS 1.3 for QUIC, without 0-RTT: a replayed Hello would be a second use of a ticket.
@@ -313,6 +338,15 @@ mod tests {
         };
         assert!(verify(pin, &ours));
         assert!(!verify(pin, &other));
+    }
+
+    #[test]
+    fn a_certificate_says_when_it_may_be_used() {
+        let now = SystemTime::UNIX_EPOCH + LIFETIME * 100;
+        let made = ServerCertificate::self_signed(&["localhost".to_owned()], now).unwrap();
+        let from = now - BACKDATING;
+        let until = from + LIFETIME;
+        assert_eq!(made.validity(), Some(Validity { from, until }));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use gameserver_client_sim::load::{self, LoadConfig};
 use gameserver_contract::clock::{Clock as _, SystemClock};
 use gameserver_shared::bot::ThinBots;
 
-use super::{print_unless_stopped, write_report};
+use super::{print_unless_stopped, say, try_reports, write_report};
 use crate::arguments::LoadArguments;
 use crate::error::CliError;
 use crate::games::with_game;
@@ -25,6 +25,7 @@ const CANARIES: u32 = 2;
 
 /// Plays, then reports.
 pub(super) async fn run(arguments: LoadArguments) -> Result<(), CliError> {
+    try_reports(&arguments.report)?;
     let display = if arguments.plain {
         Display::plain()?
     } else {
@@ -39,7 +40,7 @@ async fn play<G: ThinBots>(arguments: LoadArguments, mut display: Display) -> Re
     let protocol = arguments.protocol.into();
     let config = LoadConfig {
         api: arguments.api,
-        metrics: Some(arguments.metrics),
+        metrics: (!arguments.no_metrics).then_some(arguments.metrics),
         mode: arguments.mode,
         players: arguments.players,
         protocol,
@@ -58,7 +59,7 @@ async fn play<G: ThinBots>(arguments: LoadArguments, mut display: Display) -> Re
         settle: Duration::from_secs(arguments.settle),
         command: own_command(),
         seed: arguments.seed,
-        threads: arguments.threads,
+        threads: arguments.threads.into(),
         gates: arguments.gate,
     };
     let began_at = SystemClock.now().to_rfc3339_opts(SecondsFormat::Secs, true);

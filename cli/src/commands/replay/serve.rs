@@ -1,7 +1,7 @@
 //! `replay serve`: a log for browsers on this machine: a page that plays it, and the file, whole or
 //! in parts.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use axum::Router;
@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::commands::say;
 use crate::error::CliError;
+use crate::ports;
 use crate::shutdown::Shutdown;
 
 /// Runs until it is told to stop.
@@ -23,8 +24,13 @@ pub(super) async fn run(file: &Path, port: u16) -> Result<(), CliError> {
     let bytes = super::read(file)?;
     let match_id = super::open(file, &bytes)?.header().match_id;
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
-    let address = (Ipv4Addr::LOCALHOST, port);
-    let refused = |error| CliError::Usage(format!("port {port} cannot be opened ({error})"));
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let refused = |error| CliError::Port {
+        address,
+        purpose: "the page",
+        cause: ports::cause(address, &error),
+        advice: "choose another --port".to_owned(),
+    };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
     let taken = listener.local_addr().map_err(refused)?;
     say(&format!(
