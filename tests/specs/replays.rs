@@ -253,10 +253,10 @@ async fn no_flipped_bit_and_no_cut_leaves_a_log_verified() {
         let at = (log.len() - 1) * place / (PLACES - 1);
         let mut flipped = log.clone();
         flipped[at] ^= 1 << (place % 8);
-        for damaged in [&flipped[..], &log[..at]] {
-            if let Ok(report) = verify(damaged, &arena()) {
-                assert_ne!(report.verdict(), Verdict::Verified, "{at}: {report:?}");
-            }
+        let damaged = [&flipped[..], &log[..at]];
+        let verdicts = damaged.map(|log| verify(log, &arena()).map(|report| report.verdict()));
+        for verdict in verdicts.into_iter().flatten() {
+            assert_ne!(verdict, Verdict::Verified, "byte {at}");
         }
     }
 }

@@ -52,7 +52,7 @@ const fn key(name: &'static str, kind: Kind) -> Key {
 }
 
 /// Every setting, by section.
-pub(super) static KEYS: [Key; 49] = [
+pub(super) static KEYS: [Key; 50] = [
     key("mode", Kind::Choice(&["development", "production"])),
     key("log.format", Kind::Choice(&["auto", "json", "text"])),
     key("http.address", Kind::Address),
@@ -99,6 +99,7 @@ pub(super) static KEYS: [Key; 49] = [
     key("keys.ticket", Kind::Secret(signing_key)),
     key("keys.refresh", Kind::Secret(signing_key)),
     key("keys.cursor", Kind::Secret(signing_key)),
+    key("game.connections_per_address_max", Kind::Number(0, 100_000)),
     key("game.address", Kind::Address),
     key("game.public_host", Kind::Text(public_host)),
     key("game.public_port", Kind::Number(1, 65_535)),
