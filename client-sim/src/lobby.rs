@@ -307,6 +307,8 @@ fn is_loopback(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use gameserver_contract::problem::FieldError;
+
     use super::*;
 
     #[test]
@@ -329,13 +331,6 @@ mod tests {
             assert!(!is_loopback(url), "{url}");
         }
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use gameserver_contract::problem::FieldError;
-
-    use super::*;
 
     #[test]
     fn a_refusal_names_each_field_and_what_it_must_be() {

@@ -52,6 +52,7 @@ async fn players_whose_udp_is_cut_keep_their_seats_over_websocket_until_quic_is_
             join,
             options: ConnectOptions::default(),
             seed: seat.into(),
+            retries_max: 0,
         }
     };
     let bots = (0..PLAYERS).map(bot).collect();

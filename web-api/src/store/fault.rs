@@ -22,7 +22,8 @@ impl StoreError {
         match self {
             Self::Database(error) => Some(fault(error)),
             Self::Deadline(_) => Some(Fault::Slow),
-            Self::Migration(_) | Self::Url(_) | Self::Corrupt { .. } => None,
+            Self::Unreachable { .. } => Some(Fault::Unreachable),
+            Self::Migration(_) | Self::Url(_) | Self::Newer { .. } | Self::Corrupt { .. } => None,
         }
     }
 }

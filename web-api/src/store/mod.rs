@@ -40,6 +40,7 @@ pub use self::sessions::{After, NewSession, SessionFilter, SessionRow};
 pub use self::sweep::Swept;
 
 use self::db::Db;
+use self::sql::Sql;
 
 /// Handle to the database; cheap to clone.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ use gameserver_client_sim::load::{self, LoadConfig};
 use gameserver_contract::clock::{Clock as _, SystemClock};
 use gameserver_shared::bot::ThinBots;
 
-use super::{print_unless_stopped, say, try_reports, write_report};
+use super::{print_unless_stopped, try_reports, write_report};
 use crate::arguments::LoadArguments;
 use crate::error::CliError;
 use crate::games::with_game;
