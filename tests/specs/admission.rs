@@ -293,7 +293,9 @@ async fn a_page_that_is_loaded_again_gets_its_seat_back_with_the_resume_token() 
     let answer = door.good_answer();
     let hello = Hello::new(Mode::Thin, Credential::Ticket(answer.ticket), "a page");
     let address = format!("ws://{}", door.stage.address());
-    let (mut page, _) = within(connect_async(address)).await.expect("a WebSocket");
+    let (mut page, _) = Box::pin(within(connect_async(address)))
+        .await
+        .expect("a WebSocket");
     let hello = hello.encode().expect("a short Hello");
     within(page.send(Message::Binary(hello.into())))
         .await

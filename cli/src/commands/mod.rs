@@ -29,7 +29,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
     match arguments.command()? {
         Command::Dev(arguments) => {
             let _logging = logging::start(loaded.settings.log.format)?;
-            dev::run(loaded.settings, arguments).await
+            Box::pin(dev::run(loaded.settings, arguments)).await
         }
         Command::Api => {
             let _logging = logging::start(loaded.settings.log.format)?;

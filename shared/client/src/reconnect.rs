@@ -186,7 +186,7 @@ mod tests {
     const FRAME: Duration = Duration::from_millis(16);
 
     fn frames(watch: &mut LinkWatch, time: Duration) {
-        for _ in 0..time.as_millis() / FRAME.as_millis() + 1 {
+        for _ in 0..=time.as_millis() / FRAME.as_millis() {
             watch.pass(FRAME, LinkState::Open);
         }
     }
@@ -195,7 +195,7 @@ mod tests {
     fn silence_is_what_a_listening_client_does_not_hear() {
         let policy = ReconnectPolicy::default();
         let mut watch = LinkWatch::default();
-        watch.pass(Duration::from_secs(60), LinkState::Open);
+        watch.pass(Duration::from_mins(1), LinkState::Open);
         assert!(!watch.is_silent(&policy), "the program stood still");
         frames(&mut watch, policy.silent_after);
         assert!(watch.is_silent(&policy));

@@ -447,17 +447,22 @@ mod tests {
         assert_eq!(most, LATEST_WAITING_MAX);
     }
 
+    /// Letters are ordinary, words are the newest of their kind; each of these takes 20 ms.
+    async fn push_both_kinds(queue: &DatagramQueue, texts: &[&'static str]) {
+        for text in texts {
+            if text.len() == 1 {
+                queue.push(datagram(text));
+            } else {
+                queue.push_latest(datagram(text));
+                tokio::time::advance(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn those_that_stay_move_up_and_nothing_else_changes_its_order() {
         let queue = queue(20, 100);
-        for text in ["a", "one", "b", "two", "c"] {
-            if text.len() > 1 {
-                queue.push_latest(datagram(text));
-                tokio::time::advance(Duration::from_millis(20)).await;
-            } else {
-                queue.push(datagram(text));
-            }
-        }
+        push_both_kinds(&queue, &["a", "one", "b", "two", "c"]).await;
         // 40 and 20 ms old: both stay, and after 10 ms more the first one does not.
         assert_eq!(queue.push_latest(datagram("three")), Pushed::Kept);
         queue.push(datagram("d"));

@@ -64,7 +64,7 @@ async fn start_matches(app: &SharedApp) {
         match delivered {
             Ok(0) => {}
             Ok(matches) => {
-                tracing::info!(matches, "matches whose start was left over were seen to")
+                tracing::info!(matches, "matches whose start was left over were seen to");
             }
             Err(error) => log_failure(&error, "failed to start matches whose start was left over"),
         }

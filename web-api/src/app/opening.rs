@@ -65,7 +65,7 @@ impl App {
         let found = candidates(&instances, wishes.as_wish());
         let mut failure = Error::NoCapacity;
         for instance in found.into_iter().take(INSTANCES_TRIED_MAX) {
-            match self.open_on(instance, &opener, &wishes).await {
+            match Box::pin(self.open_on(instance, &opener, &wishes)).await {
                 // Its last place went to somebody else since its last heartbeat.
                 Err(Error::InstanceUnavailable(cause)) if cause.is_full() => {}
                 Err(Error::InstanceUnavailable(cause)) => {

@@ -44,11 +44,11 @@ impl App {
             return Ok((self.cache.get(key).await?, None));
         };
         let counter = self.counter("player", player.0.as_bytes());
-        let counted = self
+        let outcome = self
             .cache
             .count_unless((key, stop), &counter, limit, WINDOW)
             .await?;
-        Ok(counted)
+        Ok(outcome)
     }
 
     /// Counts a guest login of a device.

@@ -210,14 +210,14 @@ impl RedisServer {
         window: Duration,
     ) -> RedisResult<(Option<Vec<u8>>, Option<RateDecision>)> {
         let mut connection = self.connection();
-        let counted = COUNT_UNLESS
+        let answer = COUNT_UNLESS
             .key(self.value_key(key))
             .key(self.counter_key(counter))
             .arg(whole_ms(window))
             .arg(stop)
             .invoke_async(&mut connection)
             .await;
-        let (value, count, left_ms): (Option<Vec<u8>>, u64, i64) = self.note(counted)?;
+        let (value, count, left_ms): (Option<Vec<u8>>, u64, i64) = self.note(answer)?;
         let decision = RateDecision::of(count, limit, reset(left_ms));
         Ok((value, (count > 0).then_some(decision)))
     }

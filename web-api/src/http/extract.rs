@@ -91,9 +91,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for QueryOf<T> {
         let Query(value) = query.map_err(|error| query_error(&error))?;
         let texts = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
         let Query(texts) = texts.map_err(|error| query_error(&error))?;
-        let complaints = texts.iter().filter_map(|(name, text)| {
-            (text.contains('\0')).then(|| field(format!("/{name}"), NO_NUL))
-        });
+        let with_nul = texts.iter().filter(|(_, text)| text.contains('\0'));
+        let complaints = with_nul.map(|(name, _)| field(format!("/{name}"), NO_NUL));
         let complaints: Vec<_> = complaints.collect();
         if complaints.is_empty() {
             Ok(Self(value))
@@ -274,7 +273,7 @@ fn refuse_nul(bytes: &[u8]) -> ApiResult<()> {
     }
 }
 
-/// serde_json reads no deeper than 128 levels, so neither does this.
+/// `serde_json` reads no deeper than 128 levels, so neither does this.
 fn complain_of_nul(value: &Value, pointer: &mut String, complaints: &mut Vec<FieldError>) {
     let length = pointer.len();
     let mut inside = |name: &str, value: &Value| {

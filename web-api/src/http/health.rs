@@ -54,7 +54,7 @@ async fn readyz(State(state): State<HttpState>) -> ApiResult<Json<Health>> {
     if !state.is_playable() {
         return Err(not_ready().detail("instance", "not registered"));
     }
-    let Parts { database, cache } = health::check(app).await;
+    let Parts { database, cache } = Box::pin(health::check(app)).await;
     let faults = [("database", database), ("cache", cache)];
     let mut faults = faults
         .into_iter()

@@ -101,12 +101,15 @@ impl Db {
     /// Reads rows outside of any transaction.
     pub(super) async fn all<T: Row + 'static>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
         let db = self.clone();
-        self.within(Patience::Request, async move {
-            match &db {
-                Self::Pg(pg) => read_postgres(pg, sql).await,
-                Self::Lite { readers, .. } => fetch_all!(Sqlite, sql, readers),
-            }
-        })
+        self.within(
+            Patience::Request,
+            Box::pin(async move {
+                match &db {
+                    Self::Pg(pg) => read_postgres(pg, sql).await,
+                    Self::Lite { readers, .. } => fetch_all!(Sqlite, sql, readers),
+                }
+            }),
+        )
         .await
     }
 
@@ -122,17 +125,20 @@ impl Db {
     /// rows it touched.
     pub(super) async fn execute(&self, sql: Sql) -> Result<u64, StoreError> {
         let db = self.clone();
-        self.within(Patience::Request, async move {
-            match &db {
-                Self::Pg(pg) => {
-                    let mut lease = pg.acquire().await?;
-                    let outcome = execute_on(&mut lease.connection, sql).await;
-                    lease.give_back(&outcome);
-                    outcome
+        self.within(
+            Patience::Request,
+            Box::pin(async move {
+                match &db {
+                    Self::Pg(pg) => {
+                        let mut lease = pg.acquire().await?;
+                        let outcome = execute_on(&mut lease.connection, sql).await;
+                        lease.give_back(&outcome);
+                        outcome
+                    }
+                    Self::Lite { writer, .. } => execute!(Sqlite, sql, writer),
                 }
-                Self::Lite { writer, .. } => execute!(Sqlite, sql, writer),
-            }
-        })
+            }),
+        )
         .await
     }
 
@@ -161,16 +167,19 @@ impl Db {
         F: for<'a> FnOnce(&'a mut Tx) -> Work<'a, T> + Send + 'static,
     {
         let db = self.clone();
-        self.within(patience, async move {
-            let mut tx = db.begin(patience).await?;
-            match work(&mut tx).await {
-                Ok(value) => tx.commit().await.map(|()| value),
-                Err(error) => {
-                    tx.rollback_after(&error).await;
-                    Err(error)
+        self.within(
+            patience,
+            Box::pin(async move {
+                let mut tx = db.begin(patience).await?;
+                match work(&mut tx).await {
+                    Ok(value) => tx.commit().await.map(|()| value),
+                    Err(error) => {
+                        tx.rollback_after(&error).await;
+                        Err(error)
+                    }
                 }
-            }
-        })
+            }),
+        )
         .await
     }
 
@@ -198,11 +207,12 @@ impl Db {
 
     /// Runs an operation in a task of its own until its deadline. A client that hangs up drops its
     /// request's future; work that half wrote something must not stop there. Only the deadline cuts
-    /// an operation off, and its connection is closed then.
+    /// an operation off, and its connection is closed then. It comes in a box, because it would
+    /// otherwise be part of the future of every request.
     async fn within<T: Send + 'static>(
         &self,
         patience: Patience,
-        operation: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+        operation: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>,
     ) -> Result<T, StoreError> {
         let deadline = patience.deadline(self);
         uncancelled(async move {

@@ -42,6 +42,7 @@ fn fault(error: &sqlx::Error) -> Fault {
             Some(code) => fault_of_sqlite(&code),
             None => Fault::Failing,
         },
+        // What is left has nothing to do with where the database is.
         _ => Fault::Failing,
     }
 }
@@ -87,7 +88,7 @@ pub(super) fn consequence(error: &StoreError) -> Consequence {
     match fault(error) {
         Fault::ReadOnly | Fault::Unreachable => Consequence::CloseAll,
         Fault::Failing if leaves_a_bad_session(error) => Consequence::Close,
-        _ => Consequence::Keep,
+        Fault::Slow | Fault::Locked | Fault::Full | Fault::Failing => Consequence::Keep,
     }
 }
 
@@ -95,7 +96,9 @@ pub(super) fn consequence(error: &StoreError) -> Consequence {
 /// one. 26000 and 0A000: a prepared statement is not what it was, behind a pooler or after a
 /// migration.
 fn leaves_a_bad_session(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|answer| answer.code());
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("25") || code == "26000" || code == "0A000")
 }
 

@@ -75,12 +75,7 @@ impl Pg {
             })
             .before_acquire(move |connection, metadata| {
                 let is_replaced = lock(&seen).is_replaced(&metadata);
-                Box::pin(async move {
-                    if is_replaced {
-                        return Ok(false);
-                    }
-                    test(connection, &metadata).await
-                })
+                Box::pin(async move { Ok(!is_replaced && test(connection, &metadata).await) })
             })
             .connect_with(options)
             .await?;
@@ -188,15 +183,12 @@ impl Drop for PgLease {
 }
 
 /// False when an idle connection does not answer any more.
-async fn test(
-    connection: &mut PgConnection,
-    metadata: &PoolConnectionMetadata,
-) -> Result<bool, sqlx::Error> {
+async fn test(connection: &mut PgConnection, metadata: &PoolConnectionMetadata) -> bool {
     if metadata.idle_for < IDLE_UNTESTED_MAX {
-        return Ok(true);
+        return true;
     }
     let answer = tokio::time::timeout(TEST_DEADLINE, connection.ping()).await;
-    Ok(matches!(answer, Ok(Ok(()))))
+    matches!(answer, Ok(Ok(())))
 }
 
 fn lock(state: &Mutex<State>) -> std::sync::MutexGuard<'_, State> {

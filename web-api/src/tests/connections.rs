@@ -156,14 +156,7 @@ async fn an_http_1_client_that_reads_16_bytes_now_and_then_is_closed() {
         socket.set_recv_buffer_size(8 * 1024).unwrap();
         let mut stream = socket.connect(server.address).await.unwrap();
         get_http1(&mut stream, path).await;
-        let mut pace = tokio::time::interval(Duration::from_millis(2));
-        let slow_reading = async {
-            let mut some = [0; 16];
-            while stream.read_exact(&mut some).await.is_ok() {
-                pace.tick().await;
-            }
-        };
-        soon(slow_reading).await;
+        soon(read_slowly(stream)).await;
     }
 }
 
@@ -330,16 +323,27 @@ async fn one_address_gets_so_many_connections_and_no_more() {
     read_to_end(&mut third).await;
     assert!(closed(&METRICS, "address") > before);
     drop(open);
-    soon(async {
-        loop {
-            let mut stream = TcpStream::connect(server.address).await.unwrap();
-            let _ = stream
-                .write_all(b"GET /small HTTP/1.1\r\nhost: test\r\n\r\n")
-                .await;
-            if stream.read_u8().await.is_ok() {
-                return;
-            }
+    soon(until_one_is_answered(server.address)).await;
+}
+
+/// Connects again and again until there is room for one more.
+async fn until_one_is_answered(address: SocketAddr) {
+    loop {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let _ = stream
+            .write_all(b"GET /small HTTP/1.1\r\nhost: test\r\n\r\n")
+            .await;
+        if stream.read_u8().await.is_ok() {
+            return;
         }
-    })
-    .await;
+    }
+}
+
+/// Reads 16 bytes at a time until the server has enough of it.
+async fn read_slowly(mut stream: TcpStream) {
+    let mut pace = tokio::time::interval(Duration::from_millis(2));
+    let mut some = [0; 16];
+    while stream.read_exact(&mut some).await.is_ok() {
+        pace.tick().await;
+    }
 }

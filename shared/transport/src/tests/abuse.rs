@@ -29,20 +29,23 @@ async fn welcomed(listener: &mut Listener) -> (WebSocketStream<TcpStream>, Conne
     (stream, server)
 }
 
+/// Sends until the other side has had enough, and returns what it said.
+async fn code_after_a_flood(client: &Connection, server: &Connection) -> CloseCode {
+    while client.send(Bytes::from_static(b"x")).is_ok() {
+        let _ = server.try_recv();
+        tokio::task::yield_now().await;
+    }
+    client.closed().unwrap().code
+}
+
 #[tokio::test]
 async fn a_flood_of_datagrams_is_closed_as_rate_limited() {
     for kind in ALL {
         let mut listener = listener();
         let (honest, its_server) = pair(&mut listener, kind).await;
         let (client, server) = pair(&mut listener, kind).await;
-        let flood = async {
-            while client.send(Bytes::from_static(b"x")).is_ok() {
-                let _ = server.try_recv();
-                tokio::task::yield_now().await;
-            }
-            client.closed().unwrap().code
-        };
-        assert_eq!(within(flood).await, CloseCode::RateLimited, "{kind:?}");
+        let code = within(code_after_a_flood(&client, &server)).await;
+        assert_eq!(code, CloseCode::RateLimited, "{kind:?}");
         assert_eq!(server.closed().unwrap().code, CloseCode::RateLimited);
         assert!(listener.events().drops(DropReason::IncomingFlood) > 0);
         assert_flows(&honest, &its_server, b"input").await;
