@@ -45,7 +45,7 @@ async fn a_nul_in_a_body_is_refused_with_its_field() {
     let others = [
         (
             Method::POST,
-            &join,
+            join.as_str(),
             "/join_code",
             json!({ "join_code": text }),
         ),
