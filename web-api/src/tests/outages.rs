@@ -159,7 +159,9 @@ async fn a_match_goes_on_while_redis_is_slow() {
         return;
     };
     let running = Running::with(redis.cache().await).await;
-    let pause_ms = (OUTAGE + Duration::from_secs(1)).as_millis().to_string();
+    // Each beat takes a while, so the pause outlasts the time that is played in it.
+    let pause = OUTAGE + Duration::from_secs(4);
+    let pause_ms = pause.as_millis().to_string();
     redis.command(&["CLIENT", "PAUSE", &pause_ms, "ALL"]).await;
     running.play_for(OUTAGE).await;
     assert_eq!(running.cache_fault().await, "slow");

@@ -2,6 +2,7 @@
 //! given, for PostgreSQL.
 
 mod durability;
+mod full_disk;
 mod idempotency;
 mod logins;
 mod migrations;
