@@ -285,7 +285,7 @@ async fn a_broken_connection_gets_its_seat_back_with_the_resume_token() {
     after.receive().await;
 }
 
-/// Browsers close a page's WebSockets as 1001 when it is left or loaded again.
+/// Browsers close what a page has opened as 1001 when it is left or loaded again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_page_that_is_loaded_again_gets_its_seat_back_with_the_resume_token() {
     let door = Door::open().await;

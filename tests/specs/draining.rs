@@ -56,11 +56,11 @@ async fn players_are_told_how_long_their_instance_stays_and_at_its_end_why() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn nobody_waits_for_an_empty_match() {
     let mut stage = stage().await;
-    let (empty, played) = (
+    let (empty, joined) = (
         stage.start_match("arena", 1, 4),
         stage.start_match("arena", 1, 4),
     );
-    let player = RawPlayer::join(&stage, &stage.join(played, 0), Quic).await;
+    let player = RawPlayer::join(&stage, &stage.join(joined, 0), Quic).await;
     player.receive().await;
     stage.host.drain(GRACE);
     let finished = within(stage.finished.recv()).await.expect("a result");

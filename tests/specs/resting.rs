@@ -69,14 +69,14 @@ async fn matches_that_nobody_is_in_are_not_simulated_until_somebody_comes() {
 async fn a_match_that_nobody_comes_to_is_ended_soon_and_one_with_a_player_is_not() {
     let lifetime = Duration::from_secs(2);
     let mut stage = Stage::alone_keeping_empty_matches_for(lifetime, arena()).await;
-    let (empty, played) = (
+    let (empty, joined) = (
         stage.start_match("arena", 2, 4),
         stage.start_match("arena", 2, 4),
     );
-    let player = RawPlayer::join(&stage, &stage.join(played, 0), Quic).await;
+    let player = RawPlayer::join(&stage, &stage.join(joined, 0), Quic).await;
     let finished = within(stage.finished.recv()).await.expect("a result");
     assert_eq!(finished.result.match_id, empty);
     assert_eq!(finished.result.outcome, MatchOutcome::Aborted);
     player.receive_next().await;
-    assert_eq!(stage.facts(played).state, SessionState::Filling);
+    assert_eq!(stage.facts(joined).state, SessionState::Filling);
 }
