@@ -24,8 +24,8 @@ pub const ACCESS_TOKEN_LENGTH_MAX: usize = 2_048;
 /// How long the end of a login is remembered: longer than any access token of it is accepted, also
 /// one that was being issued at that moment.
 pub const LOGIN_END_REMEMBERED: Duration = Duration::from_mins(17);
-/// How long it is remembered that a login has not ended, before the database is asked again. A logout
-/// does not wait for it, unless the cache is lost at that very moment.
+/// How long it is remembered that a login has not ended, before the database is asked again. A
+/// logout does not wait for it, unless the cache is lost at that very moment.
 pub const LOGIN_LIFE_REMEMBERED: Duration = Duration::from_mins(1);
 /// Life of a refresh token that is not used.
 pub const REFRESH_TOKEN_LIFETIME: Duration = Duration::from_hours(30 * 24);

@@ -1,4 +1,5 @@
-//! Why a part that the service depends on does not do its work, as far as an operator can act on it.
+//! Why a part that the service depends on does not do its work, as far as an operator can act on
+//! it.
 //!
 //! It does not know which part: `store` and `cache` sort their drivers' errors into these few.
 

@@ -181,7 +181,10 @@ impl Registrar {
                 continue;
             };
             if let Err(error) = self.host.kick(id, player, kick.reason) {
-                tracing::warn!(match.id = %id, %error, "unwanted player not removed");
+                tracing::warn!(
+                    match.id = %id, error = &error as &dyn std::error::Error,
+                    "unwanted player not removed"
+                );
             }
         }
         for id in answer.stop_match_ids {

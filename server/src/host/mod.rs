@@ -305,7 +305,10 @@ impl MatchHost {
         self.board.drain();
         for id in self.board.all().into_keys() {
             if let Err(error) = self.tell(id, Told::Drain(grace)) {
-                tracing::warn!(match.id = %id, %error, "match not told of the end of its instance");
+                tracing::warn!(
+                    match.id = %id, error = &error as &dyn std::error::Error,
+                    "match not told of the end of its instance"
+                );
             }
         }
     }

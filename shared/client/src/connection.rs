@@ -256,7 +256,10 @@ impl GameConnection {
     }
 
     fn note_failure(&mut self, purpose: Purpose, error: &ConnectError) {
-        tracing::debug!(%error, "connection to the match not replaced");
+        tracing::debug!(
+            error = error as &dyn std::error::Error,
+            "connection to the match not replaced"
+        );
         if let Some(policy) = &self.reconnect {
             self.watch.set_back(policy, purpose);
         }

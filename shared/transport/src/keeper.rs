@@ -18,7 +18,7 @@ use crate::link::{Link, PostedSocket};
 use crate::mailbox::Mailbox;
 use crate::pulse::Pulse;
 use crate::socket::{Flow, Socket};
-use crate::websocket::{close_reason, take_in};
+use crate::websocket::{after_the_reader, close_reason, take_in};
 
 /// Serves a link until it ends. What has to be said first goes ahead of everything.
 pub(crate) async fn keep(
@@ -47,6 +47,8 @@ pub(crate) async fn keep(
     };
     // The peer may be gone or may not read; then the socket is dropped at the deadline.
     let _ = timeout(CLOSE_DEADLINE, finish(&socket, &reason)).await;
+    // The link may be held for longer, and the socket with it.
+    socket.shut_down();
 }
 
 async fn read(
@@ -96,7 +98,7 @@ async fn write(
             Err(reason) => Err(reason),
         };
         if let Err(reason) = settled {
-            return reason;
+            return after_the_reader(reason).await;
         }
         written = tokio::select! {
             // In this order, so that a frame which has to come first does.

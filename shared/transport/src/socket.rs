@@ -4,6 +4,7 @@
 //! It knows no queues and no link.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use socket2::SockRef;
@@ -115,6 +116,12 @@ impl Socket {
     fn protocol(&self) -> MutexGuard<'_, WebSocket<Wire>> {
         // A panic elsewhere leaves a message half written at worst, which its peer refuses.
         self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends both directions for good, whoever still holds this. A peer that goes on writing is reset.
+    pub(crate) fn shut_down(&self) {
+        // It fails when the peer was quicker.
+        let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Both);
     }
 
     /// Waits for the next message.

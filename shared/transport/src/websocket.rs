@@ -15,7 +15,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{Sink, SinkExt as _, Stream, StreamExt as _};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 use tokio::net::TcpStream;
-use tokio::time::{MissedTickBehavior, timeout};
+use tokio::time::{MissedTickBehavior, sleep, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::error::{Error as WsError, ProtocolError};
 use tokio_tungstenite::tungstenite::handshake::client::Request as ClientRequest;
@@ -361,7 +361,7 @@ where
             payload = link.next_outgoing() => write_all(sink, encoding, link, payload).await,
         };
         if let Err(reason) = written {
-            return reason;
+            return after_the_reader(reason).await;
         }
     }
 }
@@ -529,6 +529,16 @@ fn peer_close(frame: Option<CloseFrame>) -> CloseReason {
         }
         None => CloseReason::new(CloseCode::Consented, "", Side::Peer),
     }
+}
+
+/// How the writing half ended. When the peer has closed, its close frame says why and the reader has
+/// it: that comes first, and what could not be written any more is no violation of ours.
+pub(crate) async fn after_the_reader(reason: CloseReason) -> CloseReason {
+    let peer_has_closed = close_reason(&WsError::Protocol(ProtocolError::SendAfterClosing));
+    if reason.text == peer_has_closed.text {
+        sleep(CLOSE_DEADLINE).await;
+    }
+    reason
 }
 
 pub(crate) fn close_reason(error: &WsError) -> CloseReason {

@@ -133,8 +133,8 @@ impl App {
         Ok(())
     }
 
-    /// Tells all replicas at once that a login has ended. That it has stands in the store, also when
-    /// the cache is lost or away now.
+    /// Tells all replicas at once that a login has ended. That it has stands in the store, also
+    /// when the cache is lost or away now.
     async fn end_access(&self, login: Uuid) -> Result<(), Error> {
         let key = login_key(login);
         Ok(self.cache.put(&key, ENDED, LOGIN_END_REMEMBERED).await?)

@@ -47,8 +47,9 @@ pub(crate) enum RegistryError {
 }
 
 impl App {
-    /// Enters a run of an instance, also while the cache is away. Sessions of its other runs fail: their matches are gone.
-    /// Epochs have no order, so the run that registers last is the one that counts.
+    /// Enters a run of an instance, also while the cache is away. Sessions of its other runs fail:
+    /// their matches are gone. Epochs have no order, so the run that registers last is the one that
+    /// counts.
     pub(crate) async fn register(
         &self,
         request: RegisterRequest,

@@ -150,7 +150,8 @@ impl Cache {
         }
     }
 
-    /// Sets a value only where none is, unless memory is scarce: for what can be looked up elsewhere.
+    /// Sets a value only where none is, unless memory is scarce: for what can be looked up
+    /// elsewhere.
     ///
     /// # Errors
     ///
@@ -196,8 +197,8 @@ impl Cache {
         }
     }
 
-    /// Sets a value like [`Cache::put`], under the key `list:member`, and lists it. All members of a
-    /// list have the same lifetime.
+    /// Sets a value like [`Cache::put`], under the key `list:member`, and lists it. All members of
+    /// a list have the same lifetime.
     ///
     /// # Errors
     ///

@@ -23,8 +23,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// Pause before a lost listening connection is opened again.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
-/// Shortest time between two connections that are opened because the one before led to a server that
-/// takes no writes: one that stays read-only must not be answered with a storm of connections.
+/// Shortest time between two connections that are opened because the one before led to a server
+/// that takes no writes: one that stays read-only must not be answered with a storm of connections.
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
 
 /// The longest lifetime, 100 years: Redis refuses ends beyond its range.
@@ -51,8 +51,8 @@ static COUNT_UNLESS: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// Sets a value and enters its member into the sorted set of its list, by the time at which it ends.
-/// Members that have ended go.
+/// Sets a value and enters its member into the sorted set of its list, by the time at which it
+/// ends. Members that have ended go.
 static PUT_LISTED: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])

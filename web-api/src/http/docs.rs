@@ -51,7 +51,10 @@ async fn file(Path(name): Path<String>) -> Response {
         }
         Ok(None) => StatusCode::NOT_FOUND.into_response(),
         Err(error) => {
-            tracing::error!(%error, "a file of the page at /docs could not be made");
+            tracing::error!(
+                error = &*error as &dyn std::error::Error,
+                "a file of the page at /docs could not be made"
+            );
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -17,11 +17,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process that writes, and a writer for those before it.
 const SQLITE_BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// PostgreSQL's own limits for a connection, so that one stuck client cannot hold rows for ever. The
-/// first two end a request's statement before its deadline of 1 s, so that the server has let go of
-/// it when the client is answered. Work in the background has longer ones. They are set on the open
-/// connection and not as it opens: poolers such as `PgBouncer` refuse the startup parameter
-/// `options`.
+/// PostgreSQL's own limits for a connection, so that one stuck client cannot hold rows for ever.
+/// The first two end a request's statement before its deadline of 1 s, so that the server has let
+/// go of it when the client is answered. Work in the background has longer ones. They are set on
+/// the open connection and not as it opens: poolers such as `PgBouncer` refuse the startup
+/// parameter `options`.
 const POSTGRES_SETTINGS: &str = "SET lock_timeout = '700ms'; SET statement_timeout = '900ms'; \
                                  SET idle_in_transaction_session_timeout = '5s'";
 

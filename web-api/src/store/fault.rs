@@ -28,6 +28,10 @@ impl StoreError {
     }
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "errors of the driver that say nothing of the server are many, and may become more"
+)]
 fn fault(error: &sqlx::Error) -> Fault {
     match error {
         sqlx::Error::Io(_)

@@ -2,8 +2,8 @@
 //!
 //! It knows SQL and nothing of HTTP, tokens or rules of the lobby beyond what one transaction must
 //! hold together (a seat is never given twice, a result is stored once). "Not found" is `None`.
-//! Each statement has one text for both databases. Every operation has one deadline, and a write that
-//! has begun goes on when its caller goes away.
+//! Each statement has one text for both databases. Every operation has one deadline, and a write
+//! that has begun goes on when its caller goes away.
 
 mod games;
 mod idempotency;

@@ -18,8 +18,8 @@ pub struct Swept {
 }
 
 impl Store {
-    /// Deletes expired refresh tokens, remembered answers, leases and seat holds, and logins without
-    /// a token left.
+    /// Deletes expired refresh tokens, remembered answers, leases and seat holds, and logins
+    /// without a token left.
     ///
     /// # Errors
     ///
