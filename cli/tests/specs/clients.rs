@@ -127,6 +127,10 @@ async fn the_console_works_in_a_browser() {
 }
 
 /// Runs files of `tests/browser` against a server of their own.
+#[expect(
+    clippy::print_stdout,
+    reason = "the test harness shows it when something failed"
+)]
 async fn in_a_browser(files: &[&str]) {
     let _turn = turn();
     let (_dev, api) = Process::dev(&[]);
