@@ -103,8 +103,6 @@ fn start_api(data: &Path, addresses: (&str, &str)) -> (Process, String, String) 
         ("GAMESERVER__CONTROL__SECRET", CONTROL_SECRET),
         ("DATABASE_URL", &database),
         ("GAMESERVER__HTTP__ADDRESS", addresses.0),
-        // Whoever asks again until the instance is back would be told to wait a minute.
-        ("GAMESERVER__HTTP__SESSIONS_PER_PLAYER_PER_MINUTE", "0"),
         ("GAMESERVER__CONTROL__ADDRESS", addresses.1),
         // A request is repeated until the instance has registered again, and each time counts.
         ("GAMESERVER__HTTP__SESSIONS_PER_PLAYER_PER_MINUTE", "0"),
