@@ -118,7 +118,8 @@ impl Socket {
         self.protocol.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends both directions for good, whoever still holds this. A peer that goes on writing is reset.
+    /// Ends both directions for good, whoever still holds this. A peer that goes on writing is
+    /// reset.
     pub(crate) fn shut_down(&self) {
         // It fails when the peer was quicker.
         let _ = SockRef::from(&*self.stream).shutdown(Shutdown::Both);
