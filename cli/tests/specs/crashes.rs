@@ -103,6 +103,8 @@ fn start_api(data: &Path, addresses: (&str, &str)) -> (Process, String, String) 
         ("GAMESERVER__CONTROL__SECRET", CONTROL_SECRET),
         ("DATABASE_URL", &database),
         ("GAMESERVER__HTTP__ADDRESS", addresses.0),
+        // The issuer of access tokens is the same after the next start, whatever port the first took.
+        ("GAMESERVER__HTTP__PUBLIC_URL", "http://127.0.0.1"),
         ("GAMESERVER__CONTROL__ADDRESS", addresses.1),
         // A request is repeated until the instance has registered again, and each time counts.
         ("GAMESERVER__HTTP__SESSIONS_PER_PLAYER_PER_MINUTE", "0"),
