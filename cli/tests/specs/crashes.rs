@@ -103,7 +103,7 @@ fn start_api(data: &Path, addresses: (&str, &str)) -> (Process, String, String) 
         ("GAMESERVER__CONTROL__SECRET", CONTROL_SECRET),
         ("DATABASE_URL", &database),
         ("GAMESERVER__HTTP__ADDRESS", addresses.0),
-        // The issuer of access tokens is the same after the next start, whatever port the first took.
+        // The issuer of access tokens, which would otherwise name the port of the first start.
         ("GAMESERVER__HTTP__PUBLIC_URL", "http://127.0.0.1"),
         ("GAMESERVER__CONTROL__ADDRESS", addresses.1),
         // A request is repeated until the instance has registered again, and each time counts.
