@@ -534,8 +534,8 @@ fn peer_close(frame: Option<CloseFrame>) -> CloseReason {
 /// How the writing half ended. When the peer has closed, its close frame says why and the reader
 /// has it: that comes first, and what could not be written any more is no violation of ours.
 pub(crate) async fn after_the_reader(reason: CloseReason) -> CloseReason {
-    let peer_has_closed = close_reason(&WsError::Protocol(ProtocolError::SendAfterClosing));
-    if reason.text == peer_has_closed.text {
+    let after_its_close = close_reason(&WsError::Protocol(ProtocolError::SendAfterClosing));
+    if reason == after_its_close {
         sleep(CLOSE_DEADLINE).await;
     }
     reason
