@@ -7,6 +7,7 @@ use gameserver_contract::account::LoginAnswer;
 use gameserver_contract::session::{JoinAnswer, Page, Session};
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connect::{ConnectOptions, connect};
+use gameserver_transport::connection::Connection;
 use gameserver_transport::frame::{Credential, Hello, Mode};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
@@ -89,6 +90,14 @@ impl Guest {
         Err(answer.json().await.expect("a problem"))
     }
 
+    /// Connects to the match with a ticket of its own.
+    async fn play(&self, session: &Session) -> Connection {
+        let ticket = self.join(session).await.expect("a ticket");
+        let hello = Hello::new(Mode::Thin, Credential::Ticket(ticket.ticket), "a spec");
+        let joined = connect(&ticket.transports, hello, ConnectOptions::default()).await;
+        joined.expect("a connection").connection
+    }
+
     async fn open_sessions(&self) -> Vec<Session> {
         let to = (Method::GET, "sessions?limit=100");
         let answer = self.call(to, None, json!({})).await.expect("an answer");
@@ -153,7 +162,8 @@ async fn an_instance_that_is_told_to_stop_gets_nobody_after_a_second() {
     let mut cluster = Cluster::start_with(&[("GAMESERVER__INSTANCE__DRAIN_S", "4")]);
     let ann = Guest::log_in(&cluster.url).await;
     let session = ann.create("key").await.expect("a session");
-    ann.join(&session).await.expect("a ticket");
+    // A match that somebody plays lasts for as long as it may; an empty one would end at once.
+    let _player = ann.play(&session).await;
     cluster.instance.signal("TERM");
     let told = Instant::now();
     let problem = eventually("joins are refused", || async {
@@ -180,10 +190,7 @@ async fn logging_out_ends_the_connection_to_the_match() {
     let cluster = Cluster::start();
     let ann = Guest::log_in(&cluster.url).await;
     let session = ann.create("key").await.expect("a session");
-    let ticket = ann.join(&session).await.expect("a ticket");
-    let hello = Hello::new(Mode::Thin, Credential::Ticket(ticket.ticket), "a spec");
-    let joined = connect(&ticket.transports, hello, ConnectOptions::default()).await;
-    let connection = joined.expect("a connection").connection;
+    let connection = ann.play(&session).await;
     let body = json!({"refresh_token": ann.login.refresh_token});
     let out = ann.call((Method::POST, "auth/logout"), None, body).await;
     assert_eq!(out.expect("an answer").status(), StatusCode::NO_CONTENT);

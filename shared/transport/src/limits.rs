@@ -48,6 +48,9 @@ pub const UNVALIDATED_PER_SECOND_MAX: u32 = 200;
 /// How many times the bytes that came from an address are sent there before it is proven: RFC
 /// 9000, section 8.1.
 pub const AMPLIFICATION_MAX: usize = 3;
+/// Room that is left for what a server sends under a connection's own keys before that: about 140
+/// bytes, which cannot be counted.
+pub const UNCOUNTED_BYTES: usize = 256;
 /// Addresses for which that is counted. For those beyond, QUIC counts alone, which is a packet
 /// less exact.
 pub const UNPROVEN_COUNTED_MAX: usize = 1024;

@@ -3,9 +3,9 @@
 //!
 //! quinn counts too, but lets a whole packet go as long as anything is left: with what is sent
 //! again after a second, a stranger got 3.19 times what they had sent in another's name. Here
-//! handshakes are counted. What quinn says under the connection's own keys before the proof, some
-//! 140 bytes, is not: from outside it looks like what others at that address are sent. A client has
-//! proven its address when it uses the connection id that was sent there. It knows no keys and no
+//! handshakes are counted. What quinn sends under the connection's own keys before the proof cannot
+//! be: from outside it looks like what others at that address are sent. Room is left for it. A client
+//! has proven its address when it uses the connection id that was sent there. It knows no keys and no
 //! connection.
 
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 use quinn_proto::ConnectionId;
 use tokio::time::Instant;
 
-use crate::limits::{AMPLIFICATION_MAX, IDLE_TIMEOUT, UNPROVEN_COUNTED_MAX};
+use crate::limits::{AMPLIFICATION_MAX, IDLE_TIMEOUT, UNCOUNTED_BYTES, UNPROVEN_COUNTED_MAX};
 
 /// Of the first byte: a long header, as handshakes have.
 const LONG_HEADER: u8 = 0x80;
@@ -116,7 +116,8 @@ impl Accounts {
         let Some(account) = self.0.get(&to) else {
             return bytes;
         };
-        let left = (account.received * AMPLIFICATION_MAX).saturating_sub(account.sent);
+        let limit = (account.received * AMPLIFICATION_MAX).saturating_sub(UNCOUNTED_BYTES);
+        let left = limit.saturating_sub(account.sent);
         if bytes <= left {
             return bytes;
         }
@@ -233,11 +234,12 @@ mod tests {
         let mut accounts = Accounts::default();
         accounts.received(client(), header(true, 1, 2), 1200);
         assert_eq!(accounts.allowed(client(), 2400, 1200), 2400);
-        accounts.sent(client(), header(true, 2, 3), 2400);
-        // quinn sends a whole packet where something is left.
-        assert_eq!(accounts.allowed(client(), 1201, 1201), 0);
-        assert_eq!(accounts.allowed(client(), 2400, 1200), 1200);
         accounts.sent(client(), header(true, 2, 3), 1200);
+        // quinn sends a whole packet where something is left.
+        let left = 2400 - UNCOUNTED_BYTES;
+        assert_eq!(accounts.allowed(client(), left + 1, left + 1), 0);
+        assert_eq!(accounts.allowed(client(), 2400, 1200), 1200);
+        accounts.sent(client(), header(true, 2, 3), left);
         assert_eq!(accounts.allowed(client(), 1, 1), 0);
         accounts.received(client(), header(true, 1, 2), 1200);
         assert_eq!(accounts.allowed(client(), 3600, 1200), 3600);
