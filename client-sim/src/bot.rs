@@ -7,7 +7,7 @@ use bevy_ecs::prelude::*;
 use gameserver_client::connection::{ConnectionState, GameConnection};
 use gameserver_client::headless::headless_client;
 use gameserver_client::probe::PredictionTally;
-use gameserver_contract::session::{JoinAnswer, TransportKind};
+use gameserver_contract::session::{JoinResponse, TransportKind};
 use gameserver_shared::bot::{BotPolicy, BotTally};
 use gameserver_shared::determinism::MatchRng;
 use gameserver_shared::input::PlayerAction;
@@ -25,7 +25,7 @@ pub struct BotSpec {
     /// Name in the report.
     pub name: String,
     /// The right to a seat.
-    pub join: JoinAnswer,
+    pub join: JoinResponse,
     /// How to connect.
     pub options: ConnectOptions,
     /// Seed of the bot's own randomness.
@@ -83,7 +83,7 @@ pub enum BotEnd {
 /// A running bot. It stays on the thread that made it.
 pub(crate) struct Bot<G: BotPolicy> {
     app: App,
-    join: JoinAnswer,
+    join: JoinResponse,
     retries_left: u32,
     /// When it tries again to be let in.
     again_at: Option<Instant>,

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::{
-    CreateSession, JoinAnswer, JoinSession, Session, SessionState, TransportKind,
+    CreateSession, JoinResponse, JoinSession, Session, SessionState, TransportKind,
 };
 use gameserver_shared::bot::BotPolicy;
 use gameserver_transport::conditions::NetworkConditions;
@@ -142,7 +142,7 @@ async fn join_all(
 async fn join_when_there_is_room(
     player: &LoggedIn,
     session: SessionId,
-) -> Result<JoinAnswer, LobbyError> {
+) -> Result<JoinResponse, LobbyError> {
     let mut retries_left = RETRIES_MAX;
     loop {
         let error = match player.join(session, &JoinSession::default()).await {

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gameserver_contract::account::{GameStats, GuestLogin, LoginAnswer, MatchRecord, RefreshLogin};
+use gameserver_contract::account::{
+    GameStats, GuestLogin, LoginResponse, MatchRecord, RefreshLogin,
+};
 use gameserver_contract::ids::{PlayerId, SessionId};
 use gameserver_contract::problem::Problem;
-use gameserver_contract::session::{CreateSession, JoinAnswer, JoinSession, Page, Session};
+use gameserver_contract::session::{CreateSession, JoinResponse, JoinSession, Page, Session};
 use reqwest::header::RETRY_AFTER;
 use reqwest::{ClientBuilder, Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
@@ -110,7 +112,7 @@ impl Lobby {
         let request = self
             .request(Method::POST, "/auth/guest")
             .json(&GuestLogin::default());
-        let answer: LoginAnswer = self.call(request).await?;
+        let answer: LoginResponse = self.call(request).await?;
         Ok(LoggedIn {
             lobby: self.clone(),
             tokens: Arc::new(Mutex::new(Tokens {
@@ -202,7 +204,11 @@ impl LoggedIn {
     /// # Errors
     ///
     /// See [`LobbyError`].
-    pub async fn join(&self, id: SessionId, wish: &JoinSession) -> Result<JoinAnswer, LobbyError> {
+    pub async fn join(
+        &self,
+        id: SessionId,
+        wish: &JoinSession,
+    ) -> Result<JoinResponse, LobbyError> {
         self.post(&format!("/sessions/{id}/join"), wish).await
     }
 
@@ -273,7 +279,7 @@ impl LoggedIn {
                 refresh_token: tokens.refresh.clone(),
             };
             let request = self.lobby.request(Method::POST, "/auth/refresh");
-            let answer: LoginAnswer = self.lobby.call(request.json(&login)).await?;
+            let answer: LoginResponse = self.lobby.call(request.json(&login)).await?;
             *tokens = Tokens {
                 access: answer.access_token,
                 refresh: answer.refresh_token,

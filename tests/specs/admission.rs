@@ -7,9 +7,9 @@ use game_arena::Arena;
 use gameserver_contract::entropy::SeededEntropy;
 use gameserver_contract::ids::{InstanceEpoch, InstanceId, MatchId, PlayerId, Seat};
 use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
-use gameserver_contract::session::{JoinAnswer, Role};
+use gameserver_contract::session::{JoinResponse, Role};
+use gameserver_contract::spectator::SpectatorClaim;
 use gameserver_contract::ticket::{JoinTicket, TicketSigner};
-use gameserver_contract::watch::Watch;
 use gameserver_server::Games;
 use gameserver_tests::cable::Cable;
 use gameserver_tests::counters::Counter;
@@ -55,7 +55,7 @@ impl Door {
         self.stage.ticket(self.match_id, self.player, 0)
     }
 
-    fn good_answer(&self) -> JoinAnswer {
+    fn good_answer(&self) -> JoinResponse {
         self.stage.join_answer(&self.ticket())
     }
 
@@ -63,7 +63,7 @@ impl Door {
         RawPlayer::join(&self.stage, &self.good_answer(), Quic).await
     }
 
-    async fn assert_refused(&self, answer: &JoinAnswer, code: RefusalCode) {
+    async fn assert_refused(&self, answer: &JoinResponse, code: RefusalCode) {
         for kind in [Quic, WebSocket] {
             self.assert_refused_over(kind, answer, code).await;
         }
@@ -72,7 +72,7 @@ impl Door {
     async fn assert_refused_over(
         &self,
         kind: TransportKind,
-        answer: &JoinAnswer,
+        answer: &JoinResponse,
         code: RefusalCode,
     ) {
         let hello = self.stage.hello(Credential::Ticket(answer.ticket.clone()));
@@ -82,7 +82,7 @@ impl Door {
     async fn assert_hello_refused(
         &self,
         kind: TransportKind,
-        answer: &JoinAnswer,
+        answer: &JoinResponse,
         hello: Hello,
         code: RefusalCode,
     ) {
@@ -132,7 +132,7 @@ async fn a_ticket_signed_by_a_stranger_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_text_that_is_no_ticket_is_refused() {
     let door = Door::open().await;
-    let answer = JoinAnswer {
+    let answer = JoinResponse {
         ticket: "no ticket".to_owned(),
         ..door.good_answer()
     };
@@ -232,7 +232,7 @@ async fn players_without_and_spectators_with_a_seat_are_refused() {
 async fn players_with_and_spectators_without_a_view_are_refused() {
     let door = Door::open().await;
     let watching = JoinTicket {
-        watch: Some(Watch::default()),
+        watch: Some(SpectatorClaim::default()),
         ..door.ticket()
     };
     let blind = JoinTicket {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use game_arena::Arena;
 use gameserver_client::connection::{ConnectionState, GameConnection};
 use gameserver_client::headless::headless_client;
-use gameserver_contract::session::{JoinAnswer, TransportKind};
+use gameserver_contract::session::{JoinResponse, TransportKind};
 use gameserver_server::Games;
 use gameserver_shared::game::Game as _;
 use gameserver_tests::dialect::{Dialect, data, unreliable};
@@ -60,7 +60,7 @@ const FRAME: Duration = Duration::from_millis(4);
 const TICKS: u32 = 120;
 
 /// A client that draws four frames in a tick: how many ticks went by, and how many packets it sent.
-fn play_at_a_high_frame_rate(answer: &JoinAnswer, runtime: Handle) -> (u32, u64) {
+fn play_at_a_high_frame_rate(answer: &JoinResponse, runtime: Handle) -> (u32, u64) {
     let mut app = headless_client::<Arena>(runtime);
     app.world_mut()
         .resource_mut::<GameConnection>()

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use gameserver_contract::ids::MatchId;
-use gameserver_contract::session::JoinAnswer;
+use gameserver_contract::session::JoinResponse;
 use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
-use gameserver_contract::watch::{View, Watch};
+use gameserver_contract::spectator::{SpectatorClaim, SpectatorView};
 use gameserver_server::Games;
 use gameserver_server::host::{Admits, BudgetMax};
 use gameserver_shared::flow::MatchSettings;
@@ -46,9 +46,9 @@ impl Theatre {
         RawPlayer::join(&self.stage, &self.stage.join(self.match_id, seat), Quic).await
     }
 
-    fn spectator(&self) -> JoinAnswer {
-        let everything = Watch {
-            view: View::All,
+    fn spectator(&self) -> JoinResponse {
+        let everything = SpectatorClaim {
+            view: SpectatorView::All,
             team: None,
             delay_s: 0,
         };
@@ -66,7 +66,7 @@ impl Theatre {
 
     async fn try_enter(
         &self,
-        answer: &JoinAnswer,
+        answer: &JoinResponse,
         kind: TransportKind,
     ) -> Result<RawPlayer, ConnectError> {
         let ticket = Credential::Ticket(answer.ticket.clone());
@@ -74,7 +74,7 @@ impl Theatre {
         RawPlayer::say_hello(&answer.transports, hello, kind).await
     }
 
-    async fn assert_refused(&self, answer: &JoinAnswer, class: &str) {
+    async fn assert_refused(&self, answer: &JoinResponse, class: &str) {
         for kind in [Quic, WebSocket] {
             let shed = Counter::watch_labelled("gs_shed_total", "class", class);
             let refused = self.try_enter(answer, kind).await;

@@ -11,7 +11,7 @@ use gameserver_client::headless::headless_client;
 use gameserver_client_sim::bot::{BotEnd, BotSnapshot, BotSpec};
 use gameserver_client_sim::crew::Crew;
 use gameserver_contract::ids::MatchId;
-use gameserver_contract::session::{JoinAnswer, TransportKind, TransportOffer};
+use gameserver_contract::session::{JoinResponse, TransportKind, TransportOffer};
 use gameserver_server::Games;
 use gameserver_tests::counters::Counter;
 use gameserver_tests::raw_player::RawPlayer;
@@ -133,7 +133,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn start(join: JoinAnswer) -> Self {
+    fn start(join: JoinResponse) -> Self {
         let (stop, stopped) = sync_channel(1);
         let runtime = Handle::current();
         let thread = std::thread::spawn(move || {

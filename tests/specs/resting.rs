@@ -6,7 +6,7 @@ use game_arena::Arena;
 use gameserver_contract::result::MatchOutcome;
 use gameserver_contract::session::SessionState;
 use gameserver_contract::session::TransportKind::{Quic, WebSocket};
-use gameserver_contract::watch::{View, Watch};
+use gameserver_contract::spectator::{SpectatorClaim, SpectatorView};
 use gameserver_server::Games;
 use gameserver_tests::patience::{eventually, within};
 use gameserver_tests::raw_player::RawPlayer;
@@ -51,8 +51,8 @@ async fn matches_that_nobody_is_in_are_not_simulated_until_somebody_comes() {
     player.connection.close(CloseCode::Consented, "");
     works(&stage).await;
     rests(&stage).await;
-    let everything = Watch {
-        view: View::All,
+    let everything = SpectatorClaim {
+        view: SpectatorView::All,
         team: None,
         delay_s: 0,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use game_arena::{Arena, ArenaInput};
 use gameserver_contract::ids::MatchId;
 use gameserver_contract::session::TransportKind::{Quic, WebSocket, WebTransport};
-use gameserver_contract::watch::{View, Watch};
+use gameserver_contract::spectator::{SpectatorClaim, SpectatorView};
 use gameserver_server::Games;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::stream::frame;
@@ -17,8 +17,8 @@ use gameserver_tests::thin_player::ThinPlayer;
 use gameserver_transport::close::{CloseCode, RefusalCode};
 use gameserver_transport::frame::Credential;
 
-const EVERYTHING: Watch = Watch {
-    view: View::All,
+const EVERYTHING: SpectatorClaim = SpectatorClaim {
+    view: SpectatorView::All,
     team: None,
     delay_s: 0,
 };
@@ -108,8 +108,8 @@ async fn a_spectator_sees_all_fighters_of_a_full_match_on_every_transport() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_teams_spectator_sees_what_the_team_sees_and_no_more() {
     let mut show = Show::of(4).await;
-    let watch = Watch {
-        view: View::Team,
+    let watch = SpectatorClaim {
+        view: SpectatorView::Team,
         team: Some(1),
         delay_s: 0,
     };
@@ -135,7 +135,7 @@ async fn a_teams_spectator_sees_what_the_team_sees_and_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_delayed_spectator_is_never_told_anything_before_its_time() {
     let mut show = Show::of(2).await;
-    let watch = Watch {
+    let watch = SpectatorClaim {
         delay_s: 1,
         ..EVERYTHING
     };
@@ -168,7 +168,7 @@ async fn the_first_delayed_spectator_of_a_session_sees_at_once_what_is_old_enoug
         |players| players[0].tick() > delay + 3 * TICKS_PER_S,
     )
     .await;
-    let watch = Watch {
+    let watch = SpectatorClaim {
         delay_s: LONG_DELAY_S,
         ..EVERYTHING
     };

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gameserver_contract::session::{JoinAnswer, TransportKind};
+use gameserver_contract::session::{JoinResponse, TransportKind};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -27,7 +27,7 @@ impl Cable {
     /// # Panics
     ///
     /// When there is no free port, or no such offer.
-    pub async fn plug_in(answer: &mut JoinAnswer) -> Self {
+    pub async fn plug_in(answer: &mut JoinResponse) -> Self {
         let offer = answer
             .transports
             .iter_mut()
@@ -93,7 +93,7 @@ impl UdpPath {
     /// # Panics
     ///
     /// When there is no such offer.
-    pub fn lead(&self, answer: &mut JoinAnswer) {
+    pub fn lead(&self, answer: &mut JoinResponse) {
         let offer = answer
             .transports
             .iter_mut()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use gameserver_contract::session::{JoinAnswer, TransportKind, TransportOffer};
+use gameserver_contract::session::{JoinResponse, TransportKind, TransportOffer};
 use gameserver_transport::close::{CloseReason, RefusalCode};
 use gameserver_transport::connect::{ConnectError, ConnectOptions, Connected, connect};
 use gameserver_transport::connection::Connection;
@@ -34,7 +34,7 @@ impl RawPlayer {
     /// # Panics
     ///
     /// When the instance does not let them in.
-    pub async fn join(stage: &Stage, answer: &JoinAnswer, kind: TransportKind) -> Self {
+    pub async fn join(stage: &Stage, answer: &JoinResponse, kind: TransportKind) -> Self {
         let hello = stage.hello(Credential::Ticket(answer.ticket.clone()));
         let joined = Self::say_hello(&answer.transports, hello, kind).await;
         joined.expect("the instance lets them in")

@@ -11,9 +11,9 @@ use gameserver_contract::entropy::{SeededEntropy, SharedEntropy, random_bytes};
 use gameserver_contract::ids::{
     GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, Seat, SessionId,
 };
-use gameserver_contract::session::{JoinAnswer, Role, TransportKind, TransportOffer};
+use gameserver_contract::session::{JoinResponse, Role, TransportKind, TransportOffer};
+use gameserver_contract::spectator::SpectatorClaim;
 use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION, TicketSigner, TicketVerifier};
-use gameserver_contract::watch::Watch;
 use gameserver_server::Games;
 use gameserver_server::gateway::{self, Admission};
 use gameserver_server::host::{
@@ -257,20 +257,24 @@ impl Stage {
 
     /// What a join would answer for this ticket.
     #[must_use]
-    pub fn join_answer(&self, ticket: &JoinTicket) -> JoinAnswer {
+    pub fn join_answer(&self, ticket: &JoinTicket) -> JoinResponse {
         self.join_answer_signed_by(&self.signer, ticket)
     }
 
     /// The same, signed by somebody else.
     #[must_use]
-    pub fn join_answer_signed_by(&self, signer: &TicketSigner, ticket: &JoinTicket) -> JoinAnswer {
+    pub fn join_answer_signed_by(
+        &self,
+        signer: &TicketSigner,
+        ticket: &JoinTicket,
+    ) -> JoinResponse {
         let offer = |kind, scheme: &str, certificate_sha256| TransportOffer {
             kind,
             url: format!("{scheme}://{}", self.address),
             certificate_sha256,
         };
         let pin = Some(self.certificate_sha256.clone());
-        JoinAnswer {
+        JoinResponse {
             ticket: signer.sign(ticket),
             seat: ticket.seat,
             role: ticket.role,
@@ -288,13 +292,13 @@ impl Stage {
 
     /// Seats a new player in this seat.
     #[must_use]
-    pub fn join(&self, match_id: MatchId, seat: u16) -> JoinAnswer {
+    pub fn join(&self, match_id: MatchId, seat: u16) -> JoinResponse {
         self.join_answer(&self.ticket(match_id, self.new_player(), seat))
     }
 
     /// Lets a new spectator watch.
     #[must_use]
-    pub fn watch(&self, match_id: MatchId, watch: Watch) -> JoinAnswer {
+    pub fn watch(&self, match_id: MatchId, watch: SpectatorClaim) -> JoinResponse {
         let mut ticket = self.ticket(match_id, self.new_player(), 0);
         ticket.seat = None;
         ticket.role = Role::Spectator;

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use futures_util::{SinkExt as _, StreamExt as _};
-use gameserver_contract::session::JoinAnswer;
+use gameserver_contract::session::JoinResponse;
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::frame::{Answer, Credential};
 use tokio::net::{TcpStream, UdpSocket};
@@ -52,7 +52,7 @@ impl BareWebSocket {
     /// # Panics
     ///
     /// When the instance does not let them in.
-    pub async fn join(stage: &Stage, answer: &JoinAnswer) -> Self {
+    pub async fn join(stage: &Stage, answer: &JoinResponse) -> Self {
         let mut bare = Self::connect(stage.address()).await;
         let credential = Credential::Ticket(answer.ticket.clone());
         let hello = stage.hello(credential).encode();

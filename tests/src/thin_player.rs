@@ -1,7 +1,7 @@
 //! A player without the simulation: thin mode, as a program in another language would speak it.
 
 use bytes::Bytes;
-use gameserver_contract::session::{JoinAnswer, TransportKind};
+use gameserver_contract::session::{JoinResponse, TransportKind};
 use gameserver_shared::stream::frame::{self, ClientFrame};
 use gameserver_shared::stream::reader::{Entities, Entity, SnapshotReader, Start, Taken};
 use gameserver_transport::frame::{Credential, Hello, Mode};
@@ -41,7 +41,7 @@ impl ThinPlayer {
     /// # Panics
     ///
     /// When the instance does not let them in.
-    pub async fn join(answer: &JoinAnswer, kind: TransportKind) -> Self {
+    pub async fn join(answer: &JoinResponse, kind: TransportKind) -> Self {
         let credential = Credential::Ticket(answer.ticket.clone());
         let hello = Hello::new(Mode::Thin, credential, "gameserver-tests");
         let joined = RawPlayer::say_hello(&answer.transports, hello, kind).await;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use gameserver_control::registry_server::Registry;
 use gameserver_control::{
-    HeartbeatAnswer, HeartbeatRequest, RegisterAnswer, RegisterRequest, ResultAnswer, ResultReport,
+    HeartbeatRequest, HeartbeatResponse, RegisterRequest, RegisterResponse, ResultReport,
+    ResultResponse,
 };
 use tonic::{Request, Response, Status};
 
@@ -21,7 +22,7 @@ impl Registry for RegistryService {
     async fn register(
         &self,
         request: Request<RegisterRequest>,
-    ) -> Result<Response<RegisterAnswer>, Status> {
+    ) -> Result<Response<RegisterResponse>, Status> {
         let app = Arc::clone(&self.0);
         let work = async move { app.register(request.into_inner()).await };
         answer(self.0.run_to_end(work).await.map_err(registry_status))
@@ -30,7 +31,7 @@ impl Registry for RegistryService {
     async fn heartbeat(
         &self,
         request: Request<HeartbeatRequest>,
-    ) -> Result<Response<HeartbeatAnswer>, Status> {
+    ) -> Result<Response<HeartbeatResponse>, Status> {
         let app = Arc::clone(&self.0);
         let work = async move { app.heartbeat(request.into_inner()).await };
         answer(self.0.run_to_end(work).await.map_err(registry_status))
@@ -39,7 +40,7 @@ impl Registry for RegistryService {
     async fn report_result(
         &self,
         request: Request<ResultReport>,
-    ) -> Result<Response<ResultAnswer>, Status> {
+    ) -> Result<Response<ResultResponse>, Status> {
         let app = Arc::clone(&self.0);
         let work = async move { app.report_result(request.into_inner()).await };
         answer(self.0.run_to_end(work).await.map_err(result_status))

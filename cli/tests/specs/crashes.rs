@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use gameserver_contract::account::LoginAnswer;
-use gameserver_contract::session::{JoinAnswer, Page, Session};
+use gameserver_contract::account::LoginResponse;
+use gameserver_contract::session::{JoinResponse, Page, Session};
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connect::{ConnectOptions, connect};
 use gameserver_transport::connection::Connection;
@@ -37,7 +37,7 @@ const KEYS: [(&str, &str); 4] = [
 /// A guest who calls the API.
 struct Guest {
     api: String,
-    login: LoginAnswer,
+    login: LoginResponse,
     http: reqwest::Client,
 }
 
@@ -80,7 +80,7 @@ impl Guest {
         answer.json().await.ok()
     }
 
-    async fn join(&self, session: &Session) -> Result<JoinAnswer, Value> {
+    async fn join(&self, session: &Session) -> Result<JoinResponse, Value> {
         let path = format!("sessions/{}/join", session.id);
         let answer = self.call((Method::POST, &path), None, json!({})).await;
         let answer = answer.expect("the API answers");

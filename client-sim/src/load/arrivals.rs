@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gameserver_contract::ids::{Seat, SessionId};
-use gameserver_contract::session::{JoinAnswer, JoinSession, Role};
+use gameserver_contract::session::{JoinResponse, JoinSession, Role};
 use gameserver_transport::connect::{ConnectError, ConnectOptions, connect};
 use gameserver_transport::connection::Connection;
 use gameserver_transport::frame::{Credential, Hello, Mode};
@@ -115,7 +115,7 @@ pub(super) enum Arrival {
     },
     /// A canary has a seat; it connects by itself.
     Canary {
-        join: JoinAnswer,
+        join: JoinResponse,
         /// Which of the sessions.
         session: usize,
         /// Which of the bots.
@@ -210,7 +210,7 @@ async fn arrive(crowd: &Crowd, index: u32) -> Arrival {
     })
 }
 
-async fn join(player: &LoggedIn, session: SessionId, role: Role) -> Result<JoinAnswer, Refusal> {
+async fn join(player: &LoggedIn, session: SessionId, role: Role) -> Result<JoinResponse, Refusal> {
     let wish = JoinSession {
         role,
         ..JoinSession::default()
@@ -221,7 +221,7 @@ async fn join(player: &LoggedIn, session: SessionId, role: Role) -> Result<JoinA
 
 async fn enter(
     crowd: &Crowd,
-    join: JoinAnswer,
+    join: JoinResponse,
     kind: Kind,
 ) -> Result<(Connection, Option<Seat>), Refusal> {
     let ticket = Credential::Ticket(join.ticket);

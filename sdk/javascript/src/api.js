@@ -87,7 +87,7 @@ export class Api {
    * @param {string} id
    * @param {{role?: 'player' | 'spectator', join_code?: string, view?: 'all' | 'team',
    *   team?: number, delay_s?: number}} [body]
-   * @returns {Promise<import('./match.js').JoinAnswer>}
+   * @returns {Promise<import('./match.js').JoinResponse>}
    */
   async join(id, body = {}) {
     return this.#json('POST', `/sessions/${encodeURIComponent(id)}/join`, body);

@@ -41,7 +41,7 @@ export interface TransportOffer {
   url: string;
   certificate_sha256?: string | null;
 }
-export interface JoinAnswer {
+export interface JoinResponse {
   ticket: string;
   seat?: number | null;
   role: 'player' | 'spectator';
@@ -94,7 +94,7 @@ export class Api {
     visibility?: 'public' | 'private';
     tags?: string[];
   }): Promise<Session>;
-  join(id: string, body?: JoinBody): Promise<JoinAnswer>;
+  join(id: string, body?: JoinBody): Promise<JoinResponse>;
   leave(id: string): Promise<void>;
   end(id: string): Promise<Session>;
   watchSessions(): SessionList;
@@ -194,7 +194,7 @@ export interface MatchOptions {
   /** Fields that move evenly; by default those whose step is no integer. */
   smooth?: string[];
   /** Asked for a new ticket: there is no other way back, or a refusal says when to try again. */
-  rejoin?: () => Promise<JoinAnswer>;
+  rejoin?: () => Promise<JoinResponse>;
   /** Instead of the platform's; null leaves it out. */
   WebTransport?: any;
   WebSocket?: any;
@@ -204,10 +204,10 @@ export interface MatchOptions {
 }
 
 /** Throws ConnectError, RefusedError, ProtocolError. */
-export function connect(answer: JoinAnswer, options?: MatchOptions): Promise<Match>;
+export function connect(answer: JoinResponse, options?: MatchOptions): Promise<Match>;
 
 export class Match {
-  constructor(answer: JoinAnswer, options: MatchOptions);
+  constructor(answer: JoinResponse, options: MatchOptions);
   readonly welcome: Welcome;
   readonly seat: number | null;
   readonly config: any;

@@ -56,7 +56,7 @@ const COME_BACK_MS_MAX = 10_000;
 const PASSING = new Set(['busy', 'overloaded', 'seat_taken']);
 
 /**
- * @typedef {object} JoinAnswer
+ * @typedef {object} JoinResponse
  * @property {string} ticket
  * @property {number | null} [seat]
  * @property {'player' | 'spectator'} role
@@ -68,7 +68,7 @@ const PASSING = new Set(['busy', 'overloaded', 'seat_taken']);
  * @property {any} [neutralInput] Sent until `sendInput` was called. Without it nothing is sent.
  * @property {string[]} [snapOn] See Interpolator.
  * @property {string[]} [smooth] See Interpolator.
- * @property {() => Promise<JoinAnswer>} [rejoin] Asked for a new ticket when there is no other way
+ * @property {() => Promise<JoinResponse>} [rejoin] Asked for a new ticket when there is no other way
  *   back.
  * @property {() => number} [now] A steady clock in milliseconds.
  */
@@ -77,7 +77,7 @@ const PASSING = new Set(['busy', 'overloaded', 'seat_taken']);
  * Connects with the answer to a join. Listeners that are added at once, before anything else is
  * awaited, miss nothing.
  *
- * @param {JoinAnswer} answer
+ * @param {JoinResponse} answer
  * @param {MatchOptions} [options]
  * @returns {Promise<Match>} When the server has said what the match is.
  * @throws {ConnectError | RefusedError | ProtocolError}
@@ -133,7 +133,7 @@ export class Match extends Emitter {
   #returningFrom = null;
   #endWhileReturning = null;
 
-  /** @param {JoinAnswer} answer @param {MatchOptions} options */
+  /** @param {JoinResponse} answer @param {MatchOptions} options */
   constructor(answer, options) {
     super();
     this.#answer = answer;

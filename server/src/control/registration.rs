@@ -8,7 +8,7 @@ use gameserver_contract::ids::{InstanceEpoch, InstanceId, MatchId};
 use gameserver_contract::session::SessionState;
 use gameserver_contract::ticket::TicketVerifier;
 use gameserver_control::{
-    HeartbeatAnswer, HeartbeatRequest, MatchStatus, RegisterRequest, SeatStatus, Transport,
+    HeartbeatRequest, HeartbeatResponse, MatchStatus, RegisterRequest, SeatStatus, Transport,
 };
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -148,7 +148,7 @@ impl Registrar {
         }
     }
 
-    async fn heartbeat(&mut self) -> Result<HeartbeatAnswer, tonic::Status> {
+    async fn heartbeat(&mut self) -> Result<HeartbeatResponse, tonic::Status> {
         self.sequence += 1;
         let all = self.host.board().all();
         let failed: Vec<MatchId> = all
@@ -175,7 +175,7 @@ impl Registrar {
         Ok(answer)
     }
 
-    fn obey(&self, answer: HeartbeatAnswer) {
+    fn obey(&self, answer: HeartbeatResponse) {
         for kick in answer.kick_players {
             let (Ok(id), Ok(player)) = (kick.match_id.parse(), kick.player_id.parse()) else {
                 continue;

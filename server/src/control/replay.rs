@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gameserver_contract::ids::MatchId;
-use gameserver_control::{REPLAY_BYTES_MAX, ReadReplayAnswer};
+use gameserver_control::{REPLAY_BYTES_MAX, ReadReplayResponse};
 use tokio::sync::Semaphore;
 
 use crate::match_log::folder::{BROKEN, COMPLETE, UNFINISHED};
@@ -44,9 +44,9 @@ impl Replays {
         id: MatchId,
         offset: u64,
         length_max: u32,
-    ) -> io::Result<ReadReplayAnswer> {
+    ) -> io::Result<ReadReplayResponse> {
         let Some(folder) = self.folder.clone() else {
-            return Ok(ReadReplayAnswer::default());
+            return Ok(ReadReplayResponse::default());
         };
         let turn = Arc::clone(&self.turns).acquire_owned().await;
         let reading = tokio::task::spawn_blocking(move || {
@@ -63,9 +63,9 @@ fn read_piece(
     id: MatchId,
     offset: u64,
     length: u32,
-) -> io::Result<ReadReplayAnswer> {
+) -> io::Result<ReadReplayResponse> {
     let Some((mut file, is_complete)) = open(folder, id)? else {
-        return Ok(ReadReplayAnswer::default());
+        return Ok(ReadReplayResponse::default());
     };
     let total = file.metadata()?.len();
     let mut bytes = Vec::new();
@@ -75,7 +75,7 @@ fn read_piece(
         let rest = (total - offset).min(u64::from(length));
         file.take(rest).read_to_end(&mut bytes)?;
     }
-    Ok(ReadReplayAnswer {
+    Ok(ReadReplayResponse {
         found: true,
         total,
         complete: is_complete,
@@ -116,7 +116,7 @@ mod tests {
         folder
     }
 
-    async fn read(folder: &tempfile::TempDir, offset: u64, length_max: u32) -> ReadReplayAnswer {
+    async fn read(folder: &tempfile::TempDir, offset: u64, length_max: u32) -> ReadReplayResponse {
         let replays = Replays::new(Some(folder.path().to_owned()));
         replays.read(id(), offset, length_max).await.unwrap()
     }

@@ -8,8 +8,8 @@ use std::time::Duration;
 use gameserver_contract::ids::{GameId, MatchId};
 use gameserver_control::instance_control_server::InstanceControl;
 use gameserver_control::{
-    KickPlayerAnswer, KickPlayerRequest, ReadReplayAnswer, ReadReplayRequest, StartMatchAnswer,
-    StartMatchRequest, StopMatchAnswer, StopMatchRequest,
+    KickPlayerRequest, KickPlayerResponse, ReadReplayRequest, ReadReplayResponse,
+    StartMatchRequest, StartMatchResponse, StopMatchRequest, StopMatchResponse,
 };
 use gameserver_shared::flow::MatchSettings;
 use tonic::{Request, Response, Status};
@@ -67,36 +67,36 @@ impl InstanceControl for ControlService {
     async fn start_match(
         &self,
         request: Request<StartMatchRequest>,
-    ) -> Result<Response<StartMatchAnswer>, Status> {
+    ) -> Result<Response<StartMatchResponse>, Status> {
         let spec = self.spec(request.into_inner())?;
         self.host.start_match(spec).map_err(status)?;
-        Ok(Response::new(StartMatchAnswer {}))
+        Ok(Response::new(StartMatchResponse {}))
     }
 
     async fn stop_match(
         &self,
         request: Request<StopMatchRequest>,
-    ) -> Result<Response<StopMatchAnswer>, Status> {
+    ) -> Result<Response<StopMatchResponse>, Status> {
         let id: MatchId = parse(&request.get_ref().match_id, "match_id")?;
         let stopped = self.host.stop_match(id).map_err(status)?;
-        Ok(Response::new(StopMatchAnswer { stopped }))
+        Ok(Response::new(StopMatchResponse { stopped }))
     }
 
     async fn kick_player(
         &self,
         request: Request<KickPlayerRequest>,
-    ) -> Result<Response<KickPlayerAnswer>, Status> {
+    ) -> Result<Response<KickPlayerResponse>, Status> {
         let request = request.into_inner();
         let id: MatchId = parse(&request.match_id, "match_id")?;
         let player = parse(&request.player_id, "player_id")?;
         let kicked = self.host.kick(id, player, request.reason).map_err(status)?;
-        Ok(Response::new(KickPlayerAnswer { kicked }))
+        Ok(Response::new(KickPlayerResponse { kicked }))
     }
 
     async fn read_replay(
         &self,
         request: Request<ReadReplayRequest>,
-    ) -> Result<Response<ReadReplayAnswer>, Status> {
+    ) -> Result<Response<ReadReplayResponse>, Status> {
         let request = request.into_inner();
         let id: MatchId = parse(&request.match_id, "match_id")?;
         let read = self.replays.read(id, request.offset, request.length_max);

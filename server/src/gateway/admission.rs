@@ -9,8 +9,8 @@ use gameserver_contract::clock::SharedClock;
 use gameserver_contract::entropy::{SharedEntropy, random_bytes};
 use gameserver_contract::ids::{MatchId, PlayerId, Seat};
 use gameserver_contract::session::Role;
+use gameserver_contract::spectator;
 use gameserver_contract::ticket::{JoinTicket, TicketError, TicketVerifier};
-use gameserver_contract::watch;
 use gameserver_shared::protocol::PACKET_BYTES_MAX;
 use gameserver_shared::stream::broadcast::View;
 use gameserver_transport::close::RefusalCode;
@@ -180,7 +180,7 @@ impl Admission {
     fn admit_spectator(
         &self,
         ticket: JoinTicket,
-        watch: watch::Watch,
+        watch: spectator::SpectatorClaim,
     ) -> Result<Admitted, RefusalCode> {
         let watch = wish(watch).ok_or(RefusalCode::TicketMalformed)?;
         let facts = self
@@ -251,11 +251,11 @@ impl Admission {
 }
 
 /// What a spectator's ticket lets them watch; none when it names no team to look through.
-fn wish(claim: watch::Watch) -> Option<Watch> {
+fn wish(claim: spectator::SpectatorClaim) -> Option<Watch> {
     let view = match (claim.view, claim.team) {
-        (watch::View::All, _) => View::All,
-        (watch::View::Team, Some(team)) => View::Team(team),
-        (watch::View::Team, None) => return None,
+        (spectator::SpectatorView::All, _) => View::All,
+        (spectator::SpectatorView::Team, Some(team)) => View::Team(team),
+        (spectator::SpectatorView::Team, None) => return None,
     };
     Some(Watch {
         view,

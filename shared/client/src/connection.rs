@@ -10,7 +10,7 @@ use bevy_ecs::prelude::*;
 use bevy_replicon::prelude::ClientState;
 use bevy_state::prelude::State;
 use bevy_time::{Real, Time};
-use gameserver_contract::session::{JoinAnswer, TransportKind, TransportOffer};
+use gameserver_contract::session::{JoinResponse, TransportKind, TransportOffer};
 use gameserver_shared::protocol::PACKET_BYTES_MAX;
 use gameserver_transport::close::{CloseCode, CloseReason};
 use gameserver_transport::connect::{ConnectError, ConnectOptions, Connected, connect, dial};
@@ -110,7 +110,7 @@ impl GameConnection {
     }
 
     /// Connects with a join answer: QUIC first, WebSocket where UDP does not come through.
-    pub fn join(&mut self, answer: &JoinAnswer) {
+    pub fn join(&mut self, answer: &JoinResponse) {
         self.offers.clone_from(&answer.transports);
         self.open(Credential::Ticket(answer.ticket.clone()));
     }

@@ -4,7 +4,7 @@
 //! ```no_run
 //! # use gameserver_client::{ClientPlugin, GameConnection};
 //! # use gameserver_shared::prelude::*;
-//! # fn example<MyGame: Game>(join_answer: &gameserver_contract::session::JoinAnswer) {
+//! # fn example<MyGame: Game>(join_answer: &gameserver_contract::session::JoinResponse) {
 //! let runtime = tokio::runtime::Runtime::new().expect("a runtime");
 //! let mut app = bevy_app::App::new();
 //! app.add_plugins(ClientPlugin::<MyGame>::new(runtime.handle().clone()));

@@ -174,7 +174,7 @@ pub(crate) fn is_final(error: &ConnectError) -> bool {
         ConnectError::NoUsableOffer | ConnectError::BadHello(_) => true,
         ConnectError::Unreachable(_)
         | ConnectError::Lost(_)
-        | ConnectError::MalformedAnswer(_)
+        | ConnectError::MalformedResponse(_)
         | ConnectError::TimedOut => false,
     }
 }

@@ -23,7 +23,7 @@ pub struct GuestLogin {
 /// Answer to every login.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct LoginAnswer {
+pub struct LoginResponse {
     /// Who logged in.
     pub player: Player,
     /// Bearer token for the REST API.
@@ -65,7 +65,7 @@ macro_rules! debug_without_secrets {
         }
     )*};
 }
-debug_without_secrets!(GuestLogin, LoginAnswer, Device, RefreshLogin);
+debug_without_secrets!(GuestLogin, LoginResponse, Device, RefreshLogin);
 
 /// A player as others see them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 //! It knows no Bevy, no tokio, no database and no transport, so that a game client, an instance,
 //! the web service and a script in another process can all read the same records.
 //!
-//! Reading order: [`ids`], [`game`], [`session`], [`watch`], [`ticket`], [`result`], [`account`],
+//! Reading order: [`ids`], [`game`], [`session`], [`spectator`], [`ticket`], [`result`], [`account`],
 //! [`problem`], [`text`], [`number`], and the two things that every service takes as an argument,
 //! [`clock`] and
 //! [`entropy`].
@@ -17,9 +17,9 @@ pub mod number;
 pub mod problem;
 pub mod result;
 pub mod session;
+pub mod spectator;
 pub mod text;
 pub mod ticket;
-pub mod watch;
 
 /// Version of the game connection (Hello, Welcome, frames). Peers with another version refuse
 /// each other with a typed answer.

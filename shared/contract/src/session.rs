@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{GameId, MatchId, PlayerId, Seat, SessionId};
-use crate::watch::{SpectatorsPolicy, View};
+use crate::spectator::{SpectatorView, SpectatorsPolicy};
 
 /// Where a session is in its life. `created → filling → starting → running → ending → ended`,
 /// with the side states `draining` and `failed`.
@@ -230,7 +230,7 @@ pub struct JoinSession {
     pub join_code: Option<String>,
     /// Spectators: how much to see; everything when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub view: Option<View>,
+    pub view: Option<SpectatorView>,
     /// Spectators with the view `team`: whose eyes. In modes without teams, a seat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<u16>,
@@ -244,7 +244,7 @@ pub struct JoinSession {
 /// Answer to a join: the right to connect and where to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct JoinAnswer {
+pub struct JoinResponse {
     /// The join ticket, to be sent as it is in the Hello.
     pub ticket: String,
     /// The reserved seat; absent for spectators.
@@ -253,7 +253,7 @@ pub struct JoinAnswer {
     pub role: Role,
     /// What a spectator sees; absent for players.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub view: Option<View>,
+    pub view: Option<SpectatorView>,
     /// Whose eyes a spectator sees with, in the view `team`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<u16>,

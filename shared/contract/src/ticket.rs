@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::entropy::{Entropy, random_bytes};
 use crate::ids::{InstanceEpoch, InstanceId, MatchId, PlayerId, Seat, SessionId};
 use crate::session::Role;
-use crate::watch::Watch;
+use crate::spectator::SpectatorClaim;
 
 /// Version of the claims' layout.
 pub const TICKET_VERSION: u8 = 2;
@@ -48,7 +48,7 @@ pub struct JoinTicket {
     /// Play or watch.
     pub role: Role,
     /// What a spectator sees; none for players.
-    pub watch: Option<Watch>,
+    pub watch: Option<SpectatorClaim>,
     /// The only instance that accepts it.
     pub instance: InstanceId,
     /// The only run of that instance that accepts it.
@@ -237,7 +237,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::watch::View;
+    use crate::spectator::SpectatorView;
 
     const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -282,8 +282,8 @@ mod tests {
         let watching = JoinTicket {
             seat: None,
             role: Role::Spectator,
-            watch: Some(Watch {
-                view: View::Team,
+            watch: Some(SpectatorClaim {
+                view: SpectatorView::Team,
                 team: Some(1),
                 delay_s: 30,
             }),

@@ -171,7 +171,7 @@ pub enum ConnectError {
     Lost(CloseReason),
     /// The answer is none.
     #[error("the answer cannot be read: {0}")]
-    MalformedAnswer(FrameError),
+    MalformedResponse(FrameError),
     /// It took too long.
     #[error("no answer came in time")]
     TimedOut,
@@ -188,9 +188,10 @@ impl ConnectError {
                 .map(u64::from)
                 .map(Duration::from_millis),
             Self::Unreachable(_) | Self::TimedOut => Some(RETRY_AFTER),
-            Self::NoUsableOffer | Self::BadHello(_) | Self::Lost(_) | Self::MalformedAnswer(_) => {
-                None
-            }
+            Self::NoUsableOffer
+            | Self::BadHello(_)
+            | Self::Lost(_)
+            | Self::MalformedResponse(_) => None,
         }
     }
 }
@@ -251,7 +252,7 @@ impl From<GreetError> for ConnectError {
     fn from(error: GreetError) -> Self {
         match error {
             GreetError::Lost(reason) => Self::Lost(reason),
-            GreetError::Malformed(error) => Self::MalformedAnswer(error),
+            GreetError::Malformed(error) => Self::MalformedResponse(error),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Logins: guests and the rotation of refresh tokens.
 
-use gameserver_contract::account::{Device, GuestLogin, LoginAnswer, Player, RefreshLogin};
+use gameserver_contract::account::{Device, GuestLogin, LoginResponse, Player, RefreshLogin};
 use gameserver_contract::entropy::random_bytes;
 use gameserver_contract::ids::{DeviceId, PlayerId};
 use uuid::Uuid;
@@ -20,7 +20,7 @@ const ENDED: &[u8] = b"ended";
 
 impl App {
     /// Makes a new guest, or logs a known device's guest in again.
-    pub(crate) async fn login_guest(&self, login: GuestLogin) -> Result<LoginAnswer, Error> {
+    pub(crate) async fn login_guest(&self, login: GuestLogin) -> Result<LoginResponse, Error> {
         match (login.device_id, login.device_secret) {
             (None, None) => self.login_new_guest().await,
             (Some(device), Some(secret)) => self.login_known_guest(device, &secret).await,
@@ -29,7 +29,7 @@ impl App {
         }
     }
 
-    async fn login_new_guest(&self) -> Result<LoginAnswer, Error> {
+    async fn login_new_guest(&self) -> Result<LoginResponse, Error> {
         let secret = guest::new_secret(&*self.entropy);
         let device = DeviceId::generate(&*self.clock, &*self.entropy);
         let id = PlayerId::generate(&*self.clock, &*self.entropy);
@@ -48,13 +48,13 @@ impl App {
             .create_guest(new_guest, Some(family.first))
             .await?;
         metrics::counter!("gs_logins_total", "kind" => "new_guest").increment(1);
-        Ok(LoginAnswer {
+        Ok(LoginResponse {
             device: Some(Device { id: device, secret }),
             ..self.answer(player, login, token)
         })
     }
 
-    async fn login_known_guest(&self, id: DeviceId, secret: &str) -> Result<LoginAnswer, Error> {
+    async fn login_known_guest(&self, id: DeviceId, secret: &str) -> Result<LoginResponse, Error> {
         self.count_login(id).await?;
         if secret.len() > guest::SECRET_LENGTH_MAX {
             return Err(Error::InvalidCredentials);
@@ -86,7 +86,7 @@ impl App {
     }
 
     /// Spends a refresh token for a new pair of tokens.
-    pub(crate) async fn refresh(&self, login: &RefreshLogin) -> Result<LoginAnswer, Error> {
+    pub(crate) async fn refresh(&self, login: &RefreshLogin) -> Result<LoginResponse, Error> {
         let old_hash = refresh_token::hash(&login.refresh_token).ok_or(Error::RefreshRefused)?;
         let seed = random_bytes::<32>(&*self.entropy);
         let token = self.refresh_tokens.token(&seed);
@@ -173,11 +173,11 @@ impl App {
         Ok(remembered.await?)
     }
 
-    fn answer(&self, player: Player, login: Uuid, refresh_token: String) -> LoginAnswer {
+    fn answer(&self, player: Player, login: Uuid, refresh_token: String) -> LoginResponse {
         let access_token =
             self.access_tokens
                 .issue(player.id, login, self.clock.now(), &*self.entropy);
-        LoginAnswer {
+        LoginResponse {
             player,
             access_token,
             refresh_token,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gameserver_contract::problem::FieldError;
 use gameserver_contract::session::SessionState;
-use gameserver_contract::watch::View;
+use gameserver_contract::spectator::SpectatorView;
 
 use crate::cache::{CacheError, RateDecision};
 use crate::fleet::control::ControlError;
@@ -85,7 +85,7 @@ pub(crate) enum Error {
     SpectatorsNotAllowed,
     /// The session grants its spectators no more than this view.
     #[error("watch more than the view {}", .0.as_str())]
-    ViewNotAllowed(View),
+    ViewNotAllowed(SpectatorView),
     /// The private session's code is missing or wrong.
     #[error("join without the right code")]
     JoinCodeInvalid,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use gameserver_contract::entropy::random_bytes;
 use gameserver_contract::ids::{PlayerId, Seat, SessionId};
-use gameserver_contract::session::{JoinAnswer, JoinSession, Role, SessionState, TransportOffer};
+use gameserver_contract::session::{JoinResponse, JoinSession, Role, SessionState, TransportOffer};
 use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION, TicketSigner};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use super::idempotency::IdempotentRequest;
 use super::{App, Error, spectators};
 use crate::config::SEAT_HOLD;
 use crate::fleet::InstanceRecord;
-use crate::store::{KeyedReservation, RememberedAnswer, Reservation, SeatWish, SessionRow};
+use crate::store::{KeyedReservation, RecordedResponse, Reservation, SeatRequest, SessionRow};
 
 /// Who joins, and how they are answered.
 #[derive(Debug, Clone, Copy)]
@@ -21,7 +21,7 @@ pub(crate) struct Joiner<'a> {
     pub(crate) player: PlayerId,
     pub(crate) login: Option<Uuid>,
     pub(crate) request: Option<&'a IdempotentRequest>,
-    pub(crate) answer: fn(&JoinAnswer) -> RememberedAnswer,
+    pub(crate) answer: fn(&JoinResponse) -> RecordedResponse,
 }
 
 impl App {
@@ -31,7 +31,7 @@ impl App {
         id: SessionId,
         joiner: Joiner<'_>,
         join: &JoinSession,
-    ) -> Result<RememberedAnswer, Error> {
+    ) -> Result<RecordedResponse, Error> {
         let answer = self.try_join(id, joiner, join).await;
         let outcome = match &answer {
             Ok(_) => "joined",
@@ -48,7 +48,7 @@ impl App {
         id: SessionId,
         joiner: Joiner<'_>,
         join: &JoinSession,
-    ) -> Result<RememberedAnswer, Error> {
+    ) -> Result<RecordedResponse, Error> {
         if let Some(request) = joiner.request
             && let Some(record) = self.recall(request).await?
         {
@@ -122,9 +122,9 @@ impl App {
         joiner: Joiner<'_>,
         now: DateTime<Utc>,
         grant: Grant,
-    ) -> Result<RememberedAnswer, Error> {
+    ) -> Result<RecordedResponse, Error> {
         let session = grant.ticket.session;
-        let wish = SeatWish {
+        let wish = SeatRequest {
             session,
             player: joiner.player,
             role: grant.ticket.role,
@@ -179,12 +179,12 @@ struct Grant {
 }
 
 impl Grant {
-    fn answer(self, seat: Option<Seat>) -> JoinAnswer {
+    fn answer(self, seat: Option<Seat>) -> JoinResponse {
         let ticket = JoinTicket {
             seat,
             ..self.ticket
         };
-        JoinAnswer {
+        JoinResponse {
             ticket: self.signer.sign(&ticket),
             seat,
             role: ticket.role,

@@ -14,7 +14,7 @@ use gameserver_contract::game::GameMode;
 use gameserver_contract::ids::{GameId, MatchId, PlayerId, SessionId};
 use gameserver_contract::problem::FieldError;
 use gameserver_contract::session::{CreateSession, SessionState, Visibility};
-use gameserver_contract::watch::SpectatorsPolicy;
+use gameserver_contract::spectator::SpectatorsPolicy;
 use gameserver_control::StartMatchRequest;
 
 use super::idempotency::IdempotentRequest;
@@ -24,11 +24,11 @@ use crate::config::{
     INSTANCES_TRIED_MAX, MATCH_START_ATTEMPTS_MAX, MATCH_START_DUE, MATCH_STARTS_AT_ONCE_MAX,
 };
 use crate::fleet::InstanceRecord;
-use crate::fleet::choice::{Wish, candidates};
+use crate::fleet::choice::{PlacementRequest, candidates};
 use crate::fleet::control::ControlError;
 use crate::identity::guest::clear_text;
 use crate::store::{
-    AnswerSession, IdempotencyRecord, MatchStart, NewSession, Opened, Opening, RememberedAnswer,
+    AnswerSession, IdempotencyRecord, MatchStart, NewSession, Opened, Opening, RecordedResponse,
     Started,
 };
 
@@ -54,11 +54,11 @@ impl App {
         &self,
         opener: Opener<'_>,
         create: CreateSession,
-    ) -> Result<RememberedAnswer, Error> {
+    ) -> Result<RecordedResponse, Error> {
         if let Some(answer) = self.opened_before(&opener).await? {
             return Ok(answer);
         }
-        let wishes = CleanWishes::of(create)?;
+        let wishes = ValidatedCreateSession::of(create)?;
         self.count_session(opener.player).await?;
         let instances = self.fleet.instances().await?;
         self.check_game(&instances, &wishes).await?;
@@ -78,7 +78,7 @@ impl App {
         Err(failure)
     }
 
-    async fn opened_before(&self, opener: &Opener<'_>) -> Result<Option<RememberedAnswer>, Error> {
+    async fn opened_before(&self, opener: &Opener<'_>) -> Result<Option<RecordedResponse>, Error> {
         let Some(request) = opener.request else {
             return Ok(None);
         };
@@ -94,7 +94,7 @@ impl App {
         &self,
         opener: &Opener<'_>,
         record: IdempotencyRecord,
-    ) -> Result<Option<RememberedAnswer>, Error> {
+    ) -> Result<Option<RecordedResponse>, Error> {
         let Some(id) = record.opening else {
             return Ok(Some(record.answer));
         };
@@ -117,7 +117,7 @@ impl App {
     async fn check_game(
         &self,
         instances: &[InstanceRecord],
-        wishes: &CleanWishes,
+        wishes: &ValidatedCreateSession,
     ) -> Result<(), Error> {
         let mut hosting = instances
             .iter()
@@ -145,8 +145,8 @@ impl App {
         &self,
         instance: &InstanceRecord,
         opener: &Opener<'_>,
-        wishes: &CleanWishes,
-    ) -> Result<RememberedAnswer, Error> {
+        wishes: &ValidatedCreateSession,
+    ) -> Result<RecordedResponse, Error> {
         let mode = instance
             .mode(&wishes.game, wishes.mode.as_deref())
             .ok_or(Error::ModeUnknown)?;
@@ -201,7 +201,7 @@ impl App {
         &self,
         instance: &InstanceRecord,
         opener: &Opener<'_>,
-        wishes: &CleanWishes,
+        wishes: &ValidatedCreateSession,
         mode: &GameMode,
         players_max: u16,
     ) -> NewSession {
@@ -302,7 +302,7 @@ fn count_created(outcome: &'static str) {
 }
 
 /// A `CreateSession` whose texts are clean.
-struct CleanWishes {
+struct ValidatedCreateSession {
     game: GameId,
     mode: Option<String>,
     name: Option<String>,
@@ -313,7 +313,7 @@ struct CleanWishes {
     spectators: SpectatorsPolicy,
 }
 
-impl CleanWishes {
+impl ValidatedCreateSession {
     fn of(create: CreateSession) -> Result<Self, Error> {
         let mut complaints = Vec::new();
         let name = create
@@ -346,8 +346,8 @@ impl CleanWishes {
         })
     }
 
-    fn as_wish(&self) -> Wish<'_> {
-        Wish {
+    fn as_wish(&self) -> PlacementRequest<'_> {
+        PlacementRequest {
             game: &self.game,
             mode: self.mode.as_deref(),
             region: self.region.as_deref(),

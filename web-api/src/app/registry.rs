@@ -6,8 +6,8 @@ use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, Seat};
 use gameserver_contract::session::{SessionState, TransportKind, TransportOffer};
 use gameserver_control::{
-    Admits, HeartbeatAnswer, HeartbeatRequest, KickPlayerRequest, MatchStatus, RegisterAnswer,
-    RegisterRequest, SeatStatus,
+    Admits, HeartbeatRequest, HeartbeatResponse, KickPlayerRequest, MatchStatus, RegisterRequest,
+    RegisterResponse, SeatStatus,
 };
 use tokio::sync::Mutex;
 
@@ -53,7 +53,7 @@ impl App {
     pub(crate) async fn register(
         &self,
         request: RegisterRequest,
-    ) -> Result<RegisterAnswer, RegistryError> {
+    ) -> Result<RegisterResponse, RegistryError> {
         let instance = read_instance(request)?;
         let _order = self.heartbeats.of(instance.id).lock().await;
         let games: Vec<GameId> = instance.games.iter().map(|game| game.id.clone()).collect();
@@ -72,7 +72,7 @@ impl App {
             instance.build = %instance.build, sessions.failed = failed.len(),
             "an instance registered"
         );
-        Ok(RegisterAnswer {
+        Ok(RegisterResponse {
             ticket_public_keys: vec![self.tickets.public_key().to_vec()],
             lease_ms: u32::try_from(INSTANCE_LEASE.as_millis()).unwrap_or(u32::MAX),
         })
@@ -82,7 +82,7 @@ impl App {
     pub(crate) async fn heartbeat(
         &self,
         request: HeartbeatRequest,
-    ) -> Result<HeartbeatAnswer, RegistryError> {
+    ) -> Result<HeartbeatResponse, RegistryError> {
         let id = parse(&request.instance_id, "instance_id")?;
         let mut reports = read_matches(&request.matches)?;
         if request.draining {
@@ -91,15 +91,15 @@ impl App {
         let _order = self.heartbeats.of(id).lock().await;
         let known = self.known_instance(id).await;
         let Some(instance) = known.filter(|known| known.epoch.0 == request.epoch) else {
-            return Ok(HeartbeatAnswer {
+            return Ok(HeartbeatResponse {
                 known: false,
-                ..HeartbeatAnswer::default()
+                ..HeartbeatResponse::default()
             });
         };
         if request.sequence <= instance.load.sequence {
-            return Ok(HeartbeatAnswer {
+            return Ok(HeartbeatResponse {
                 known: true,
-                ..HeartbeatAnswer::default()
+                ..HeartbeatResponse::default()
             });
         }
         let epoch = instance.epoch;
@@ -121,7 +121,7 @@ impl App {
         };
         let kick_players = applied.evicted.iter().take(KICKS_MAX).map(kick).collect();
         let stop_match_ids = applied.unwanted.iter().map(MatchId::to_string).collect();
-        Ok(HeartbeatAnswer {
+        Ok(HeartbeatResponse {
             known: true,
             stop_match_ids,
             kick_players,

@@ -5,7 +5,7 @@
 
 use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
 use gameserver_contract::session::Visibility;
-use gameserver_control::{REPLAY_BYTES_MAX, ReadReplayAnswer, ReadReplayRequest};
+use gameserver_control::{REPLAY_BYTES_MAX, ReadReplayRequest, ReadReplayResponse};
 
 use super::{App, Error, spectators};
 use crate::fleet::InstanceRecord;
@@ -96,7 +96,7 @@ impl App {
         match_id: MatchId,
         offset: u64,
         length_max: u32,
-    ) -> Result<ReadReplayAnswer, Error> {
+    ) -> Result<ReadReplayResponse, Error> {
         let request = ReadReplayRequest {
             match_id: match_id.to_string(),
             offset,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use gameserver_contract::ids::MatchId;
 use gameserver_contract::result::{MatchResult, STATS_MAX};
-use gameserver_control::{ResultAnswer, ResultReport, result_signature};
+use gameserver_control::{ResultReport, ResultResponse, result_signature};
 
 use super::App;
 use crate::config::{RESULT_BYTES_MAX, RESULT_PLAYERS_MAX};
@@ -39,12 +39,12 @@ impl App {
     pub(crate) async fn report_result(
         &self,
         report: ResultReport,
-    ) -> Result<ResultAnswer, ResultError> {
+    ) -> Result<ResultResponse, ResultError> {
         let outcome = self.check_and_store(&report).await;
         metrics::counter!("gs_results_total", "outcome" => label(&outcome)).increment(1);
         match outcome? {
-            ResultOutcome::Stored => Ok(ResultAnswer { stored: true }),
-            ResultOutcome::Duplicate => Ok(ResultAnswer { stored: false }),
+            ResultOutcome::Stored => Ok(ResultResponse { stored: true }),
+            ResultOutcome::Duplicate => Ok(ResultResponse { stored: false }),
             ResultOutcome::UnknownMatch => Err(ResultError::UnknownMatch),
         }
     }

@@ -7,13 +7,18 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use gameserver_contract::problem::FieldError;
 use gameserver_contract::session::{JoinSession, Role, Session};
-use gameserver_contract::watch::{DELAY_S_MAX, SpectatorsPolicy, View, Watch};
+use gameserver_contract::spectator::{
+    DELAY_S_MAX, SpectatorClaim, SpectatorView, SpectatorsPolicy,
+};
 
 use super::{Error, field};
 
 /// What somebody who joins gets to see; `None` for players. Asking for a shorter delay than the
 /// session's is not an error: it becomes the session's.
-pub(super) fn grant(session: &Session, join: &JoinSession) -> Result<Option<Watch>, Error> {
+pub(super) fn grant(
+    session: &Session,
+    join: &JoinSession,
+) -> Result<Option<SpectatorClaim>, Error> {
     if join.role == Role::Player {
         return refuse_wishes_of_players(join).map(|()| None);
     }
@@ -36,7 +41,7 @@ pub(super) fn grant(session: &Session, join: &JoinSession) -> Result<Option<Watc
     if !complaints.is_empty() {
         return Err(Error::Invalid(complaints));
     }
-    Ok(Some(Watch {
+    Ok(Some(SpectatorClaim {
         view,
         team: join.team,
         delay_s: join.delay_s.unwrap_or(0).max(policy.delay_s),
@@ -50,7 +55,7 @@ pub(super) fn grant_replay(session: &Session, now: DateTime<Utc>) -> Result<(), 
     if !policy.allowed {
         return Err(Error::SpectatorsNotAllowed);
     }
-    if !policy.view.includes(View::All) {
+    if !policy.view.includes(SpectatorView::All) {
         return Err(Error::ViewNotAllowed(policy.view));
     }
     // The last change of a session is its end.
@@ -93,13 +98,13 @@ fn delay_complaint(pointer: &str, delay_s: u16) -> Option<FieldError> {
     (delay_s > DELAY_S_MAX).then(|| field(pointer, format!("be 0 to {DELAY_S_MAX}")))
 }
 
-fn team_complaint(view: View, team: Option<u16>, seats: u16) -> Option<FieldError> {
+fn team_complaint(view: SpectatorView, team: Option<u16>, seats: u16) -> Option<FieldError> {
     match (view, team) {
-        (View::All, Some(_)) => Some(field("/team", "be absent unless the view is team")),
-        (View::Team, None) => Some(field("/team", "be given with the view team")),
-        (View::Team, Some(team)) if team >= seats => {
+        (SpectatorView::All, Some(_)) => Some(field("/team", "be absent unless the view is team")),
+        (SpectatorView::Team, None) => Some(field("/team", "be given with the view team")),
+        (SpectatorView::Team, Some(team)) if team >= seats => {
             Some(field("/team", format!("be below {seats}")))
         }
-        (View::All, None) | (View::Team, Some(_)) => None,
+        (SpectatorView::All, None) | (SpectatorView::Team, Some(_)) => None,
     }
 }

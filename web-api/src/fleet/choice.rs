@@ -7,7 +7,7 @@ use crate::config::TICK_BUDGET_USED_MAX;
 
 /// What a new session needs.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wish<'a> {
+pub(crate) struct PlacementRequest<'a> {
     pub(crate) game: &'a GameId,
     /// The game's default mode for `None`.
     pub(crate) mode: Option<&'a str>,
@@ -20,7 +20,7 @@ pub(crate) struct Wish<'a> {
 /// and one more player, and keeps up with its ticks.
 pub(crate) fn candidates<'a>(
     instances: &'a [InstanceRecord],
-    wish: Wish<'_>,
+    wish: PlacementRequest<'_>,
 ) -> Vec<&'a InstanceRecord> {
     let mut fitting: Vec<_> = instances
         .iter()
@@ -30,7 +30,7 @@ pub(crate) fn candidates<'a>(
     fitting
 }
 
-fn fits(instance: &InstanceRecord, wish: Wish<'_>) -> bool {
+fn fits(instance: &InstanceRecord, wish: PlacementRequest<'_>) -> bool {
     let load = instance.load;
     instance.mode(wish.game, wish.mode).is_some()
         && wish.region.is_none_or(|region| region == instance.region)
@@ -79,7 +79,7 @@ mod tests {
         let game = GameId::new("arena").unwrap();
         let found = candidates(
             instances,
-            Wish {
+            PlacementRequest {
                 game: &game,
                 mode,
                 region,

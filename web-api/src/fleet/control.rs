@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use gameserver_control::instance_control_client::InstanceControlClient;
 use gameserver_control::secret::{AttachSecret, ControlSecret};
 use gameserver_control::{
-    KickPlayerAnswer, KickPlayerRequest, ReadReplayAnswer, ReadReplayRequest, StartMatchAnswer,
-    StartMatchRequest, StopMatchAnswer, StopMatchRequest,
+    KickPlayerRequest, KickPlayerResponse, ReadReplayRequest, ReadReplayResponse,
+    StartMatchRequest, StartMatchResponse, StopMatchRequest, StopMatchResponse,
 };
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
@@ -72,7 +72,7 @@ impl ControlClients {
         &self,
         instance: &InstanceRecord,
         request: StartMatchRequest,
-    ) -> Result<StartMatchAnswer, ControlError> {
+    ) -> Result<StartMatchResponse, ControlError> {
         let mut client = self.client(instance)?;
         within_deadline(client.start_match(request)).await
     }
@@ -82,7 +82,7 @@ impl ControlClients {
         &self,
         instance: &InstanceRecord,
         request: StopMatchRequest,
-    ) -> Result<StopMatchAnswer, ControlError> {
+    ) -> Result<StopMatchResponse, ControlError> {
         let mut client = self.client(instance)?;
         within_deadline(client.stop_match(request)).await
     }
@@ -92,7 +92,7 @@ impl ControlClients {
         &self,
         instance: &InstanceRecord,
         request: KickPlayerRequest,
-    ) -> Result<KickPlayerAnswer, ControlError> {
+    ) -> Result<KickPlayerResponse, ControlError> {
         let mut client = self.client(instance)?;
         within_deadline(client.kick_player(request)).await
     }
@@ -102,7 +102,7 @@ impl ControlClients {
         &self,
         instance: &InstanceRecord,
         request: ReadReplayRequest,
-    ) -> Result<ReadReplayAnswer, ControlError> {
+    ) -> Result<ReadReplayResponse, ControlError> {
         let mut client = self.client(instance)?;
         within_deadline(client.read_replay(request)).await
     }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use gameserver_contract::account::{GuestLogin, LoginAnswer, RefreshLogin};
+use gameserver_contract::account::{GuestLogin, LoginResponse, RefreshLogin};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -34,13 +34,13 @@ pub(super) fn well_known_routes() -> OpenApiRouter<HttpState> {
 #[utoipa::path(
     post, path = "/auth/guest", tag = "auth",
     request_body = GuestLogin,
-    responses((status = 200, description = "Logged in", body = LoginAnswer)),
+    responses((status = 200, description = "Logged in", body = LoginResponse)),
     extensions(("x-codes" = json!(["auth.invalid_credentials", "rate.limited"])))
 )]
 async fn log_in_guest(
     State(app): State<SharedApp>,
     JsonBody(login): JsonBody<GuestLogin>,
-) -> ApiResult<Json<LoginAnswer>> {
+) -> ApiResult<Json<LoginResponse>> {
     Ok(Json(app.login_guest(login).await?))
 }
 
@@ -51,7 +51,7 @@ async fn log_in_guest(
 #[utoipa::path(
     post, path = "/auth/refresh", tag = "auth",
     request_body = RefreshLogin,
-    responses((status = 200, description = "A new pair of tokens", body = LoginAnswer)),
+    responses((status = 200, description = "A new pair of tokens", body = LoginResponse)),
     extensions(("x-codes" = json!([
         "auth.invalid_refresh_token", "auth.refresh_token_reused", "rate.limited"
     ])))
@@ -59,7 +59,7 @@ async fn log_in_guest(
 async fn refresh(
     State(app): State<SharedApp>,
     JsonBody(login): JsonBody<RefreshLogin>,
-) -> ApiResult<Json<LoginAnswer>> {
+) -> ApiResult<Json<LoginResponse>> {
     Ok(Json(app.refresh(&login).await?))
 }
 

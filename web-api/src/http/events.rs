@@ -18,7 +18,7 @@ use utoipa_axum::routes;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{Login, PathId};
+use super::extract::{AuthenticatedPlayer, PathId};
 use crate::app::SharedApp;
 use crate::app::sessions::visible_to;
 use crate::app::watching::{Told, Watch};
@@ -59,7 +59,10 @@ struct Removed {
     security(("access_token" = [])),
     extensions(("x-codes" = json!(["server.busy", "server.not_ready"])))
 )]
-async fn watch_sessions(State(app): State<SharedApp>, login: Login) -> ApiResult<Response> {
+async fn watch_sessions(
+    State(app): State<SharedApp>,
+    login: AuthenticatedPlayer,
+) -> ApiResult<Response> {
     let watch = app.watch_sessions(login.player).await?;
     Ok(events(watch, login.player))
 }
@@ -78,7 +81,7 @@ async fn watch_sessions(State(app): State<SharedApp>, login: Login) -> ApiResult
 )]
 async fn watch_session(
     State(app): State<SharedApp>,
-    login: Login,
+    login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
 ) -> ApiResult<Response> {
     let watch = app.watch_session(id, login.player).await?;

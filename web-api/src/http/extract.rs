@@ -33,13 +33,13 @@ const NUL_ESCAPE: &[u8] = br"\u0000";
 /// The player whose access token came with the request; put there by
 /// [`authenticate`](super::guard::authenticate).
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Login {
+pub(crate) struct AuthenticatedPlayer {
     pub(crate) player: PlayerId,
     /// Tokens of older builds name none.
     pub(crate) login: Option<Uuid>,
 }
 
-impl<S: Sync> FromRequestParts<S> for Login {
+impl<S: Sync> FromRequestParts<S> for AuthenticatedPlayer {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
@@ -81,9 +81,9 @@ impl<T: ResourceId, S: Send + Sync> FromRequestParts<S> for PathId<T> {
 
 /// The query string; an unknown parameter is an error.
 #[derive(Debug)]
-pub(crate) struct QueryOf<T>(pub(crate) T);
+pub(crate) struct StrictQuery<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for QueryOf<T> {
+impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for StrictQuery<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
@@ -170,7 +170,7 @@ impl<T: DeserializeOwned> FromRequest<HttpState> for IdempotentBody<T> {
 
     async fn from_request(request: Request, state: &HttpState) -> ApiResult<Self> {
         let (mut parts, body) = request.into_parts();
-        let login = Login::from_request_parts(&mut parts, state).await?;
+        let login = AuthenticatedPlayer::from_request_parts(&mut parts, state).await?;
         let key = idempotency_key(&parts.headers)?;
         let mut hash = Sha256::new();
         hash.update(format!("{} {}\n", parts.method, parts.uri.path()));

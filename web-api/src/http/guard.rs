@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::code::Code;
 use super::context::RequestContext;
 use super::error::{ApiError, ApiResult, write_rate};
-use super::extract::Login;
+use super::extract::AuthenticatedPlayer;
 use crate::app::SharedApp;
 use crate::cache::RateDecision;
 use crate::identity::access_token::TokenError;
@@ -28,7 +28,9 @@ pub(crate) async fn authenticate(
     let player = verified.player;
     let rate = app.admit(player, verified.login).await?;
     let login = verified.login;
-    request.extensions_mut().insert(Login { player, login });
+    request
+        .extensions_mut()
+        .insert(AuthenticatedPlayer { player, login });
     run_within(rate, request, next).await
 }
 

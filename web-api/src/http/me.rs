@@ -13,7 +13,7 @@ use super::HttpState;
 use super::code::Code;
 use super::error::{ApiError, ApiResult};
 use super::etag::{IfMatch, is_known, version_tag};
-use super::extract::{JsonBody, Login};
+use super::extract::{AuthenticatedPlayer, JsonBody};
 use crate::app::{Error, SharedApp};
 use crate::store::PlayerRow;
 
@@ -38,7 +38,7 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 )]
 async fn get_me(
     State(app): State<SharedApp>,
-    login: Login,
+    login: AuthenticatedPlayer,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     let row = app.me(login.player).await?;
@@ -62,7 +62,7 @@ async fn get_me(
 )]
 async fn patch_me(
     State(app): State<SharedApp>,
-    login: Login,
+    login: AuthenticatedPlayer,
     if_match: IfMatch,
     JsonBody(update): JsonBody<UpdateMe>,
 ) -> ApiResult<Response> {

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::HttpState;
 use super::error::ApiResult;
-use super::extract::{PageQuery, PathId, QueryOf};
+use super::extract::{PageQuery, PathId, StrictQuery};
 use crate::app::SharedApp;
 
 /// Routes that need a login.
@@ -72,7 +72,7 @@ async fn get_stats(
 async fn list_matches(
     State(app): State<SharedApp>,
     PathId(id): PathId<PlayerId>,
-    QueryOf(query): QueryOf<PageQuery>,
+    StrictQuery(query): StrictQuery<PageQuery>,
 ) -> ApiResult<Json<Page<MatchRecord>>> {
     Ok(Json(app.player_matches(id, &query.check()?).await?))
 }

@@ -13,7 +13,7 @@ use super::HttpState;
 use super::code::Code;
 use super::error::{ApiError, ApiResult};
 use super::etag::is_known;
-use super::extract::{Login, PathId};
+use super::extract::{AuthenticatedPlayer, PathId};
 use crate::app::replays::Replay;
 use crate::app::{Error, SharedApp};
 
@@ -57,7 +57,7 @@ pub(super) fn routes() -> OpenApiRouter<HttpState> {
 )]
 async fn get_replay(
     State(app): State<SharedApp>,
-    login: Login,
+    login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
     method: Method,
     headers: HeaderMap,

@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gameserver_contract::ids::{GameId, PlayerId, SessionId};
 use gameserver_contract::session::{
-    CreateSession, JoinAnswer, JoinSession, Page, Session, SessionState, Visibility,
+    CreateSession, JoinResponse, JoinSession, Page, Session, SessionState, Visibility,
 };
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
@@ -15,13 +15,13 @@ use utoipa_axum::routes;
 use super::context::RequestContext;
 use super::error::ApiResult;
 use super::etag::is_known;
-use super::extract::{IdempotentBody, Login, PageQuery, PathId, QueryOf};
+use super::extract::{AuthenticatedPlayer, IdempotentBody, PageQuery, PathId, StrictQuery};
 use super::{BASE_PATH, HttpState};
 use crate::app::SharedApp;
 use crate::app::join::Joiner;
 use crate::app::opening::Opener;
 use crate::app::sessions::visible_to;
-use crate::store::{RememberedAnswer, SessionFilter, SessionRow};
+use crate::store::{RecordedResponse, SessionFilter, SessionRow};
 
 /// Routes that need a login.
 pub(super) fn routes() -> OpenApiRouter<HttpState> {
@@ -103,7 +103,7 @@ impl SessionQuery {
 async fn create_session(
     State(app): State<SharedApp>,
     State(state): State<HttpState>,
-    login: Login,
+    login: AuthenticatedPlayer,
     context: RequestContext,
     request: IdempotentBody<CreateSession>,
 ) -> ApiResult<Response> {
@@ -118,7 +118,7 @@ async fn create_session(
 }
 
 /// What the host is answered. The location is that behind the proxy: see [`replay`].
-fn created(row: &SessionRow) -> RememberedAnswer {
+fn created(row: &SessionRow) -> RecordedResponse {
     let session = visible_to(row.session.host_player_id, row.clone());
     let location = format!("{BASE_PATH}/sessions/{}", session.id);
     new_answer(StatusCode::CREATED, &session, Some(location))
@@ -134,8 +134,8 @@ fn created(row: &SessionRow) -> RememberedAnswer {
 )]
 async fn list_sessions(
     State(app): State<SharedApp>,
-    login: Login,
-    QueryOf(query): QueryOf<SessionQuery>,
+    login: AuthenticatedPlayer,
+    StrictQuery(query): StrictQuery<SessionQuery>,
 ) -> ApiResult<Json<Page<Session>>> {
     let (filter, paging) = query.split();
     let page = app.list_sessions(&filter, &paging.check()?).await?;
@@ -170,7 +170,7 @@ async fn list_sessions(
 )]
 async fn get_session(
     State(app): State<SharedApp>,
-    login: Login,
+    login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
@@ -195,7 +195,7 @@ async fn get_session(
             description = "The same key and request return the same answer for 24 hours")
     ),
     request_body = JoinSession,
-    responses((status = 200, description = "The right to connect", body = JoinAnswer)),
+    responses((status = 200, description = "The right to connect", body = JoinResponse)),
     security(("access_token" = [])),
     extensions(("x-codes" = json!([
         "session.not_found", "session.join_code_invalid", "session.full", "session.not_joinable",
@@ -205,7 +205,7 @@ async fn get_session(
 )]
 async fn join_session(
     State(app): State<SharedApp>,
-    login: Login,
+    login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
     request: IdempotentBody<JoinSession>,
 ) -> ApiResult<Response> {
@@ -220,7 +220,7 @@ async fn join_session(
     Ok(replay(answer, ""))
 }
 
-fn joined(answer: &JoinAnswer) -> RememberedAnswer {
+fn joined(answer: &JoinResponse) -> RecordedResponse {
     new_answer(StatusCode::OK, answer, None)
 }
 
@@ -234,7 +234,7 @@ fn joined(answer: &JoinAnswer) -> RememberedAnswer {
 )]
 async fn leave_session(
     State(app): State<SharedApp>,
-    login: Login,
+    login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
 ) -> ApiResult<StatusCode> {
     app.leave_session(id, login.player).await?;
@@ -255,7 +255,7 @@ async fn leave_session(
 )]
 async fn end_session(
     State(app): State<SharedApp>,
-    login: Login,
+    login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
 ) -> ApiResult<Json<Session>> {
     let row = app.end_session(id, login.player).await?;
@@ -283,8 +283,8 @@ fn new_answer<T: Serialize>(
     status: StatusCode,
     body: &T,
     location: Option<String>,
-) -> RememberedAnswer {
-    RememberedAnswer {
+) -> RecordedResponse {
+    RecordedResponse {
         status: status.as_u16(),
         body: serde_json::to_vec(body).expect("an answer is plain data"),
         location,
@@ -292,7 +292,7 @@ fn new_answer<T: Serialize>(
 }
 
 /// Sends an answer, its location with what a proxy takes off every path.
-fn replay(answer: RememberedAnswer, path_prefix: &str) -> Response {
+fn replay(answer: RecordedResponse, path_prefix: &str) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let media_type = (
         header::CONTENT_TYPE,

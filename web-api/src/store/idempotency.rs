@@ -30,7 +30,7 @@ pub struct IdempotencyKey {
 
 /// The answer to a POST, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RememberedAnswer {
+pub struct RecordedResponse {
     /// HTTP status.
     pub status: u16,
     /// The whole body.
@@ -45,7 +45,7 @@ pub struct IdempotencyRecord {
     /// Of the request that claimed the key.
     pub request_hash: [u8; 32],
     /// What it was answered.
-    pub answer: RememberedAnswer,
+    pub answer: RecordedResponse,
     /// The session that the request opened, while nobody has been told yet that its match runs.
     pub opening: Option<SessionId>,
 }
@@ -116,7 +116,7 @@ pub(super) async fn claim(
 pub(super) async fn answer(
     tx: &mut Tx,
     key: &IdempotencyKey,
-    answer: &RememberedAnswer,
+    answer: &RecordedResponse,
 ) -> Result<(), StoreError> {
     let sql = Sql::new(
         "UPDATE remembered_answers SET status = $3, body = $4, location = $5 \
@@ -142,8 +142,8 @@ pub(super) async fn finish_opening(
     tx: &mut Tx,
     key: &IdempotencyKey,
     session: SessionId,
-    answer: RememberedAnswer,
-) -> Result<RememberedAnswer, StoreError> {
+    answer: RecordedResponse,
+) -> Result<RecordedResponse, StoreError> {
     let sql = Sql::new(
         "UPDATE remembered_answers \
          SET status = $4, body = $5, location = $6, opening_session_id = NULL \
@@ -182,7 +182,7 @@ impl TryFrom<StoredRecord> for IdempotencyRecord {
     fn try_from(row: StoredRecord) -> Result<Self, StoreError> {
         Ok(Self {
             request_hash: bytes32("remembered_answers.request_hash", row.request_hash)?,
-            answer: RememberedAnswer {
+            answer: RecordedResponse {
                 status: narrow("remembered_answers.status", row.status)?,
                 body: row.body,
                 location: row.location,

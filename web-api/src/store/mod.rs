@@ -29,13 +29,13 @@ mod sql;
 #[cfg(test)]
 pub(crate) mod contract_tests;
 
-pub use self::idempotency::{IdempotencyKey, IdempotencyRecord, RememberedAnswer};
+pub use self::idempotency::{IdempotencyKey, IdempotencyRecord, RecordedResponse};
 pub use self::logins::{NewRefreshToken, RotateRefreshToken, Rotation};
 pub use self::openings::{AnswerSession, MatchStart, Opened, Opening, Started};
 pub use self::players::{DeviceRow, NewGuest, PlayerRow, Update};
 pub use self::reports::{Applied, MatchReport};
 pub use self::results::ResultOutcome;
-pub use self::seats::{AnswerSeat, KeyedReservation, Reservation, SeatWish};
+pub use self::seats::{AnswerSeat, KeyedReservation, Reservation, SeatRequest};
 pub use self::sessions::{After, NewSession, SessionFilter, SessionRow};
 pub use self::sweep::Swept;
 

@@ -11,14 +11,14 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::db::Tx;
-use super::idempotency::{self, Claim, IdempotencyKey, IdempotencyRecord, RememberedAnswer};
+use super::idempotency::{self, Claim, IdempotencyKey, IdempotencyRecord, RecordedResponse};
 use super::sessions::{NewSession, SessionRow, insert, lock, read, set_state};
 use super::sql::{Sql, narrow};
 use super::{Store, StoreError};
 use crate::config::OpenSessionLimits;
 
 /// Writes down what the request that opens a session is answered.
-pub type AnswerSession = fn(&SessionRow) -> RememberedAnswer;
+pub type AnswerSession = fn(&SessionRow) -> RecordedResponse;
 
 /// A session to open.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ pub struct MatchStart {
 #[derive(Debug)]
 pub enum Started {
     /// Its match is hosted, or was; the answer to whoever opened it.
-    Answer(RememberedAnswer),
+    Answer(RecordedResponse),
     /// It has failed, or there is none.
     Failed,
 }

@@ -9,14 +9,14 @@ use gameserver_contract::session::{Role, SessionState};
 use uuid::Uuid;
 
 use super::db::Tx;
-use super::idempotency::{self, Claim, IdempotencyKey, IdempotencyRecord, RememberedAnswer};
+use super::idempotency::{self, Claim, IdempotencyKey, IdempotencyRecord, RecordedResponse};
 use super::sessions::{lock, touch};
 use super::sql::{Sql, narrow};
 use super::{Store, StoreError};
 
 /// A wish for a seat.
 #[derive(Debug, Clone)]
-pub struct SeatWish {
+pub struct SeatRequest {
     /// Where.
     pub session: SessionId,
     /// Who.
@@ -46,13 +46,13 @@ pub enum Reservation {
 }
 
 /// Writes down what the request for a seat is answered; `None` stands for a spectator's.
-pub type AnswerSeat = Box<dyn FnOnce(Option<Seat>) -> RememberedAnswer + Send>;
+pub type AnswerSeat = Box<dyn FnOnce(Option<Seat>) -> RecordedResponse + Send>;
 
 /// What became of a wish for a seat that came with a key.
 #[derive(Debug)]
 pub enum KeyedReservation {
     /// It is granted, with this answer.
-    Held(RememberedAnswer),
+    Held(RecordedResponse),
     /// The request was made before.
     Known(IdempotencyRecord),
     /// It is not granted; the key stands for nothing.
@@ -67,7 +67,7 @@ impl Store {
     /// # Errors
     ///
     /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn reserve_seat(&self, wish: SeatWish) -> Result<Reservation, StoreError> {
+    pub async fn reserve_seat(&self, wish: SeatRequest) -> Result<Reservation, StoreError> {
         self.db
             .transaction(move |tx| Box::pin(reserve(tx, wish)))
             .await
@@ -81,7 +81,7 @@ impl Store {
     /// [`StoreError`] when the database cannot answer; nothing changed then.
     pub async fn reserve_seat_once(
         &self,
-        wish: SeatWish,
+        wish: SeatRequest,
         key: IdempotencyKey,
         answer: AnswerSeat,
     ) -> Result<KeyedReservation, StoreError> {
@@ -130,7 +130,7 @@ impl Store {
     }
 }
 
-async fn reserve(tx: &mut Tx, wish: SeatWish) -> Result<Reservation, StoreError> {
+async fn reserve(tx: &mut Tx, wish: SeatRequest) -> Result<Reservation, StoreError> {
     let Some(session) = lock(tx, wish.session).await? else {
         return Ok(Reservation::NotFound);
     };
@@ -154,7 +154,7 @@ async fn reserve(tx: &mut Tx, wish: SeatWish) -> Result<Reservation, StoreError>
 
 async fn reserve_once(
     tx: &mut Tx,
-    wish: SeatWish,
+    wish: SeatRequest,
     key: IdempotencyKey,
     answer: AnswerSeat,
 ) -> Result<KeyedReservation, StoreError> {
@@ -183,7 +183,7 @@ async fn drop_expired_holds(
     tx.execute(sql.bind(session).bind(now)).await.map(drop)
 }
 
-async fn hold_again(tx: &mut Tx, wish: &SeatWish) -> Result<Option<Seat>, StoreError> {
+async fn hold_again(tx: &mut Tx, wish: &SeatRequest) -> Result<Option<Seat>, StoreError> {
     let sql = Sql::new(
         "UPDATE seats SET held_until_ms = $3, login_id = $4, evicted = FALSE \
          WHERE session_id = $1 AND player_id = $2 \
@@ -203,7 +203,7 @@ async fn hold_again(tx: &mut Tx, wish: &SeatWish) -> Result<Option<Seat>, StoreE
 /// The lowest free seat is 0 or follows one in use.
 async fn hold_lowest(
     tx: &mut Tx,
-    wish: &SeatWish,
+    wish: &SeatRequest,
     players_max: u16,
 ) -> Result<Option<Seat>, StoreError> {
     let sql = Sql::new(

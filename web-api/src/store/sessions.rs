@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, SessionId};
 use gameserver_contract::session::{Session, SessionState, Visibility};
-use gameserver_contract::watch::{SpectatorsPolicy, View};
+use gameserver_contract::spectator::{SpectatorView, SpectatorsPolicy};
 use sqlx::FromRow;
 use uuid::Uuid;
 
@@ -401,8 +401,8 @@ fn visibility(text: String) -> Result<Visibility, StoreError> {
     }
 }
 
-fn view(text: String) -> Result<View, StoreError> {
-    View::parse(&text).ok_or_else(|| corrupt("sessions.spectators_view", text))
+fn view(text: String) -> Result<SpectatorView, StoreError> {
+    SpectatorView::parse(&text).ok_or_else(|| corrupt("sessions.spectators_view", text))
 }
 
 #[derive(Debug, FromRow)]

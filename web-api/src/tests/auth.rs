@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::http::Method;
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -41,7 +41,7 @@ async fn a_device_logs_the_same_guest_in_again_and_its_secret_is_shown_once() {
         .json(&body)
         .send()
         .await;
-    let again: LoginAnswer = answer.expect(200);
+    let again: LoginResponse = answer.expect(200);
     assert_eq!(again.player, first.player);
     assert!(again.device.is_none());
 }
@@ -83,10 +83,10 @@ async fn half_of_a_device_is_refused_with_the_missing_field() {
 async fn a_refresh_token_is_good_for_one_successor() {
     let world = World::new().await;
     let first = world.guest().await;
-    let second: LoginAnswer = refresh(&world, &first.refresh_token).await.expect(200);
+    let second: LoginResponse = refresh(&world, &first.refresh_token).await.expect(200);
     assert_ne!(second.refresh_token, first.refresh_token);
     assert_eq!(second.player, first.player);
-    let third: LoginAnswer = refresh(&world, &second.refresh_token).await.expect(200);
+    let third: LoginResponse = refresh(&world, &second.refresh_token).await.expect(200);
     world
         .get("me", &third)
         .await
@@ -97,9 +97,9 @@ async fn a_refresh_token_is_good_for_one_successor() {
 async fn a_refresh_repeated_within_the_grace_returns_the_same_successor() {
     let world = World::new().await;
     let first = world.guest().await;
-    let second: LoginAnswer = refresh(&world, &first.refresh_token).await.expect(200);
+    let second: LoginResponse = refresh(&world, &first.refresh_token).await.expect(200);
     world.clock.advance(Duration::from_secs(9));
-    let repeated: LoginAnswer = refresh(&world, &first.refresh_token).await.expect(200);
+    let repeated: LoginResponse = refresh(&world, &first.refresh_token).await.expect(200);
     assert_eq!(repeated.refresh_token, second.refresh_token);
 }
 
@@ -107,7 +107,7 @@ async fn a_refresh_repeated_within_the_grace_returns_the_same_successor() {
 async fn a_refresh_token_used_after_the_grace_closes_the_whole_login() {
     let world = World::new().await;
     let first = world.guest().await;
-    let second: LoginAnswer = refresh(&world, &first.refresh_token).await.expect(200);
+    let second: LoginResponse = refresh(&world, &first.refresh_token).await.expect(200);
     world.clock.advance(Duration::from_secs(11));
     refresh(&world, &first.refresh_token)
         .await
@@ -157,8 +157,8 @@ async fn a_logout_ends_the_access_tokens_of_its_login_and_of_no_other() {
     let device = guest.device.clone().unwrap();
     let body = json!({"device_id": device.id, "device_secret": device.secret});
     let call = world.call(Method::POST, "auth/guest").json(&body);
-    let elsewhere: LoginAnswer = call.send().await.expect(200);
-    let renewed: LoginAnswer = refresh(&world, &guest.refresh_token).await.expect(200);
+    let elsewhere: LoginResponse = call.send().await.expect(200);
+    let renewed: LoginResponse = refresh(&world, &guest.refresh_token).await.expect(200);
     let body = json!({ "refresh_token": renewed.refresh_token });
     let call = world.call(Method::POST, "auth/logout").json(&body);
     assert_eq!(call.send().await.status, 204);
@@ -188,7 +188,7 @@ async fn the_end_of_a_login_is_remembered_as_long_as_its_access_tokens_last() {
 async fn an_access_token_ends_when_its_refresh_token_is_used_by_two() {
     let world = World::new().await;
     let guest = world.guest().await;
-    let thief: LoginAnswer = refresh(&world, &guest.refresh_token).await.expect(200);
+    let thief: LoginResponse = refresh(&world, &guest.refresh_token).await.expect(200);
     world.clock.advance(Duration::from_secs(11));
     let answer = refresh(&world, &guest.refresh_token).await;
     answer.refused(401, "auth.refresh_token_reused");
@@ -259,9 +259,9 @@ async fn logins_from_one_address_are_limited_and_others_are_not_disturbed() {
     refused.refused(429, "rate.limited");
     assert_eq!(refused.header("ratelimit-limit"), "2");
     assert!(refused.header("retry-after").parse::<u64>().unwrap() <= 60);
-    log_in("192.0.2.8").await.expect::<LoginAnswer>(200);
+    log_in("192.0.2.8").await.expect::<LoginResponse>(200);
     world.clock.advance(Duration::from_mins(1));
-    log_in("192.0.2.7").await.expect::<LoginAnswer>(200);
+    log_in("192.0.2.7").await.expect::<LoginResponse>(200);
 }
 
 #[tokio::test]
@@ -324,13 +324,13 @@ async fn clients_behind_a_proxy_that_writes_ports_have_limits_of_their_own() {
     for number in 1..=22 {
         let forwarded = format!("203.0.113.{number}:5{number:03}");
         let answer = log_in_through_proxy(&world, &forwarded).await;
-        answer.expect::<LoginAnswer>(200);
+        answer.expect::<LoginResponse>(200);
     }
     let again = log_in_through_proxy(&world, "203.0.113.7:6000").await;
     again.refused(429, "rate.limited");
     let forwarded = "\"[2001:db8::1]:7\"";
     let answer = log_in_through_proxy(&world, forwarded).await;
-    answer.expect::<LoginAnswer>(200);
+    answer.expect::<LoginResponse>(200);
 }
 
 /// A log that a test reads.

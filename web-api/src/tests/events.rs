@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::session::{Session, SessionState};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ async fn world() -> (World, AbortOnDropHandle<()>) {
     (world, AbortOnDropHandle::new(passing_on))
 }
 
-async fn listen(world: &World, path: &str, who: &LoginAnswer) -> EventStream {
+async fn listen(world: &World, path: &str, who: &LoginResponse) -> EventStream {
     world.call(Method::GET, path).of(who).open().await
 }
 

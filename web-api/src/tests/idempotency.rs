@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::session::{Page, Session, SessionState};
 use gameserver_control::secret::ControlSecret;
 use serde_json::{Value, json};
@@ -92,7 +92,7 @@ async fn the_same_idempotency_key_holds_one_seat() {
 /// hosts the match.
 struct Crash {
     instance: FakeInstance,
-    host: LoginAnswer,
+    host: LoginResponse,
     url: String,
     _folder: tempfile::TempDir,
 }
@@ -148,7 +148,7 @@ impl Crash {
     }
 }
 
-async fn open_sessions(world: &World, who: &LoginAnswer) -> Vec<Session> {
+async fn open_sessions(world: &World, who: &LoginResponse) -> Vec<Session> {
     let page: Page<Session> = world.get("sessions", who).await.expect(200);
     page.items
 }

@@ -9,9 +9,9 @@ use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId};
 use gameserver_control::instance_control_server::{InstanceControl, InstanceControlServer};
 use gameserver_control::secret::ControlSecret;
 use gameserver_control::{
-    HeartbeatRequest, KickPlayerAnswer, KickPlayerRequest, MatchStatus, ReadReplayAnswer,
-    ReadReplayRequest, RegisterRequest, StartMatchAnswer, StartMatchRequest, StopMatchAnswer,
-    StopMatchRequest, Transport,
+    HeartbeatRequest, KickPlayerRequest, KickPlayerResponse, MatchStatus, ReadReplayRequest,
+    ReadReplayResponse, RegisterRequest, StartMatchRequest, StartMatchResponse, StopMatchRequest,
+    StopMatchResponse, Transport,
 };
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -198,45 +198,45 @@ impl InstanceControl for FakeInstance {
     async fn start_match(
         &self,
         request: Request<StartMatchRequest>,
-    ) -> Result<Response<StartMatchAnswer>, Status> {
+    ) -> Result<Response<StartMatchResponse>, Status> {
         self.record(Call::Start(request.into_inner()))?;
         let mood = self.state.lock().unwrap().mood;
         if mood == Mood::Slow {
             self.asked.notify_one();
             self.allowed.notified().await;
         }
-        Ok(Response::new(StartMatchAnswer {}))
+        Ok(Response::new(StartMatchResponse {}))
     }
 
     async fn stop_match(
         &self,
         request: Request<StopMatchRequest>,
-    ) -> Result<Response<StopMatchAnswer>, Status> {
+    ) -> Result<Response<StopMatchResponse>, Status> {
         let stopped = self.record(Call::Stop(request.into_inner()))?;
-        Ok(Response::new(StopMatchAnswer { stopped }))
+        Ok(Response::new(StopMatchResponse { stopped }))
     }
 
     async fn kick_player(
         &self,
         request: Request<KickPlayerRequest>,
-    ) -> Result<Response<KickPlayerAnswer>, Status> {
+    ) -> Result<Response<KickPlayerResponse>, Status> {
         let kicked = self.record(Call::Kick(request.into_inner()))?;
-        Ok(Response::new(KickPlayerAnswer { kicked }))
+        Ok(Response::new(KickPlayerResponse { kicked }))
     }
 
     async fn read_replay(
         &self,
         request: Request<ReadReplayRequest>,
-    ) -> Result<Response<ReadReplayAnswer>, Status> {
+    ) -> Result<Response<ReadReplayResponse>, Status> {
         let request = request.into_inner();
         self.record(Call::Read(request.clone()))?;
         let Some(log) = self.state.lock().unwrap().log.clone() else {
-            return Ok(Response::new(ReadReplayAnswer::default()));
+            return Ok(Response::new(ReadReplayResponse::default()));
         };
         let offset = usize::try_from(request.offset).unwrap();
         let rest = log.bytes.get(offset..).unwrap_or_default();
         let length = rest.len().min(request.length_max.try_into().unwrap());
-        Ok(Response::new(ReadReplayAnswer {
+        Ok(Response::new(ReadReplayResponse {
             found: true,
             total: log.bytes.len() as u64,
             complete: log.is_complete,

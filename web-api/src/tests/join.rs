@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use axum::http::Method;
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::ids::Seat;
-use gameserver_contract::session::{JoinAnswer, Role, Session, SessionState, TransportKind};
+use gameserver_contract::session::{JoinResponse, Role, Session, SessionState, TransportKind};
 use gameserver_control::{Admits, MatchStatus};
 use serde_json::json;
 
@@ -68,7 +68,7 @@ async fn a_full_session_takes_spectators_but_no_player() {
     let watching = world
         .try_join(&session, &guests[2], json!({"role": "spectator"}))
         .await;
-    let watching: JoinAnswer = watching.expect(200);
+    let watching: JoinResponse = watching.expect(200);
     assert_eq!((watching.seat, watching.role), (None, Role::Spectator));
     assert_eq!(world.read_ticket(&watching.ticket).role, Role::Spectator);
 }
@@ -116,7 +116,7 @@ async fn a_private_session_needs_its_code_except_from_its_host() {
     let answer = world
         .try_join(&session, &other, json!({"join_code": typed}))
         .await;
-    answer.expect::<JoinAnswer>(200);
+    answer.expect::<JoinResponse>(200);
     world.join(&session, &host).await;
 }
 
@@ -151,7 +151,7 @@ async fn a_session_that_is_over_cannot_be_joined() {
 }
 
 /// The report of a match that admits so many.
-fn admitting(session: &Session, admits: Admits, seats: &[(u32, &LoginAnswer)]) -> MatchStatus {
+fn admitting(session: &Session, admits: Admits, seats: &[(u32, &LoginResponse)]) -> MatchStatus {
     MatchStatus {
         admits: admits.into(),
         ..report(session, "running", seats)

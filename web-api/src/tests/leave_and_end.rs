@@ -1,7 +1,7 @@
 //! Leaving and ending sessions.
 
 use axum::http::Method;
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::ids::PlayerId;
 use gameserver_contract::session::{Session, SessionState};
 use serde_json::json;
@@ -12,13 +12,13 @@ use super::world::{Answer, World, report};
 use crate::app::changes;
 use crate::config::SEAT_HOLD;
 
-async fn leave(world: &World, session: &Session, who: &LoginAnswer) -> Answer {
+async fn leave(world: &World, session: &Session, who: &LoginResponse) -> Answer {
     world
         .post(&format!("sessions/{}/leave", session.id), who, json!({}))
         .await
 }
 
-async fn end(world: &World, session: &Session, who: &LoginAnswer) -> Answer {
+async fn end(world: &World, session: &Session, who: &LoginResponse) -> Answer {
     world
         .post(&format!("sessions/{}/end", session.id), who, json!({}))
         .await
@@ -127,7 +127,7 @@ async fn a_stop_that_was_lost_is_repeated_by_the_answer_to_the_next_heartbeat() 
 }
 
 /// A session that its host and a guest play, in these seats.
-async fn two_who_play(world: &World) -> (Session, LoginAnswer, LoginAnswer) {
+async fn two_who_play(world: &World) -> (Session, LoginResponse, LoginResponse) {
     let (host, guest) = (world.guest().await, world.guest().await);
     let session = world.session(&host).await;
     world.join(&session, &host).await;
@@ -137,7 +137,7 @@ async fn two_who_play(world: &World) -> (Session, LoginAnswer, LoginAnswer) {
     (session, host, guest)
 }
 
-async fn host_of(world: &World, session: &Session, who: &LoginAnswer) -> PlayerId {
+async fn host_of(world: &World, session: &Session, who: &LoginResponse) -> PlayerId {
     world.session_now(session, who).await.host_player_id
 }
 
@@ -237,7 +237,7 @@ async fn a_seat_that_was_joined_anew_with_another_login_outlasts_the_first() {
     let device = guest.device.clone().unwrap();
     let body = json!({"device_id": device.id, "device_secret": device.secret});
     let call = world.call(Method::POST, "auth/guest").from("192.0.2.77");
-    let elsewhere: LoginAnswer = call.json(&body).send().await.expect(200);
+    let elsewhere: LoginResponse = call.json(&body).send().await.expect(200);
     world.join(&session, &elsewhere).await;
     log_out(&world, &guest).await;
     let both = [report(&session, "running", &[(0, &host), (1, &guest)])];
@@ -246,7 +246,7 @@ async fn a_seat_that_was_joined_anew_with_another_login_outlasts_the_first() {
     assert_eq!(world.heartbeat(&both).await.kick_players.len(), 1);
 }
 
-async fn log_out(world: &World, who: &LoginAnswer) {
+async fn log_out(world: &World, who: &LoginResponse) {
     let call = world.call(Method::POST, "auth/logout").from("192.0.2.78");
     let body = json!({"refresh_token": who.refresh_token});
     assert_eq!(call.json(&body).send().await.status, 204);

@@ -1,9 +1,9 @@
 //! Opening, finding and reading sessions.
 
 use axum::http::Method;
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::ids::GameId;
-use gameserver_contract::session::{JoinAnswer, Page, Session, SessionState, Visibility};
+use gameserver_contract::session::{JoinResponse, Page, Session, SessionState, Visibility};
 use serde_json::json;
 
 use super::instance::Mood;
@@ -261,7 +261,7 @@ async fn a_player_has_so_many_sessions_open_and_no_more() {
 async fn one_address_does_not_fill_the_fleet_with_many_guests() {
     let world = World::without_instance(with_open_sessions(10, 3)).await;
     world.register().await;
-    let create = async |who: &LoginAnswer, peer: &str, key: &str| {
+    let create = async |who: &LoginResponse, peer: &str, key: &str| {
         let call = world.call(Method::POST, "sessions").of(who).from(peer);
         let call = call.header("idempotency-key", key);
         call.json(&json!({"game": "arena"})).send().await
@@ -318,7 +318,7 @@ async fn the_host_alone_sees_the_code_of_a_private_session_and_nobody_finds_it_i
     world
         .try_join(&session, &other, body)
         .await
-        .expect::<JoinAnswer>(200);
+        .expect::<JoinResponse>(200);
     assert_eq!(world.session_now(&session, &other).await.join_code, None);
     let page: Page<Session> = world.get("sessions", &host).await.expect(200);
     assert!(page.items.is_empty());

@@ -1,12 +1,12 @@
 //! The own profile and those of others.
 
 use axum::http::Method;
-use gameserver_contract::account::{LoginAnswer, Player};
+use gameserver_contract::account::{LoginResponse, Player};
 use serde_json::{Value, json};
 
 use super::world::{Answer, World};
 
-async fn rename(world: &World, who: &LoginAnswer, tag: &str, name: &str) -> Answer {
+async fn rename(world: &World, who: &LoginResponse, tag: &str, name: &str) -> Answer {
     let call = world
         .call(Method::PATCH, "me")
         .of(who)

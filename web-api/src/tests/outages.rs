@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::Method;
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::clock::{ManualClock, SharedClock, SystemClock};
 use gameserver_contract::entropy::SystemEntropy;
 use gameserver_contract::session::{Session, SessionState};
@@ -35,7 +35,7 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 /// A service on the machine's clock, with a match that somebody plays.
 struct Running {
     world: World,
-    host: LoginAnswer,
+    host: LoginResponse,
     session: Session,
     _background: DropGuard,
 }

@@ -1,21 +1,21 @@
 //! Private sessions: whoever does not belong to one cannot tell that it exists.
 
 use axum::http::Method;
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::ids::SessionId;
-use gameserver_contract::session::{JoinAnswer, Session};
+use gameserver_contract::session::{JoinResponse, Session};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::world::{Answer, World};
 
-async fn private(world: &World, host: &LoginAnswer) -> Session {
+async fn private(world: &World, host: &LoginResponse) -> Session {
     let body = json!({"game": "arena", "visibility": "private"});
     world.post("sessions", host, body).await.expect(201)
 }
 
 /// Every call that names a session, and its answer.
-async fn ask_all(world: &World, id: SessionId, who: &LoginAnswer) -> Vec<(String, Answer)> {
+async fn ask_all(world: &World, id: SessionId, who: &LoginResponse) -> Vec<(String, Answer)> {
     let calls = [
         (Method::GET, "", None),
         (Method::GET, "/events", None),
@@ -97,7 +97,7 @@ async fn whoever_had_the_code_finds_the_session_and_may_leave_it_twice() {
             .refused(404, "session.not_found");
         let body = json!({"role": role, "join_code": session.join_code});
         let answer = world.try_join(&session, who, body).await;
-        answer.expect::<JoinAnswer>(200);
+        answer.expect::<JoinResponse>(200);
         assert_eq!(world.get(&path, who).await.json()["join_code"], Value::Null);
         let ending = world.call(Method::POST, &format!("{path}/end")).of(who);
         ending.send().await.refused(403, "session.not_host");

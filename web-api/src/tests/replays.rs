@@ -1,7 +1,7 @@
 //! Replays: logs of matches that are over, read from their instance, whole or in part.
 
 use axum::http::Method;
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::ids::Seat;
 use gameserver_contract::result::{MatchOutcome, MatchResult, PlayerResult};
 use gameserver_contract::session::{Session, SessionState};
@@ -28,7 +28,7 @@ async fn end(world: &World, session: &Session) {
 }
 
 /// A session that is over, and its log.
-async fn over() -> (World, LoginAnswer, Session) {
+async fn over() -> (World, LoginResponse, Session) {
     let world = World::new().await;
     let host = world.guest().await;
     let session = world.session(&host).await;
@@ -38,7 +38,7 @@ async fn over() -> (World, LoginAnswer, Session) {
 }
 
 async fn get(
-    (world, host, session): &(World, LoginAnswer, Session),
+    (world, host, session): &(World, LoginResponse, Session),
     headers: &[(&str, &str)],
 ) -> Answer {
     send(Method::GET, (world, host, session), headers).await
@@ -46,7 +46,7 @@ async fn get(
 
 async fn send(
     method: Method,
-    (world, host, session): (&World, &LoginAnswer, &Session),
+    (world, host, session): (&World, &LoginResponse, &Session),
     headers: &[(&str, &str)],
 ) -> Answer {
     let call = world.call(method, &format!("sessions/{}/replay", session.id));
@@ -118,7 +118,7 @@ async fn a_range_of_another_version_brings_the_whole_log() {
     assert_ne!(answer.header("etag"), tag);
 }
 
-fn world_cuts_the_log((world, ..): &(World, LoginAnswer, Session)) {
+fn world_cuts_the_log((world, ..): &(World, LoginResponse, Session)) {
     world.instance.set_log(Some(Log {
         bytes: log().bytes[..100].to_vec(),
         is_complete: false,
@@ -225,7 +225,7 @@ async fn a_replay_is_for_everybody_once_the_spectators_delay_has_passed() {
 }
 
 /// A public session that is over: its host, who played in it, and somebody else.
-async fn ended_granting(spectators: serde_json::Value) -> (World, [LoginAnswer; 3], Session) {
+async fn ended_granting(spectators: serde_json::Value) -> (World, [LoginResponse; 3], Session) {
     let world = World::new().await;
     let people = [
         world.guest().await,
@@ -241,7 +241,7 @@ async fn ended_granting(spectators: serde_json::Value) -> (World, [LoginAnswer; 
     (world, people, session)
 }
 
-fn result(session: &Session, player: &LoginAnswer) -> MatchResult {
+fn result(session: &Session, player: &LoginResponse) -> MatchResult {
     MatchResult {
         match_id: session.match_id,
         session: session.id,

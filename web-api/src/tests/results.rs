@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gameserver_contract::account::{LoginAnswer, MatchRecord};
+use gameserver_contract::account::{LoginResponse, MatchRecord};
 use gameserver_contract::ids::Seat;
 use gameserver_contract::result::{MatchOutcome, MatchResult, PlayerResult};
 use gameserver_contract::session::{Page, Session, SessionState};
@@ -12,7 +12,7 @@ use serde_json::json;
 use super::world::{START_MS, World, report};
 use crate::app::results::ResultError;
 
-fn result(session: &Session, player: &LoginAnswer) -> MatchResult {
+fn result(session: &Session, player: &LoginResponse) -> MatchResult {
     MatchResult {
         match_id: session.match_id,
         session: session.id,
@@ -44,7 +44,7 @@ fn signed(world: &World, result: &MatchResult) -> ResultReport {
     }
 }
 
-async fn played(world: &World) -> (LoginAnswer, Session) {
+async fn played(world: &World) -> (LoginResponse, Session) {
     let host = world.guest().await;
     let session = world.session(&host).await;
     world.join(&session, &host).await;

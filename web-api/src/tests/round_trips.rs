@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::clock::{ManualClock, SystemClock};
 use gameserver_contract::entropy::SystemEntropy;
 use gameserver_control::secret::ControlSecret;
@@ -91,7 +91,7 @@ impl Measured {
 
 #[derive(Debug, Clone, Copy)]
 enum Request<'a> {
-    Get(&'a str, &'a LoginAnswer),
+    Get(&'a str, &'a LoginResponse),
     NewGuest,
 }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::clock::{ManualClock, SystemClock};
 use gameserver_contract::entropy::SeededEntropy;
 use gameserver_control::ResultReport;
@@ -277,7 +277,7 @@ async fn log_in(address: SocketAddr) -> String {
         content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
     let answer = exchange(address, request.as_bytes()).await;
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let login: LoginAnswer = serde_json::from_str(body).unwrap();
+    let login: LoginResponse = serde_json::from_str(body).unwrap();
     login.access_token
 }
 

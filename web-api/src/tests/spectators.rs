@@ -1,20 +1,25 @@
 //! Joining to watch: what a session grants, what a spectator may ask for.
 
-use gameserver_contract::account::LoginAnswer;
-use gameserver_contract::session::{JoinAnswer, Session};
-use gameserver_contract::watch::{SpectatorsPolicy, View, Watch};
+use gameserver_contract::account::LoginResponse;
+use gameserver_contract::session::{JoinResponse, Session};
+use gameserver_contract::spectator::{SpectatorClaim, SpectatorView, SpectatorsPolicy};
 use serde_json::{Value, json};
 
 use super::world::World;
 
-async fn session_granting(world: &World, host: &LoginAnswer, spectators: Value) -> Session {
+async fn session_granting(world: &World, host: &LoginResponse, spectators: Value) -> Session {
     let body = json!({"game": "arena", "spectators": spectators});
     world.post("sessions", host, body).await.expect(201)
 }
 
 /// What the ticket of a granted join lets its bearer see.
-async fn watch(world: &World, session: &Session, who: &LoginAnswer, wish: Value) -> Watch {
-    let answer: JoinAnswer = world.try_join(session, who, wish).await.expect(200);
+async fn watch(
+    world: &World,
+    session: &Session,
+    who: &LoginResponse,
+    wish: Value,
+) -> SpectatorClaim {
+    let answer: JoinResponse = world.try_join(session, who, wish).await.expect(200);
     let watch = world.read_ticket(&answer.ticket).watch.unwrap();
     assert_eq!(
         (answer.view, answer.team, answer.delay_s),
@@ -30,7 +35,7 @@ async fn who_says_nothing_sees_everything_at_once() {
     let session = world.session(&host).await;
     assert_eq!(session.spectators_policy, SpectatorsPolicy::default());
     let seen = watch(&world, &session, &host, json!({"role": "spectator"})).await;
-    assert_eq!(seen, Watch::default());
+    assert_eq!(seen, SpectatorClaim::default());
 }
 
 #[tokio::test]
@@ -42,7 +47,7 @@ async fn a_spectator_may_ask_for_less_and_for_later() {
     let seen = watch(&world, &session, &host, wish).await;
     assert_eq!(
         (seen.view, seen.team, seen.delay_s),
-        (View::Team, Some(3), 300)
+        (SpectatorView::Team, Some(3), 300)
     );
 }
 
@@ -74,7 +79,10 @@ async fn a_session_that_grants_one_team_shows_nobody_everything() {
         assert_eq!(problem["details"]["view"], "team");
     }
     let wish = json!({"role": "spectator", "view": "team", "team": 0});
-    assert_eq!(watch(&world, &session, &host, wish).await.view, View::Team);
+    assert_eq!(
+        watch(&world, &session, &host, wish).await.view,
+        SpectatorView::Team
+    );
 }
 
 #[tokio::test]

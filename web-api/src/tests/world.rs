@@ -8,13 +8,13 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
-use gameserver_contract::account::LoginAnswer;
+use gameserver_contract::account::LoginResponse;
 use gameserver_contract::clock::ManualClock;
 use gameserver_contract::entropy::SeededEntropy;
-use gameserver_contract::session::{JoinAnswer, Session};
+use gameserver_contract::session::{JoinResponse, Session};
 use gameserver_contract::ticket::{JoinTicket, TicketVerifier};
 use gameserver_control::secret::ControlSecret;
-use gameserver_control::{Admits, HeartbeatAnswer, MatchStatus, SeatStatus};
+use gameserver_control::{Admits, HeartbeatResponse, MatchStatus, SeatStatus};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
@@ -149,7 +149,7 @@ impl World {
         }
     }
 
-    pub(super) async fn heartbeat(&self, matches: &[MatchStatus]) -> HeartbeatAnswer {
+    pub(super) async fn heartbeat(&self, matches: &[MatchStatus]) -> HeartbeatResponse {
         self.app
             .heartbeat(self.instance.heartbeat(matches.to_vec()))
             .await
@@ -173,11 +173,11 @@ impl World {
         }
     }
 
-    pub(super) async fn get(&self, path: &str, who: &LoginAnswer) -> Answer {
+    pub(super) async fn get(&self, path: &str, who: &LoginResponse) -> Answer {
         self.call(Method::GET, path).of(who).send().await
     }
 
-    pub(super) async fn post(&self, path: &str, who: &LoginAnswer, body: Value) -> Answer {
+    pub(super) async fn post(&self, path: &str, who: &LoginResponse, body: Value) -> Answer {
         self.call(Method::POST, path)
             .of(who)
             .json(&body)
@@ -186,7 +186,7 @@ impl World {
     }
 
     /// A new guest, from an address of their own.
-    pub(super) async fn guest(&self) -> LoginAnswer {
+    pub(super) async fn guest(&self) -> LoginResponse {
         let number = self.app.entropy.next_u64().to_be_bytes();
         let peer = ([10, number[0], number[1], number[2]], 40_000).into();
         let call = Call {
@@ -197,34 +197,34 @@ impl World {
     }
 
     /// A session of four seats that the instance hosts.
-    pub(super) async fn session(&self, host: &LoginAnswer) -> Session {
+    pub(super) async fn session(&self, host: &LoginResponse) -> Session {
         self.post("sessions", host, json!({"game": "arena"}))
             .await
             .expect(201)
     }
 
     /// Asks for a session with this idempotency key.
-    pub(super) async fn create_once(&self, who: &LoginAnswer, key: &str) -> Answer {
+    pub(super) async fn create_once(&self, who: &LoginResponse, key: &str) -> Answer {
         let call = self.call(Method::POST, "sessions").of(who);
         let call = call.header("idempotency-key", key);
         call.json(&json!({"game": "arena"})).send().await
     }
 
-    pub(super) async fn join(&self, session: &Session, who: &LoginAnswer) -> JoinAnswer {
+    pub(super) async fn join(&self, session: &Session, who: &LoginResponse) -> JoinResponse {
         self.try_join(session, who, json!({})).await.expect(200)
     }
 
     pub(super) async fn try_join(
         &self,
         session: &Session,
-        who: &LoginAnswer,
+        who: &LoginResponse,
         body: Value,
     ) -> Answer {
         self.post(&format!("sessions/{}/join", session.id), who, body)
             .await
     }
 
-    pub(super) async fn session_now(&self, session: &Session, who: &LoginAnswer) -> Session {
+    pub(super) async fn session_now(&self, session: &Session, who: &LoginResponse) -> Session {
         self.get(&format!("sessions/{}", session.id), who)
             .await
             .expect(200)
@@ -239,8 +239,12 @@ impl World {
 }
 
 /// A match's report: its state and who sits where.
-pub(super) fn report(session: &Session, state: &str, seats: &[(u32, &LoginAnswer)]) -> MatchStatus {
-    let seat = |(seat, who): &(u32, &LoginAnswer)| SeatStatus {
+pub(super) fn report(
+    session: &Session,
+    state: &str,
+    seats: &[(u32, &LoginResponse)],
+) -> MatchStatus {
+    let seat = |(seat, who): &(u32, &LoginResponse)| SeatStatus {
         seat: *seat,
         player_id: who.player.id.to_string(),
     };
@@ -254,7 +258,7 @@ pub(super) fn report(session: &Session, state: &str, seats: &[(u32, &LoginAnswer
 }
 
 impl Call<'_> {
-    pub(super) fn of(self, who: &LoginAnswer) -> Self {
+    pub(super) fn of(self, who: &LoginResponse) -> Self {
         let token = format!("Bearer {}", who.access_token);
         self.header("authorization", &token)
     }

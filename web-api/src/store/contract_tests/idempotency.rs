@@ -4,7 +4,7 @@ use gameserver_contract::ids::{PlayerId, Seat, SessionId};
 use gameserver_contract::session::Role;
 
 use crate::store::{
-    IdempotencyKey, KeyedReservation, NewRefreshToken, RememberedAnswer, Reservation, SeatWish,
+    IdempotencyKey, KeyedReservation, NewRefreshToken, RecordedResponse, Reservation, SeatRequest,
     Store,
 };
 
@@ -18,8 +18,8 @@ super::for_each_database! {
     a_sweep_deletes_what_has_expired_and_nothing_else
 }
 
-fn answer(number: u8) -> RememberedAnswer {
-    RememberedAnswer {
+fn answer(number: u8) -> RecordedResponse {
+    RecordedResponse {
         status: 200,
         body: vec![0, number, 255],
         location: (number == 1).then(|| "/api/v1/sessions/1".to_owned()),
@@ -44,7 +44,7 @@ async fn join(
     key: IdempotencyKey,
     number: u8,
 ) -> KeyedReservation {
-    let wish = SeatWish {
+    let wish = SeatRequest {
         session,
         player: key.player,
         role: Role::Player,

@@ -4,7 +4,7 @@ use gameserver_contract::ids::PlayerId;
 use gameserver_contract::session::SessionState;
 
 use crate::store::{
-    IdempotencyKey, NewSession, Opened, Opening, RememberedAnswer, SessionRow, Started, Store,
+    IdempotencyKey, NewSession, Opened, Opening, RecordedResponse, SessionRow, Started, Store,
 };
 
 use super::subject::{Subject, at, key, new_session, opening, player_id};
@@ -19,8 +19,8 @@ super::for_each_database! {
 }
 
 /// The state in the answer: what a request is told.
-fn told(row: &SessionRow) -> RememberedAnswer {
-    RememberedAnswer {
+fn told(row: &SessionRow) -> RecordedResponse {
+    RecordedResponse {
         status: 201,
         body: row.session.state.as_str().into(),
         location: Some(row.session.id.to_string()),

@@ -3,7 +3,7 @@
 use gameserver_contract::ids::{PlayerId, Seat, SessionId};
 use gameserver_contract::session::{Role, SessionState};
 
-use crate::store::{Reservation, SeatWish};
+use crate::store::{Reservation, SeatRequest};
 
 use super::subject::{Subject, at, new_session, player_id, session_id};
 
@@ -39,7 +39,7 @@ async fn ask_at_once(
             replica.clone()
         };
         let (now, held_until) = (at(0), at(30));
-        let wish = SeatWish {
+        let wish = SeatRequest {
             session,
             player,
             role: Role::Player,
@@ -153,7 +153,7 @@ async fn a_spectator_takes_no_seat(subject: Subject) {
     let session = subject.session(1).await.session.id;
     subject.reserve(session, player_id(), 0, 30).await;
     let (player, role, now, held_until) = (player_id(), Role::Spectator, at(0), at(30));
-    let wish = SeatWish {
+    let wish = SeatRequest {
         session,
         player,
         role,

@@ -2,7 +2,7 @@
 
 use gameserver_contract::ids::{GameId, PlayerId};
 use gameserver_contract::session::{SessionState, Visibility};
-use gameserver_contract::watch::{SpectatorsPolicy, View};
+use gameserver_contract::spectator::{SpectatorView, SpectatorsPolicy};
 
 use crate::store::{After, MatchReport, NewSession, Reservation, SessionFilter, SessionRow};
 
@@ -58,7 +58,7 @@ async fn a_session_is_read_back_by_its_id_and_by_its_match(subject: Subject) {
         visibility: Visibility::Private,
         spectators: SpectatorsPolicy {
             allowed: false,
-            view: View::Team,
+            view: SpectatorView::Team,
             delay_s: 300,
         },
         ..new_session()

@@ -10,12 +10,12 @@ use gameserver_contract::ids::{
     DeviceId, GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, SessionId,
 };
 use gameserver_contract::session::{Role, SessionState, Visibility};
-use gameserver_contract::watch::SpectatorsPolicy;
+use gameserver_contract::spectator::SpectatorsPolicy;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
 use crate::config::OpenSessionLimits;
 use crate::store::{
-    NewGuest, NewSession, Opened, Opening, Reservation, SeatWish, SessionRow, Store,
+    NewGuest, NewSession, Opened, Opening, Reservation, SeatRequest, SessionRow, Store,
 };
 use crate::test_servers;
 
@@ -156,7 +156,7 @@ impl Subject {
         until: i64,
     ) -> Reservation {
         let (now, held_until) = (at(now), at(until));
-        let wish = SeatWish {
+        let wish = SeatRequest {
             session,
             player,
             role: Role::Player,

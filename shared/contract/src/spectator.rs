@@ -11,7 +11,7 @@ pub const DELAY_S_MAX: u16 = 300;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum View {
+pub enum SpectatorView {
     /// Everything.
     #[default]
     All,
@@ -19,7 +19,7 @@ pub enum View {
     Team,
 }
 
-impl View {
+impl SpectatorView {
     /// Every view, the widest first.
     pub const ALL: [Self; 2] = [Self::All, Self::Team];
 
@@ -47,10 +47,10 @@ impl View {
 
 /// What one spectator sees; a claim of the [join ticket](crate::ticket::JoinTicket).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub struct Watch {
+pub struct SpectatorClaim {
     /// How much.
-    pub view: View,
-    /// Whose eyes, with [`View::Team`]; none with [`View::All`].
+    pub view: SpectatorView,
+    /// Whose eyes, with [`SpectatorView::Team`]; none with [`SpectatorView::All`].
     pub team: Option<u16>,
     /// How many seconds later than the players, at most [`DELAY_S_MAX`].
     pub delay_s: u16,
@@ -64,7 +64,7 @@ pub struct SpectatorsPolicy {
     /// Whether anybody may watch.
     pub allowed: bool,
     /// The widest view. With `team` a spectator must name a team.
-    pub view: View,
+    pub view: SpectatorView,
     /// The shortest delay in seconds, 0–300.
     #[cfg_attr(feature = "openapi", schema(maximum = 300))]
     pub delay_s: u16,
@@ -74,7 +74,7 @@ impl Default for SpectatorsPolicy {
     fn default() -> Self {
         Self {
             allowed: true,
-            view: View::All,
+            view: SpectatorView::All,
             delay_s: 0,
         }
     }
@@ -86,17 +86,17 @@ mod tests {
 
     #[test]
     fn a_team_is_less_than_everything() {
-        assert!(View::All.includes(View::Team));
-        assert!(View::All.includes(View::All));
-        assert!(View::Team.includes(View::Team));
-        assert!(!View::Team.includes(View::All));
+        assert!(SpectatorView::All.includes(SpectatorView::Team));
+        assert!(SpectatorView::All.includes(SpectatorView::All));
+        assert!(SpectatorView::Team.includes(SpectatorView::Team));
+        assert!(!SpectatorView::Team.includes(SpectatorView::All));
     }
 
     #[test]
     fn view_names_are_the_same_in_json_and_in_the_database() {
-        for view in View::ALL {
+        for view in SpectatorView::ALL {
             assert_eq!(serde_json::to_value(view).unwrap(), view.as_str());
-            assert_eq!(View::parse(view.as_str()), Some(view));
+            assert_eq!(SpectatorView::parse(view.as_str()), Some(view));
         }
     }
 
