@@ -1,14 +1,16 @@
 //! Rules about what we write for people: it exists, it is short, its links and commands work.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::{assert_kept, files, read, root};
 
-const README_LINES_MAX: usize = 110;
+/// Documents that everybody reads in one go, and their words at most.
+const WORDS_MAX: [(&str, usize); 2] = [("README.md", 600), ("ARCHITECTURE.md", 3_000)];
 /// What a newcomer, an operator and a reporter of a weakness look for.
-const REQUIRED: [&str; 8] = [
+const REQUIRED: [&str; 9] = [
     "ARCHITECTURE.md",
     "CHANGELOG.md",
     "LICENSE",
@@ -16,6 +18,7 @@ const REQUIRED: [&str; 8] = [
     "SECURITY.md",
     "docs/configuration.md",
     "docs/features.toml",
+    "docs/limits.md",
     "docs/protocol.md",
 ];
 
@@ -27,18 +30,50 @@ fn the_documents_that_people_look_for_exist() {
 }
 
 #[test]
-fn the_readme_is_short() {
-    let readmes = files(&["README.md"])
-        .into_iter()
-        .filter(|file| file.path == "README.md");
-    let long = readmes.filter(|file| file.line_count() > README_LINES_MAX);
+fn documents_that_everybody_reads_are_short() {
+    let lengths = WORDS_MAX.map(|(path, max)| (path, read(path).split_whitespace().count(), max));
+    let long = lengths.iter().filter(|(_, words, max)| words > max);
     let broken: Vec<_> = long
-        .map(|file| format!("README.md:{}", file.line_count()))
+        .map(|(path, words, max)| format!("{path}: {words} of {max} words"))
         .collect();
-    assert_kept(
-        "keep the README within 110 lines; details belong into docs/",
-        &broken,
-    );
+    assert_kept("shorten it; details belong in docs/", &broken);
+}
+
+#[test]
+fn every_constant_in_the_table_of_limits_exists() {
+    let sources = files(&[".rs"]);
+    let names: BTreeSet<_> = sources
+        .iter()
+        .flat_map(|file| declared(&file.text))
+        .collect();
+    let page = read("docs/limits.md");
+    let named = constants(&page).into_iter();
+    let missing = named.filter(|name| !names.contains(name));
+    let broken: Vec<_> = missing
+        .map(|name| format!("docs/limits.md: {name}"))
+        .collect();
+    assert_kept("name the constant as the code does", &broken);
+}
+
+/// Constants and types in the last column of the page's tables.
+fn constants(page: &str) -> Vec<&str> {
+    let columns = page
+        .lines()
+        .filter_map(|line| line.strip_suffix(" |")?.rsplit("| ").next());
+    columns
+        .flat_map(|column| column.split('`').skip(1).step_by(2))
+        .filter(|name| name.starts_with(|first: char| first.is_ascii_uppercase()))
+        .collect()
+}
+
+/// Names of the constants and types that the text declares.
+fn declared(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|part: char| !part.is_alphanumeric() && part != '_');
+    words
+        .clone()
+        .zip(words.skip(1))
+        .filter(|(kind, _)| matches!(*kind, "const" | "struct" | "enum"))
+        .map(|(_, name)| name)
 }
 
 #[test]
@@ -131,7 +166,7 @@ fn leads_somewhere(folder: &Path, link: &str) -> bool {
 }
 
 #[test]
-fn a_dead_link_and_a_wrong_command_are_noticed() {
+fn a_dead_link_a_wrong_command_and_a_missing_constant_are_noticed() {
     let found: Vec<_> = links("see [a](docs/a.md#part) and [b](https://b.example)").collect();
     assert_eq!(found, ["docs/a.md#part", "https://b.example"]);
     assert!(!leads_somewhere(&root(), "docs/no-such-page.md#part"));
@@ -140,4 +175,10 @@ fn a_dead_link_and_a_wrong_command_are_noticed() {
         [(3, "echo 1\n".to_owned())]
     );
     assert!(shell_error("if true; then echo").is_some());
+    assert_eq!(
+        constants("| what | 64 `a` | `b` | `MAX`, `some.setting`, `Limits` |"),
+        ["MAX", "Limits"]
+    );
+    let names: Vec<_> = declared("pub const MAX: usize = 1; struct Limits;").collect();
+    assert_eq!(names, ["MAX", "Limits"]);
 }
