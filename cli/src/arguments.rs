@@ -50,7 +50,7 @@ pub(crate) enum Command {
     Instance(InstanceArguments),
     /// Full game clients without a window join a session and play.
     Bots(BotsArguments),
-    /// Thousands of players who know the protocol only: measures what a server holds.
+    /// Measures a server with thousands of players who implement the protocol only.
     Load(LoadArguments),
     /// The database's schema.
     Migrate {
@@ -62,7 +62,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: ConfigCommand,
     },
-    /// Recorded matches: look at them, check them, show them.
+    /// Recorded matches: inspect, verify and play them.
     Replay {
         #[command(subcommand)]
         action: ReplayCommand,
@@ -115,9 +115,9 @@ pub(crate) struct BotsArguments {
     /// How long they play at most; they stop when the match is over.
     #[arg(long, default_value_t = 600, value_parser = seconds(1))]
     pub(crate) seconds: u64,
-    /// The game.
-    #[arg(long, default_value = crate::games::DEFAULT)]
-    pub(crate) game: String,
+    /// The game; the program's first one that bots can play when absent.
+    #[arg(long)]
+    pub(crate) game: Option<String>,
     /// The game's mode; its first one when absent.
     #[arg(long)]
     pub(crate) mode: Option<String>,
@@ -144,25 +144,25 @@ pub(crate) struct LoadArguments {
     /// Address of the REST API.
     #[arg(long, default_value = "http://127.0.0.1:8080")]
     pub(crate) api: String,
-    /// Address of the server's metrics. The run does not begin when nobody answers there.
+    /// Address of the server's metrics. The run does not begin without an answer there.
     #[arg(long, default_value = "http://127.0.0.1:9090/metrics")]
     pub(crate) metrics: String,
     /// Measure from the outside only; nothing is known of the server's ticks then.
     #[arg(long, conflicts_with_all = ["metrics", "settle"])]
     pub(crate) no_metrics: bool,
-    /// The game.
-    #[arg(long, default_value = crate::games::CROWD)]
-    pub(crate) game: String,
+    /// The game; the program's largest one that bots can play when absent.
+    #[arg(long)]
+    pub(crate) game: Option<String>,
     /// The game's mode; its first one when absent.
     #[arg(long)]
     pub(crate) mode: Option<String>,
     /// Players in all.
     #[arg(long, default_value_t = 1_000, value_parser = crowd(1))]
     pub(crate) players: u32,
-    /// What they speak: the snapshot stream, lightyear's packets, or half this and half that.
+    /// Their protocol: the snapshot stream, lightyear's packets, or half of each.
     #[arg(long, default_value = "thin")]
     pub(crate) protocol: ProtocolArgument,
-    /// How many of the players are whole clients, which predict and check what they are sent.
+    /// How many of the players are whole clients, which predict and check the server's state.
     /// Default 2, but 0 among thin players.
     #[arg(long)]
     pub(crate) canaries: Option<u32>,
@@ -195,7 +195,7 @@ pub(crate) struct LoadArguments {
     #[arg(long, default_value_t = 0, value_name = "PLAYERS",
         value_parser = clap::value_parser!(u32).range(..=1_000))]
     pub(crate) churn: u32,
-    /// Seconds to watch the server when everybody has left: does it become as it was before?
+    /// Seconds to watch the server after all have left: does it return to its state before?
     #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = seconds(0))]
     pub(crate) settle: u64,
     /// Seed of the bots' behaviour and of the network's.
@@ -217,7 +217,7 @@ pub(crate) struct LoadArguments {
     pub(crate) plain: bool,
 }
 
-/// Longest time that a command can be told, in seconds: a week.
+/// Longest duration that a command accepts, in seconds: a week.
 const SECONDS_MAX: u64 = 604_800;
 /// Most players or spectators of a crowd.
 const CROWD_MAX: i64 = 100_000;
@@ -232,7 +232,7 @@ fn crowd(min: i64) -> RangedI64ValueParser<u32> {
     RangedI64ValueParser::new().range(min..=CROWD_MAX)
 }
 
-/// What a crowd speaks.
+/// The protocol of a crowd.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum ProtocolArgument {
     Thin,
@@ -250,7 +250,7 @@ impl From<ProtocolArgument> for Protocol {
     }
 }
 
-/// A transport that bots speak.
+/// A transport of bots.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum TransportArgument {
     Quic,
@@ -278,7 +278,7 @@ pub(crate) enum MigrateCommand {
 
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Reads the settings and says what is wrong with them.
+    /// Reads the settings and reports what is wrong with them.
     Check,
     /// Prints every setting with its source; secrets are not shown.
     Print,
@@ -286,7 +286,7 @@ pub(crate) enum ConfigCommand {
 
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum ReplayCommand {
-    /// Tells what is in a log, and up to which tick it is whole.
+    /// Prints the contents of a log, and up to which tick it is whole.
     Info {
         /// The log.
         file: PathBuf,
@@ -321,7 +321,7 @@ pub(crate) enum ReplayCommand {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct HealthcheckArguments {
-    /// What to ask; the metrics port of this machine's settings when absent.
+    /// The URL to ask; the metrics port of this machine's settings when absent.
     #[arg(long)]
     pub(crate) url: Option<String>,
 }

@@ -1,11 +1,11 @@
-//! Why a command failed, and what its exit code says.
+//! Reasons for a command's failure, and their exit codes.
 
 use std::error::Error;
 use std::net::SocketAddr;
 
 use gameserver_web_api::store::StoreError;
 
-/// What can end a command early.
+/// A command's failure.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
     #[error(transparent)]
@@ -78,10 +78,10 @@ pub(crate) enum CliError {
     Usage(String),
 }
 
-/// What is wrong with a log that is not verified, the worst last.
+/// The fault of a log that is not verified, the worst last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ReplayFinding {
-    /// Good up to a tick; behind it something is missing or cannot be read.
+    /// Good up to a tick; a later part is missing or unreadable.
     Damaged,
     /// The file cannot be opened.
     Unreadable,
@@ -89,7 +89,7 @@ pub(crate) enum ReplayFinding {
     NotVerifiable,
     /// Something else than a log.
     NotALog,
-    /// The match comes out otherwise, or somebody changed the file.
+    /// The simulation differs from the record, or the file was changed.
     Differs,
 }
 
@@ -106,8 +106,8 @@ impl ReplayFinding {
 }
 
 impl CliError {
-    /// 2 for what the caller can mend in the command line or the settings, 3 for a measurement
-    /// that is none, 4 to 7 for logs that are not verified, 1 for the rest.
+    /// 2 for faults in the command line or the settings, 3 for a void measurement, 4 to 7 for logs
+    /// that are not verified, 1 for the rest.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::Usage(_) | Self::Store(StoreError::Url(_)) => 2,

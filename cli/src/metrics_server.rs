@@ -21,10 +21,10 @@ use crate::output::{STDERR, STDOUT};
 use crate::ports::Ports;
 
 const LINES_DROPPED: &str = "gs_output_lines_dropped_total";
-/// How often histograms are emptied into their buckets when nobody scrapes.
+/// How often histograms are drained into their buckets between scrapes.
 const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Limits of the port: a few that look after the process, and nobody else.
+/// Limits of the port: its clients are the few systems that monitor the process.
 const LIMITS: Limits = Limits {
     connections_max: 256,
     connections_per_address_max: Some(64),
@@ -33,7 +33,7 @@ const LIMITS: Limits = Limits {
     ..Limits::DEFAULT
 };
 
-/// Tells whether the process can do its work now.
+/// Reports whether the process can do its work now.
 pub(crate) type IsReady = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// Begins to record. Call it once.

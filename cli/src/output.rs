@@ -1,8 +1,8 @@
 //! Writes to stdout and stderr on threads of their own, so that no tick, request or signal waits
-//! for whoever reads them.
+//! for their readers.
 //!
-//! It does not know what a line means. A reader that is gone, or a disk that is full, ends nothing:
-//! lines that nobody took are dropped and counted.
+//! It does not interpret lines. A reader that is gone, or a disk that is full, stops nothing: lines
+//! that are not read are dropped and counted.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io;
@@ -19,12 +19,12 @@ use rustix::io::Errno;
 const WAITING_BYTES_MAX: usize = 1024 * 1024;
 /// Longest wait for the reader of each stream when the process ends.
 pub(crate) const EXIT_PATIENCE: Duration = Duration::from_secs(1);
-/// How often whoever waits for a reader looks whether it still has to.
+/// Interval at which a thread that waits for a reader checks whether it still has to.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What a program prints, and logs.
+/// Results and logs.
 pub(crate) static STDOUT: Stream = Stream::new("stdout", rustix::stdio::stdout);
-/// What a program complains about.
+/// Errors.
 pub(crate) static STDERR: Stream = Stream::new("stderr", rustix::stdio::stderr);
 
 /// One of the two, with its thread.
@@ -81,7 +81,7 @@ impl Stream {
         self.is_terminal() && !is_set("NO_COLOR") && !is_dumb
     }
 
-    /// Lines that nobody read, since the start.
+    /// Lines that were not read, since the start.
     pub(crate) fn dropped(&self) -> u64 {
         self.lock().dropped
     }
@@ -92,7 +92,7 @@ impl Stream {
         state.waiting.is_empty() && !state.is_writing
     }
 
-    /// Gives the reader this time to read what waits.
+    /// Gives the reader this time to read the waiting lines.
     pub(crate) fn flush_within(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         self.wait_until_written(|| Instant::now() >= deadline);
@@ -110,8 +110,8 @@ impl Stream {
         self.changed.notify_all();
     }
 
-    /// Writes a result, which is never dropped while somebody may still read it: waits for the
-    /// reader until `gives_up`.
+    /// Writes a result, which is not dropped while it may still be read: waits for the reader until
+    /// `gives_up`.
     pub(crate) fn deliver(&'static self, lines: &[u8], gives_up: impl Fn() -> bool) {
         if !self.wait_until_written(&gives_up) {
             return;
@@ -170,7 +170,7 @@ impl Stream {
     }
 
     /// Waits for lines and takes all there are. Returns how many were dropped behind them that the
-    /// log should mention, now that somebody reads it.
+    /// log should mention, now that it is read.
     fn take(&self, lines: &mut Vec<u8>) -> u64 {
         lines.clear();
         let mut state = self.lock();
@@ -188,7 +188,7 @@ impl Stream {
         missed
     }
 
-    /// Counts what was not written.
+    /// Counts the lines that were not written.
     fn settle(&self, lines: &[u8], written: usize) {
         let mut state = self.lock();
         let lost = lines.get(written..).unwrap_or_default();
@@ -212,7 +212,7 @@ fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> usize {
             Ok(0) => break,
             Ok(count) => written += count,
             Err(Errno::INTR) => {}
-            // Somebody else who has this terminal or pipe made it non-blocking.
+            // Another process that shares this terminal or pipe made it non-blocking.
             Err(Errno::AGAIN) => {
                 if poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None).is_err() {
                     break;
@@ -224,7 +224,7 @@ fn write_all(fd: BorrowedFd<'_>, bytes: &[u8]) -> usize {
     written
 }
 
-/// A handle for those who write to what implements [`io::Write`].
+/// A handle that implements [`io::Write`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lines(pub(crate) &'static Stream);
 
@@ -263,7 +263,7 @@ pub(crate) fn report_panics() {
     }));
 }
 
-/// Gives readers a moment for what is left when the process ends, in order or by a panic.
+/// Gives readers a moment for the remaining lines when the process ends, in order or by a panic.
 #[derive(Debug)]
 pub(crate) struct FlushAtExit;
 

@@ -1,5 +1,5 @@
-//! The ports of a command: what each is for, which setting names it, and who holds it when it is
-//! taken. It opens none.
+//! The ports of a command: the purpose of each, its setting, and the process that has it when it
+//! is taken. It opens none.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +10,7 @@ use procfs::process::{FDTarget, all_processes};
 use crate::error::CliError;
 use crate::settings::{Settings, SettingsError};
 
-/// Processes that are asked for a socket before the answer is that nobody is known to have it.
+/// Processes that are searched for a socket before its owner counts as unknown.
 const PROCESSES_MAX: usize = 10_000;
 
 /// A port that a command opens.
@@ -64,7 +64,7 @@ impl Ports {
         Ok(Self(ports))
     }
 
-    /// Why this address could not be opened, with its setting and with who has it.
+    /// The reason why this address could not be opened, with its setting and the port's owner.
     pub(crate) fn not_opened(&self, address: SocketAddr, error: &io::Error) -> CliError {
         let port = self.0.iter().find(|port| port.address == address);
         let (purpose, setting) = port.map_or(("this command", "another port"), |port| {
@@ -79,7 +79,7 @@ impl Ports {
     }
 }
 
-/// Why an address could not be opened, in the words of people who run servers.
+/// The reason why an address could not be opened, in the words of operators.
 pub(crate) fn cause(address: SocketAddr, error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::AddrInUse {
         return match holder(address) {
@@ -128,12 +128,12 @@ fn collide(one: SocketAddr, other: SocketAddr) -> bool {
     one.port() != 0 && one.port() == other.port() && overlap(one.ip(), other.ip())
 }
 
-/// `[::]` takes the port of IPv4 as well, unless the system is told otherwise.
+/// `[::]` takes the port of IPv4 as well, unless the system is configured otherwise.
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
     one == other || one.is_unspecified() || other.is_unspecified()
 }
 
-/// The process that has this port, as far as the system tells.
+/// The process that has this port, as far as the system reports it.
 fn holder(address: SocketAddr) -> Option<String> {
     let sockets = sockets_at(address);
     let (_, user) = sockets.first().copied()?;
@@ -202,10 +202,10 @@ mod tests {
         assert!(Ports::of_dev(&settings).is_ok());
         settings.metrics.address = ([0, 0, 0, 0], 8082).into();
         assert!(Ports::of_api(&settings).is_ok());
-        let told = Ports::of_instance(&settings).unwrap_err().to_string();
+        let message = Ports::of_instance(&settings).unwrap_err().to_string();
         assert!(
-            told.contains("instance.control_address and metrics.address"),
-            "{told}"
+            message.contains("instance.control_address and metrics.address"),
+            "{message}"
         );
         settings.metrics.address.set_port(0);
         settings.instance.control_address.set_port(0);

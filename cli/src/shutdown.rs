@@ -43,7 +43,7 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// What the next signal will ask for.
+    /// The stage that the next signal begins.
     pub(crate) fn next_stage(&self) -> CancellationToken {
         if self.drain.is_cancelled() {
             self.hurry.clone()
@@ -70,7 +70,7 @@ impl Signals {
                 _ = self.quit.recv() => shutdown.hurry.clone(),
             };
             asks_for.cancel();
-            // Whoever hurries stops as well.
+            // A hurried stop is a stop as well.
             shutdown.drain.cancel();
         }
     }
@@ -91,7 +91,7 @@ enum HangUps {
     Ignored,
 }
 
-/// What whoever started the process wants of SIGHUP. Only Linux says it.
+/// The disposition of SIGHUP that the process inherited. Only Linux reports it.
 fn hang_ups() -> HangUps {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -103,5 +103,5 @@ fn hang_ups() -> HangUps {
     }
 }
 
-/// SIGHUP is number 1, and the lowest bit stands for it.
+/// SIGHUP is number 1, the lowest bit.
 const SIGHUP_BIT: u64 = 1;

@@ -6,7 +6,7 @@
 //! [`thin_player`] (no simulation), [`cable`] (a link that can be cut), [`fragile`], a game that
 //! breaks on purpose, [`heavy`], one whose players cost time, and [`masked`], one that has
 //! something to hide. [`recording`] has what was recorded of them; [`workbench`] is a match that is
-//! stepped by hand.
+//! stepped by hand, and [`program`] a whole program as users run it.
 
 pub mod cable;
 pub mod cheater;
@@ -16,6 +16,7 @@ pub mod fragile;
 pub mod heavy;
 pub mod masked;
 pub mod patience;
+pub mod program;
 pub mod raw_player;
 pub mod recording;
 pub mod stage;

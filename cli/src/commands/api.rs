@@ -28,7 +28,7 @@ const MEMORY_CACHE_ENTRIES_MAX: usize = 200_000;
 /// Beginning of all keys in Redis.
 const REDIS_PREFIX: &str = "gameserver:";
 
-/// Runs until it is told to stop.
+/// Runs until a signal stops it.
 pub(super) async fn run(settings: Settings) -> Result<(), CliError> {
     let clock: SharedClock = Arc::new(gameserver_contract::clock::SystemClock);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
@@ -63,7 +63,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), CliError> {
     Ok(())
 }
 
-/// What web-api keeps things in.
+/// The stores, clock and random source of web-api.
 pub(super) struct Parts {
     pub(super) clock: SharedClock,
     pub(super) entropy: SharedEntropy,
@@ -71,7 +71,7 @@ pub(super) struct Parts {
     pub(super) cache: Cache,
 }
 
-/// What web-api is told, checked.
+/// The configuration of web-api, checked.
 pub(super) fn config(
     settings: &Settings,
     secrets: &Secrets,
@@ -97,7 +97,7 @@ pub(super) fn config(
     Ok(config)
 }
 
-/// What `/metrics` shows on the port of REST, if anything.
+/// The metrics at `/metrics` on the port of REST, if they are shown there.
 pub(super) fn shown_metrics(
     settings: &Settings,
     metrics: &PrometheusHandle,

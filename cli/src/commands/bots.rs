@@ -1,35 +1,34 @@
-//! `gameserver bots`: plays with full clients and prints what they saw.
+//! `gameserver bots`: plays with full clients and prints their figures.
 
 use std::time::Duration;
 
-use gameserver_client_sim::bots::{self, BotsConfig, Target};
+use gameserver_client_sim::Report;
+use gameserver_client_sim::bots::{BotsConfig, Target};
 use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::session::CreateSession;
-use gameserver_shared::bot::BotPolicy;
 
 use super::{print_unless_stopped, say, try_reports, write_report};
 use crate::arguments::BotsArguments;
 use crate::error::CliError;
-use crate::games::with_game;
+use crate::games::{GameWithBots, Games};
 use crate::logging;
 use crate::settings::LogFormat;
 use crate::shutdown::Shutdown;
 
 /// Plays, then reports.
-pub(super) async fn run(arguments: BotsArguments) -> Result<(), CliError> {
+pub(super) async fn run(arguments: BotsArguments, games: &Games) -> Result<(), CliError> {
     try_reports(arguments.report.as_slice())?;
     let _logging = logging::start(LogFormat::Text)?;
-    let game = arguments.game.clone();
-    with_game!(game.as_str(), play(arguments))?.await
+    play(games.for_bots(arguments.game.as_deref())?, arguments).await
 }
 
-async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
+async fn play(game: &GameWithBots, arguments: BotsArguments) -> Result<(), CliError> {
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
-    fit_one_session(&arguments, &G::descriptor())?;
+    check_session_size(&arguments, &game.descriptor)?;
     let target = match arguments.session {
         Some(id) => Target::Session(id),
         None => Target::OwnSession(CreateSession {
-            game: arguments.game,
+            game: game.descriptor.id.as_str().to_owned(),
             mode: arguments.mode,
             name: Some("Bots".to_owned()),
             players_max: Some(arguments.players.max(2)),
@@ -47,13 +46,13 @@ async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let mut last_shown = 0.0;
-    let report = bots::run::<G>(&config, &shutdown.drain, |report| {
+    let mut progress = |report: &Report| {
         if report.seconds - last_shown >= 2.0 {
             last_shown = report.seconds;
             say(&report.progress_line());
         }
-    })
-    .await?;
+    };
+    let report = (game.play)(&config, &shutdown.drain, &mut progress).await?;
     print_unless_stopped(&report.table(), &shutdown);
     if let Some(path) = arguments.report {
         write_report(&path, serde_json::to_string_pretty(&report))?;
@@ -61,22 +60,18 @@ async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Bots play in one session, and its size is known before anybody is asked.
-fn fit_one_session(arguments: &BotsArguments, game: &GameDescriptor) -> Result<(), CliError> {
-    let mode = match &arguments.mode {
-        Some(id) => game.modes.iter().find(|mode| mode.id == *id),
-        None => game.modes.first(),
-    };
-    let (players, game) = (arguments.players, &arguments.game);
-    match mode {
+/// Checks before any request that all bots fit into one session.
+fn check_session_size(arguments: &BotsArguments, game: &GameDescriptor) -> Result<(), CliError> {
+    let (players, id) = (arguments.players, game.id.as_str());
+    match game.mode(arguments.mode.as_deref()) {
         Some(mode) if players > mode.players_max && arguments.session.is_none() => {
             Err(CliError::Usage(format!(
-                "--players {players} is more than a session of {game} takes: {}; start `bots` \
+                "--players {players} is more than a session of {id} takes: {}; start `bots` \
                  several times, or use `load`, which spreads players over --matches",
                 mode.players_max
             )))
         }
-        // What is unknown here the server may know.
+        // The server may have a mode that this program has not.
         Some(_) | None => Ok(()),
     }
 }

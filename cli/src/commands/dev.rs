@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gameserver_client_sim::bots::{self, BotsConfig, Target};
+use gameserver_client_sim::bots::{BotsConfig, Target};
 use gameserver_contract::clock::{SharedClock, SystemClock};
 use gameserver_contract::entropy::{SeededEntropy, SharedEntropy, SystemEntropy};
 use gameserver_contract::session::CreateSession;
 use gameserver_server::Instance;
 use gameserver_server::instance::Deps;
-use gameserver_shared::bot::BotPolicy;
 use gameserver_transport::conditions::NetworkConditions;
 use gameserver_web_api::RunningWebApi;
 use gameserver_web_api::store::Store;
@@ -23,26 +22,30 @@ use super::api::{self, Parts};
 use super::{instance, say, warnings};
 use crate::arguments::DevArguments;
 use crate::error::CliError;
-use crate::games::{self, with_game};
+use crate::games::{GameWithBots, Games};
 use crate::metrics_server;
 use crate::ports::Ports;
 use crate::settings::{Secrets, Settings, SettingsError};
 use crate::shutdown::Shutdown;
 
-/// Folder for what is kept between starts.
+/// Folder for data that is kept between starts.
 const DATA_FOLDER: &str = "gameserver-data";
 /// How long running matches may go on after Ctrl-C.
 const DRAIN: Duration = Duration::from_secs(0);
-const SAMPLE_SESSIONS: [&str; 2] = ["Sample arena 1", "Sample arena 2"];
+const SAMPLE_SESSIONS: u64 = 2;
 const BOTS_PER_SESSION: u16 = 4;
 /// Longest that one sample session is played before a new one is opened.
 const SAMPLE_LENGTH: Duration = Duration::from_mins(10);
 /// Wait before a sample session that could not be opened is tried again.
 const SAMPLE_RETRY: Duration = Duration::from_secs(2);
 
-/// Runs until it is told to stop.
-pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Result<(), CliError> {
-    apply(&mut settings, &arguments)?;
+/// Runs until a signal stops it.
+pub(super) async fn run(
+    mut settings: Settings,
+    arguments: DevArguments,
+    games: &Games,
+) -> Result<(), CliError> {
+    apply(&mut settings, &arguments, games)?;
     let addresses = Ports::of_dev(&settings)?;
     let clock: SharedClock = Arc::new(SystemClock);
     let entropy = entropy(arguments.seed);
@@ -81,15 +84,15 @@ pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Resu
     let metrics_address = metrics_server::serve(at, metrics, is_ready, stop).await?;
     instance_config.registry_url = format!("http://{}", web_api.grpc_address);
     let deps = Deps { clock, entropy };
-    let instance = instance::start(instance_config, deps, &addresses).await?;
-    tokio::spawn(pass_on(instance.registered(), playable));
+    let instance = instance::start(instance_config, games, deps, &addresses).await?;
+    tokio::spawn(forward_registration(instance.registered(), playable));
     tokio::select! {
         () = instance.wait_registered() => {
             say(&greeting(&web_api, &instance, metrics_address.port(), &data));
         }
         () = shutdown.drain.cancelled() => {}
     }
-    let samples = open_samples(&arguments, &web_api, &shutdown.drain);
+    let samples = open_samples(&arguments, games, &web_api, &shutdown.drain);
     shutdown.drain.cancelled().await;
     say("stopping; press Ctrl-C again to hurry");
     for sample in samples {
@@ -105,8 +108,11 @@ pub(super) async fn run(mut settings: Settings, arguments: DevArguments) -> Resu
     data.close()
 }
 
-/// Tells web-api, which starts first, whether its instance is registered.
-async fn pass_on(mut registered: watch::Receiver<bool>, playable: watch::Sender<bool>) {
+/// Reports to web-api, which starts first, whether its instance is registered.
+async fn forward_registration(
+    mut registered: watch::Receiver<bool>,
+    playable: watch::Sender<bool>,
+) {
     loop {
         playable.send_replace(*registered.borrow_and_update());
         if registered.changed().await.is_err() {
@@ -125,7 +131,11 @@ async fn open_store(settings: Settings) -> Result<Store, CliError> {
         .map_err(CliError::Runtime)?
 }
 
-fn apply(settings: &mut Settings, arguments: &DevArguments) -> Result<(), SettingsError> {
+fn apply(
+    settings: &mut Settings,
+    arguments: &DevArguments,
+    games: &Games,
+) -> Result<(), SettingsError> {
     let offset = arguments.port_offset;
     let ports = [
         ("http.address", &mut settings.http.address),
@@ -151,14 +161,14 @@ fn apply(settings: &mut Settings, arguments: &DevArguments) -> Result<(), Settin
     if let Some(port) = arguments.port_game {
         settings.game.address.set_port(port);
     }
-    // Everybody comes from this machine here, bots included.
+    // All clients are on this machine here, bots included.
     settings.http.auth_per_address_per_minute = 0;
     settings.http.connections_per_address_max = 0;
     settings.http.open_sessions_per_address_max = 0;
     settings.http.open_sessions_per_player_max = 0;
     if settings.http.known_games.is_empty() {
         // A request that comes before the instance has registered may be made again.
-        settings.http.known_games = games::NAMES.map(str::to_owned).to_vec();
+        settings.http.known_games = games.ids().map(|id| id.as_str().to_owned()).collect();
     }
     Ok(())
 }
@@ -222,7 +232,7 @@ fn kept_folder(port_offset: u16) -> String {
     }
 }
 
-/// A folder of another user is there and of no use; SQLite would not say which.
+/// Finds a folder that belongs to another user: the error of SQLite would not name it.
 fn try_to_write(folder: &Path) -> std::io::Result<()> {
     let file = folder.join(format!(".write-test-{}", std::process::id()));
     std::fs::write(&file, "")?;
@@ -282,38 +292,39 @@ fn program() -> String {
 
 fn open_samples(
     arguments: &DevArguments,
+    games: &Games,
     web_api: &RunningWebApi,
     stop: &CancellationToken,
 ) -> Vec<tokio::task::JoinHandle<()>> {
-    if arguments.no_bots {
+    let game = games.for_bots(None);
+    let (Ok(game), false) = (game, arguments.no_bots) else {
         return Vec::new();
-    }
-    let config = |index: usize| BotsConfig {
+    };
+    let id = game.descriptor.id.as_str();
+    let config = |index: u64| BotsConfig {
         api: format!("http://{}", web_api.http_address),
         players: BOTS_PER_SESSION,
         duration: SAMPLE_LENGTH,
         target: Target::OwnSession(CreateSession {
-            game: games::DEFAULT.to_owned(),
-            name: Some(SAMPLE_SESSIONS[index].to_owned()),
+            game: id.to_owned(),
+            name: Some(format!("Sample {id} {}", index + 1)),
             ..CreateSession::default()
         }),
         transport: None,
         conditions: NetworkConditions::NONE,
-        seed: arguments.seed.unwrap_or(1).wrapping_add(100 * index as u64),
+        seed: arguments.seed.unwrap_or(1).wrapping_add(100 * index),
         threads: 1,
     };
-    (0..SAMPLE_SESSIONS.len())
-        .filter_map(|index| {
-            with_game!(games::DEFAULT, keep_playing(config(index), stop.clone())).ok()
-        })
+    (0..SAMPLE_SESSIONS)
+        .map(|index| keep_playing(game.clone(), config(index), stop.clone()))
         .map(tokio::spawn)
         .collect()
 }
 
 /// Opens a session for bots again and again.
-async fn keep_playing<G: BotPolicy>(config: BotsConfig, stop: CancellationToken) {
+async fn keep_playing(game: GameWithBots, config: BotsConfig, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        if let Err(error) = bots::run::<G>(&config, &stop, |_| {}).await {
+        if let Err(error) = (game.play)(&config, &stop, &mut |_| {}).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "sample session not played"

@@ -10,7 +10,7 @@ use crate::settings::Settings;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 
-/// Fails unless the service says that it is ready.
+/// Fails unless the service reports that it is ready.
 pub(super) async fn run(
     settings: &Settings,
     arguments: HealthcheckArguments,
@@ -20,7 +20,7 @@ pub(super) async fn run(
         None => own_url(settings.metrics.address)?,
     };
     let unhealthy = |why: String| CliError::Unhealthy(format!("{url} is not ready: {why}"));
-    // The question is whether this very service answers: no proxy may answer for it.
+    // This very service must respond: no proxy may do it in its place.
     let client = reqwest::Client::builder()
         .timeout(DEADLINE)
         .no_proxy()
@@ -35,7 +35,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Where the service of this machine answers that has these settings.
+/// The URL of the service on this machine that has these settings.
 fn own_url(address: SocketAddr) -> Result<String, CliError> {
     if address.port() == 0 {
         return Err(CliError::Usage(
@@ -43,7 +43,7 @@ fn own_url(address: SocketAddr) -> Result<String, CliError> {
                 .to_owned(),
         ));
     }
-    // An address that stands for all of them can be listened on, not called.
+    // Processes listen on the unspecified address but cannot connect to it.
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -18,20 +18,22 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::warnings;
 use crate::arguments::InstanceArguments;
 use crate::error::CliError;
+use crate::games::Games;
+use crate::metrics_server;
 use crate::ports::Ports;
 use crate::settings::{GameSettings, Secrets, Settings, SettingsError, WebSocketTlsSetting};
 use crate::shutdown::Shutdown;
-use crate::{games, metrics_server};
 
 /// How long results may take to be handed in at the end.
 const RESULTS_PATIENCE: Duration = Duration::from_secs(10);
 /// Time for the rest when a second signal asks for a quick end.
 const HURRY_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Runs until it is told to stop, or until its match is over.
+/// Runs until a signal stops it, or until its match is over.
 pub(super) async fn run(
     mut settings: Settings,
     arguments: InstanceArguments,
+    games: &Games,
 ) -> Result<(), CliError> {
     let clock: SharedClock = Arc::new(SystemClock);
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
@@ -46,7 +48,7 @@ pub(super) async fn run(
     let hang_up = signal(SignalKind::hangup()).map_err(CliError::Runtime)?;
     let metrics = metrics_server::record()?;
     warnings::warn_about_instance(&settings);
-    let instance = start(config, Deps { clock, entropy }, &addresses).await?;
+    let instance = start(config, games, Deps { clock, entropy }, &addresses).await?;
     let (draining, registered) = (shutdown.drain.clone(), instance.registered());
     let is_ready = Arc::new(move || !draining.is_cancelled() && *registered.borrow());
     let stop = shutdown.hurry.clone();
@@ -67,7 +69,7 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// Never ends: whoever renews the certificate sends SIGHUP when it is there.
+/// Reloads the certificate at each SIGHUP. Never returns.
 async fn reload_certificate_on(mut hang_up: Signal, instance: &Instance) {
     while hang_up.recv().await.is_some() {
         match instance.reload_certificate() {
@@ -100,7 +102,7 @@ pub(super) async fn stop_instance(instance: Instance, shutdown: &Shutdown, grace
 
 const MIB: u64 = 1024 * 1024;
 
-/// What an instance is told, checked.
+/// The configuration of an instance, checked.
 pub(super) fn config(
     settings: &Settings,
     control_secret: ControlSecret,
@@ -136,10 +138,11 @@ pub(super) fn config(
 /// Starts an instance.
 pub(super) async fn start(
     config: InstanceConfig,
+    games: &Games,
     deps: Deps,
     ports: &Ports,
 ) -> Result<Instance, CliError> {
-    let started = Instance::start(config, games::hosted()?, deps).await;
+    let started = Instance::start(config, games.hosted()?, deps).await;
     started.map_err(|error| match error {
         StartError::GamePort(BindError::Socket { address, source })
         | StartError::ControlPort { address, source } => ports.not_opened(address, &source),

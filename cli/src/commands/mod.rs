@@ -1,4 +1,4 @@
-//! What each command does.
+//! The commands of the program.
 
 mod api;
 mod bots;
@@ -17,6 +17,7 @@ use gameserver_contract::entropy::SystemEntropy;
 
 use crate::arguments::{Arguments, Command, ConfigCommand};
 use crate::error::CliError;
+use crate::games::Games;
 use crate::logging;
 use crate::output::STDOUT;
 use crate::ports::Ports;
@@ -24,12 +25,12 @@ use crate::settings::{Loaded, Secrets};
 use crate::shutdown::Shutdown;
 
 /// Runs the command to its end.
-pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
+pub(crate) async fn run(arguments: Arguments, games: &Games) -> Result<(), CliError> {
     let loaded = Loaded::read(arguments.config.as_deref())?;
     match arguments.command()? {
         Command::Dev(arguments) => {
             let _logging = logging::start(loaded.settings.log.format)?;
-            Box::pin(dev::run(loaded.settings, arguments)).await
+            Box::pin(dev::run(loaded.settings, arguments, games)).await
         }
         Command::Api => {
             let _logging = logging::start(loaded.settings.log.format)?;
@@ -37,13 +38,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), CliError> {
         }
         Command::Instance(arguments) => {
             let _logging = logging::start(loaded.settings.log.format)?;
-            instance::run(loaded.settings, arguments).await
+            instance::run(loaded.settings, arguments, games).await
         }
-        Command::Bots(arguments) => bots::run(arguments).await,
-        Command::Load(arguments) => load::run(arguments).await,
+        Command::Bots(arguments) => bots::run(arguments, games).await,
+        Command::Load(arguments) => load::run(arguments, games).await,
         Command::Migrate { direction } => migrate::run(&loaded.settings, direction).await,
         Command::Config { action } => config(&loaded, action),
-        Command::Replay { action } => replay::run(action).await,
+        Command::Replay { action } => replay::run(action, games).await,
         Command::Healthcheck(arguments) => healthcheck::run(&loaded.settings, arguments).await,
     }
 }
@@ -52,7 +53,7 @@ fn config(loaded: &Loaded, action: ConfigCommand) -> Result<(), CliError> {
     match action {
         ConfigCommand::Print => print(&loaded.print()?),
         ConfigCommand::Check => {
-            // What the processes would refuse at their start.
+            // The checks of each process at its start.
             let (settings, entropy) = (&loaded.settings, SystemEntropy);
             let secrets = Secrets::all(settings, &entropy)?;
             Ports::of_api(settings)?;
@@ -104,7 +105,7 @@ pub(crate) fn say(text: &str) {
     STDOUT.offer(format!("{text}\n").as_bytes());
 }
 
-/// Prints what a command was called for; waits until it is read. Only before [`Shutdown::listen`],
+/// Prints a command's result and waits until it is read. Call it before [`Shutdown::listen`] only,
 /// so that a signal ends the wait with the process.
 pub(crate) fn print(text: &str) {
     STDOUT.deliver(format!("{text}\n").as_bytes(), || false);

@@ -1,4 +1,4 @@
-//! What is allowed and still likely a mistake: said once, at the start.
+//! Warns at the start of settings that are allowed and still likely a mistake.
 //!
 //! It changes nothing and refuses nothing.
 
@@ -8,10 +8,10 @@ use gameserver_web_api::store::Store;
 
 use crate::settings::{RunMode, Settings};
 
-/// Permission of everybody to read a file.
+/// Permission of all users to read a file.
 const READABLE_BY_ALL: u32 = 0o004;
 
-/// What concerns every process.
+/// Warnings for every process.
 fn of_process(settings: &Settings) -> Vec<String> {
     let address = settings.metrics.address;
     let is_open = address.ip().is_unspecified();
@@ -39,19 +39,19 @@ pub(super) async fn warn_about_api(settings: &Settings, store: &Store) {
             tracing::warn!(error, "failed to ask what the database user may do");
         }
     }
-    say(&warnings);
+    log(&warnings);
 }
 
-/// Warns of what concerns a process that hosts matches.
+/// Logs the warnings for a process that hosts matches.
 pub(super) fn warn_about_instance(settings: &Settings) {
     let mut warnings = of_process(settings);
     warnings.extend(of_instance(settings));
-    say(&warnings);
+    log(&warnings);
 }
 
 /// The same for both in one process.
 pub(super) fn warn_about_hosting(settings: &Settings) {
-    say(&of_instance(settings));
+    log(&of_instance(settings));
 }
 
 fn of_instance(settings: &Settings) -> Vec<String> {
@@ -77,12 +77,12 @@ fn of_instance(settings: &Settings) -> Vec<String> {
 fn is_open(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
 
-    // A file that cannot be looked at is an error of whoever opens it.
+    // Opening an unreadable file reports its own error.
     let metadata = std::fs::metadata(file);
     metadata.is_ok_and(|metadata| metadata.permissions().mode() & READABLE_BY_ALL != 0)
 }
 
-fn say(warnings: &[String]) {
+fn log(warnings: &[String]) {
     for warning in warnings {
         tracing::warn!("{warning}");
     }

@@ -51,7 +51,7 @@ fn encoded<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, fmt::Error
     serde_json::to_string(value).map_err(|_| fmt::Error)
 }
 
-/// What caused the errors of an event, by field.
+/// The causes of an event's errors, by field.
 #[derive(Debug, Default)]
 struct Causes(Vec<(&'static str, Vec<String>)>);
 

@@ -17,9 +17,9 @@ use crate::settings::LogFormat;
 use chain::WithCauses;
 use repeats::Repeats;
 
-/// What is logged when `RUST_LOG` does not say otherwise. lightyear logs every late packet of every
-/// client as an error, and a warning is written for each page that breaks off; these things are
-/// counted in metrics instead. Name one of the crates in `RUST_LOG` to hear it.
+/// The filter unless `RUST_LOG` sets one. lightyear logs every late packet of every client as an
+/// error, and a warning is written for each page that breaks off; these things are counted in
+/// metrics instead. Name one of the crates in `RUST_LOG` to see it.
 const DEFAULT_FILTER: &str = "info,lightyear_debug=off,lightyear_connection=off,\
     lightyear_inputs=off,lightyear_messages=off,lightyear_replication=off,lightyear_sync=off,\
     lightyear_transport=off,lightyear_prediction=off,lightyear_interpolation=off,\
@@ -64,7 +64,7 @@ impl io::Write for LogLines {
     }
 }
 
-/// Begins to log into lines that somebody else shows, as text. Call it once.
+/// Begins to log into lines that a view shows, as text. Call it once.
 pub(crate) fn start_kept() -> Result<(LogLines, Logging), CliError> {
     let lines = LogLines::default();
     let writer = lines.clone();
@@ -107,7 +107,7 @@ fn start_on(stream: &'static Stream, format: LogFormat) -> Result<Logging, CliEr
     }
 }
 
-/// Puts before a layer that writes what decides about its lines.
+/// Puts the filters of its lines before a layer that writes.
 fn start_with<L>(layer: L) -> Result<Logging, CliError>
 where
     L: Layer<Layered<Repeats, Layered<EnvFilter, Registry>>> + Send + Sync,
@@ -122,7 +122,7 @@ where
     Ok(Logging(repeats))
 }
 
-/// Logs that were begun. Dropped at the end, it says what was not said yet.
+/// The running logs. Dropped at the end, it writes the remaining sums.
 #[derive(Debug)]
 #[must_use = "what is counted at the end is logged when this is dropped"]
 pub(crate) struct Logging(Repeats);

@@ -15,7 +15,7 @@ use tracing_subscriber::layer::Context;
 /// How often repeated lines are summed up, and how long a line must not have come to be written
 /// again.
 const PERIOD: Duration = Duration::from_secs(10);
-/// Kinds that are told apart for each place that logs; further ones count as one kind.
+/// Kinds that are distinguished for each place that logs; further ones count as one kind.
 const KINDS_MAX: usize = 16;
 /// Bytes of a message or an error that are kept for the sum.
 const TEXT_BYTES_MAX: usize = 512;
@@ -28,7 +28,7 @@ const TARGET: &str = "gameserver::repeated";
 #[derive(Debug, Clone, Default)]
 pub(super) struct Repeats(Arc<Mutex<HashMap<SiteId, Site>>>);
 
-/// Where the description of a place stands, which is as long as the program there.
+/// The address of a place's description, which lives as long as the program.
 type SiteId = usize;
 
 /// A place that logs.
@@ -161,7 +161,7 @@ impl Sum {
     }
 }
 
-/// What distinguishes an event from others of the same place.
+/// The fields that distinguish an event from others of the same place.
 #[derive(Default)]
 struct Seen {
     hasher: DefaultHasher,
@@ -214,7 +214,7 @@ mod tests {
     use super::super::LogLines;
     use super::*;
 
-    /// What is written while this runs.
+    /// The lines that are written while this runs.
     fn written(repeats: &Repeats, events: impl FnOnce()) -> Vec<String> {
         let lines = LogLines::default();
         let writer = lines.clone();

@@ -1,6 +1,6 @@
-//! What each setting may be: kind, range, and whether its value is shown.
+//! The rule of each setting: kind, range, and whether its value is shown.
 //!
-//! It does not know where a value came from; `load.rs` does.
+//! It does not depend on a value's origin; `load.rs` does.
 
 use std::net::SocketAddr;
 
@@ -11,7 +11,7 @@ use gameserver_web_api::SecretKey;
 use toml::Value;
 use url::Url;
 
-use super::given::Given;
+use super::raw_value::RawValue;
 
 /// Most matches of an instance: what one heartbeat can report.
 pub(crate) const MATCHES_MAX: i64 = 4_096;
@@ -28,7 +28,7 @@ pub(super) struct Key {
     kind: Kind,
 }
 
-/// Whether a text can be used; what it must be when not.
+/// Accepts a text, or returns what it must be.
 type Check = fn(&str) -> Result<(), String>;
 
 #[derive(Debug)]
@@ -147,31 +147,31 @@ impl Key {
         matches!(self.kind, Kind::Secret(_) | Kind::Secrets(_))
     }
 
-    /// The value as the settings take it, or what it must be.
-    pub(super) fn read(&self, given: &Given) -> Result<Value, String> {
+    /// The value for the settings, or what it must be.
+    pub(super) fn read(&self, value: &RawValue) -> Result<Value, String> {
         match self.kind {
-            Kind::Choice(words) => given
+            Kind::Choice(words) => value
                 .text()
                 .filter(|text| words.contains(text))
                 .map(Value::from)
                 .ok_or_else(|| one_of(words)),
-            Kind::Number(min, max) => given
+            Kind::Number(min, max) => value
                 .number()
                 .filter(|number| (min..=max).contains(number))
                 .map(Value::from)
                 .ok_or_else(|| format!("it must be a whole number from {min} to {max}")),
-            Kind::Flag => given
+            Kind::Flag => value
                 .flag()
                 .map(Value::from)
                 .ok_or_else(|| "it must be true or false".to_owned()),
-            Kind::Address => given
+            Kind::Address => value
                 .text()
                 .filter(|text| text.parse::<SocketAddr>().is_ok())
                 .map(Value::from)
                 .ok_or_else(|| ADDRESS.to_owned()),
-            Kind::Text(check) | Kind::Secret(check) => checked(given, check),
+            Kind::Text(check) | Kind::Secret(check) => checked(value, check),
             Kind::Texts(check) | Kind::Secrets(check) => {
-                let items = given.list().ok_or_else(|| LIST.to_owned())?;
+                let items = value.list().ok_or_else(|| LIST.to_owned())?;
                 let items: Result<Vec<_>, _> =
                     items.iter().map(|item| checked(item, check)).collect();
                 items.map(Value::Array)
@@ -184,8 +184,8 @@ const ADDRESS: &str = "it must be an IP address and a port, such as 127.0.0.1:80
 const LIST: &str = "it must be a list of texts, such as [\"a\", \"b\"]";
 const QUOTES: &str = "it must be text: put it in quotes";
 
-fn checked(given: &Given, check: Check) -> Result<Value, String> {
-    let text = given.text().ok_or_else(|| QUOTES.to_owned())?;
+fn checked(value: &RawValue, check: Check) -> Result<Value, String> {
+    let text = value.text().ok_or_else(|| QUOTES.to_owned())?;
     check(text).map(|()| Value::from(text))
 }
 

@@ -57,7 +57,7 @@ pub(crate) enum SettingsError {
     },
     #[error("failed to use the settings")]
     WebApi(#[from] gameserver_web_api::config::ConfigError),
-    /// What the table of settings allows and their types do not: a fault of this program.
+    /// The table of settings allows a value that their types do not: a fault of this program.
     #[error("the settings do not fit their types: {0}")]
     Types(#[from] toml::de::Error),
     #[error("the settings cannot be shown: {0}")]
@@ -178,8 +178,8 @@ fn judge(entry: &Entry) -> Result<(&'static Key, Value), Problem> {
     let Some(key) = Key::find(&entry.name) else {
         return Err(problem(None, no_such_setting(&entry.name)));
     };
-    let shown = || (!key.is_secret()).then(|| entry.given.shown());
-    match key.read(&entry.given) {
+    let shown = || (!key.is_secret()).then(|| entry.value.shown());
+    match key.read(&entry.value) {
         Ok(value) => Ok((key, value)),
         Err(wanted) => Err(problem(shown(), wanted)),
     }
@@ -353,7 +353,7 @@ mod tests {
         for (name, range, number) in tried {
             let (section, key) = name.split_once('.').unwrap();
             let loaded = load(&format!("[{section}]\n{key} = {number}"));
-            let told = loaded.err().map(|error| error.to_string());
+            let message = loaded.err().map(|error| error.to_string());
             let (min, max) = (range.start(), range.end());
             let expected = (!range.contains(&number)).then(|| {
                 format!(
@@ -361,7 +361,7 @@ mod tests {
                      to {max}"
                 )
             });
-            assert_eq!(told, expected);
+            assert_eq!(message, expected);
         }
         for (section, key) in [("database", "connections_max"), ("instance", "workers")] {
             let name = format!("{section}.{key}");

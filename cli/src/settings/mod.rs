@@ -3,9 +3,9 @@
 //! Sources, later ones win: the defaults here, `gameserver.toml`, the environment
 //! (`GAMESERVER__SECTION__KEY`, also `DATABASE_URL`, `REDIS_URL`, `PORT`), flags.
 
-mod given;
 mod keys;
 mod load;
+mod raw_value;
 mod secrets;
 mod source;
 
@@ -18,7 +18,7 @@ pub(crate) use keys::MATCHES_MAX;
 pub(crate) use load::{Loaded, SettingsError};
 pub(crate) use secrets::Secrets;
 
-/// What the binary can be told.
+/// All settings.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
@@ -135,7 +135,7 @@ pub(crate) struct WebSettings {
     pub(crate) console: Option<bool>,
 }
 
-/// What web-api and instances know each other by.
+/// The connection between web-api and instances.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ControlSettings {
@@ -210,9 +210,9 @@ pub(crate) struct GameSettings {
     pub(crate) public_port: Option<u16>,
     /// Port of the WebSocket end, when a proxy before it has another one.
     pub(crate) public_websocket_port: Option<u16>,
-    /// Path that a proxy before the WebSocket end knows this instance by, such as `/eu1`.
+    /// Path under which a proxy before the WebSocket end forwards to this instance, such as `/eu1`.
     pub(crate) public_websocket_path: String,
-    /// Whether a proxy with a certificate stands before the WebSocket port.
+    /// Whether a proxy with a certificate serves the WebSocket port.
     pub(crate) websocket_tls: WebSocketTlsSetting,
     /// Origins whose pages may connect, all when there is none; comma-separated in the
     /// environment.

@@ -6,7 +6,7 @@ use gameserver_web_api::{Keys, SecretKey};
 
 use super::{RunMode, Settings, SettingsError};
 
-/// What must not be known to others.
+/// Keys and secrets, which are never printed.
 #[derive(Debug, Clone)]
 pub(crate) struct Secrets {
     pub(crate) keys: Keys,
@@ -60,7 +60,7 @@ impl Secrets {
     }
 }
 
-/// A setting that production cannot do without, and where it stands.
+/// The name of a setting that production needs, and its value.
 type Needed = (&'static str, fn(&Settings) -> &Option<String>);
 
 const CONTROL: Needed = ("control.secret", |settings| &settings.control.secret);
@@ -116,20 +116,20 @@ mod tests {
         let entropy = SeededEntropy::new(1);
         let mut settings = settings(RunMode::Production);
         let missing = |settings: &Settings| Secrets::all(settings, &*entropy).unwrap_err();
-        let told = missing(&settings).to_string();
+        let message = missing(&settings).to_string();
         assert!(
-            told.starts_with(
+            message.starts_with(
                 "production mode needs control.secret, keys.access_token, keys.ticket, \
                  keys.refresh, keys.cursor, database.url;"
             ),
-            "{told}"
+            "{message}"
         );
         settings.control.secret = Some("0123456789abcdef".to_owned());
         settings.database.url = Some("sqlite::memory:".to_owned());
-        let told = missing(&settings).to_string();
+        let message = missing(&settings).to_string();
         assert!(
-            told.starts_with("production mode needs keys.access_token, keys.ticket,"),
-            "{told}"
+            message.starts_with("production mode needs keys.access_token, keys.ticket,"),
+            "{message}"
         );
         assert!(Secrets::control(&settings, &*entropy).is_ok());
     }

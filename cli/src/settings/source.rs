@@ -1,6 +1,6 @@
-//! Where settings come from: a file and the environment, each value with its place.
+//! Reads settings from a file and from the environment, each value with its origin.
 //!
-//! It knows no setting: names and values are judged in `load.rs`.
+//! It validates nothing: `load.rs` checks names and values.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -10,18 +10,18 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::SettingsError;
-use super::given::Given;
 use super::keys::Key;
+use super::raw_value::RawValue;
 
 /// Begins the names of our own variables; the rest is `SECTION__KEY`.
 const PREFIX: &str = "GAMESERVER__";
-/// What separates section and key in a variable's name.
+/// Separates section and key in a variable's name.
 const SEPARATOR: &str = "__";
 
-/// Where a value stands.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Origin {
-    /// Nobody gave one.
+    /// The built-in value.
     Default,
     /// A line of the settings file, counted from 1.
     File { file: String, line: usize },
@@ -39,15 +39,15 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value, the name that it was given under, and where.
+/// A value with its name and its origin.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) name: String,
-    pub(super) given: Given,
+    pub(super) value: RawValue,
     pub(super) origin: Origin,
 }
 
-/// What a file says.
+/// The entries of a file.
 pub(super) fn of_file(path: &Path, text: &str) -> Result<Vec<Entry>, SettingsError> {
     let file = path.display().to_string();
     let table = DeTable::parse(text).map_err(|error| SettingsError::Syntax {
@@ -85,7 +85,7 @@ impl Source<'_> {
             let written = self.text.get(value.span()).unwrap_or_default();
             entries.push(Entry {
                 name,
-                given: Given::of(value.get_ref(), written),
+                value: RawValue::of(value.get_ref(), written),
                 origin: Origin::File {
                     file: self.file.clone(),
                     line: line_of(self.text, &key.span()),
@@ -95,13 +95,13 @@ impl Source<'_> {
     }
 }
 
-/// What the environment says: first the names that hosting platforms use, then our own.
+/// The entries of the environment: first the names that hosting platforms use, then our own.
 pub(super) fn of_variables(
     variables: impl Iterator<Item = (OsString, OsString)>,
 ) -> Result<Vec<Entry>, SettingsError> {
     let (mut common, mut own) = (Vec::new(), Vec::new());
     for (variable, value) in variables {
-        // A name that is no Unicode is none of ours.
+        // None of our names is invalid Unicode.
         let Some(variable) = variable.to_str() else {
             continue;
         };
@@ -125,7 +125,7 @@ pub(super) fn of_variables(
         };
         entries.push(Entry {
             name,
-            given: Given::Plain(value),
+            value: RawValue::Plain(value),
             origin: Origin::Variable(variable.to_owned()),
         });
     }

@@ -17,7 +17,8 @@ const FORBIDDEN: [(&str, &[&str]); 4] = [
     ("gameserver-shared", &["tokio", "sqlx", "quinn"]),
 ];
 /// Libraries that host or play any game, and therefore know none.
-const GAME_AGNOSTIC: [&str; 3] = [
+const GAME_AGNOSTIC: [&str; 4] = [
+    "gameserver",
     "gameserver-server",
     "gameserver-client-sim",
     "gameserver-client",

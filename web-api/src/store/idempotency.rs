@@ -6,7 +6,7 @@
 
 use chrono::{DateTime, Utc};
 use gameserver_contract::ids::{PlayerId, SessionId};
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use uuid::Uuid;
 
 use super::db::Tx;

@@ -10,8 +10,8 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, Sq
 use super::db::Db;
 use super::{Store, StoreError};
 
-static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
-static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
+static POSTGRES: Migrator = sqlx_macros::migrate!("../migrations/postgres");
+static SQLITE: Migrator = sqlx_macros::migrate!("../migrations/sqlite");
 
 /// Where sqlx remembers what it applied.
 const TABLE: &str = "_sqlx_migrations";

@@ -7,7 +7,7 @@
 use chrono::{DateTime, Utc};
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::SessionState;
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use uuid::Uuid;
 
 use super::db::Tx;

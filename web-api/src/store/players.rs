@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use gameserver_contract::account::Player;
 use gameserver_contract::ids::{DeviceId, PlayerId};
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use uuid::Uuid;
 
 use super::db::Tx;

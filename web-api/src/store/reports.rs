@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 use gameserver_contract::ids::{InstanceEpoch, InstanceId, MatchId, PlayerId, Seat, SessionId};
 use gameserver_contract::session::SessionState;
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use uuid::Uuid;
 
 use super::db::Tx;

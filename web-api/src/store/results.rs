@@ -7,7 +7,7 @@ use gameserver_contract::account::{GameStats, MatchRecord};
 use gameserver_contract::ids::{MatchId, PlayerId, Seat, SessionId};
 use gameserver_contract::result::{MatchOutcome, MatchResult, PlayerResult};
 use gameserver_contract::session::SessionState;
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use uuid::Uuid;
 
 use super::db::Tx;

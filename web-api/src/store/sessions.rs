@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, SessionId};
 use gameserver_contract::session::{Session, SessionState, Visibility};
 use gameserver_contract::spectator::{SpectatorView, SpectatorsPolicy};
-use sqlx::FromRow;
+use sqlx_macros::FromRow;
 use uuid::Uuid;
 
 use super::db::Tx;

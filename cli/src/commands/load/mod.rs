@@ -1,4 +1,4 @@
-//! `gameserver load`: a crowd of players, and a report of how the server bore it.
+//! `gameserver load`: puts a server under the load of a crowd and reports how it performed.
 
 mod display;
 mod screen;
@@ -9,33 +9,36 @@ use std::time::Duration;
 use chrono::SecondsFormat;
 use gameserver_client_sim::load::places::Protocol;
 use gameserver_client_sim::load::report::{LoadReport, State};
-use gameserver_client_sim::load::{self, LoadConfig};
+use gameserver_client_sim::load::{LoadConfig, Standing};
 use gameserver_contract::clock::{Clock as _, SystemClock};
-use gameserver_shared::bot::ThinBots;
 
 use super::{print_unless_stopped, try_reports, write_report};
 use crate::arguments::LoadArguments;
 use crate::error::CliError;
-use crate::games::with_game;
+use crate::games::{GameWithBots, Games};
 use crate::shutdown::Shutdown;
 use display::Display;
 
-/// Whole clients among native players when nobody says how many: they check each other.
+/// Default number of whole clients among native players: two of them check each other.
 const CANARIES: u32 = 2;
 
 /// Plays, then reports.
-pub(super) async fn run(arguments: LoadArguments) -> Result<(), CliError> {
+pub(super) async fn run(arguments: LoadArguments, games: &Games) -> Result<(), CliError> {
     try_reports(&arguments.report)?;
     let display = if arguments.plain {
         Display::plain()?
     } else {
         Display::suited()?
     };
-    let game = arguments.game.clone();
-    with_game!(game.as_str(), play(arguments, display))?.await
+    let game = games.for_crowd(arguments.game.as_deref())?;
+    play(game, arguments, display).await
 }
 
-async fn play<G: ThinBots>(arguments: LoadArguments, mut display: Display) -> Result<(), CliError> {
+async fn play(
+    game: &GameWithBots,
+    arguments: LoadArguments,
+    mut display: Display,
+) -> Result<(), CliError> {
     let shutdown = Shutdown::listen().map_err(CliError::Runtime)?;
     let protocol = arguments.protocol.into();
     let config = LoadConfig {
@@ -64,8 +67,9 @@ async fn play<G: ThinBots>(arguments: LoadArguments, mut display: Display) -> Re
     };
     let began_at = SystemClock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
     display.open()?;
+    let mut progress = |now: &Standing<'_>| display.show(now);
     let played = tokio::select! {
-        played = load::run::<G>(&config, &shutdown.drain, began_at, |now| display.show(now)) => {
+        played = (game.load)(&config, &shutdown.drain, began_at, &mut progress) => {
             played.map_err(CliError::Load)
         }
         () = shutdown.hurry.cancelled() => Err(CliError::Interrupted),

@@ -23,11 +23,11 @@ const NO_CHARACTER: u8 = 0;
 /// The terminal, until it is dropped.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Lines>>,
-    before: Arc<Before>,
+    before: Arc<SavedTerminal>,
 }
 
-/// What the terminal was like.
-struct Before {
+/// The state to restore.
+struct SavedTerminal {
     modes: Termios,
     is_taken: AtomicBool,
 }
@@ -38,9 +38,9 @@ pub(super) fn is_ours() -> bool {
 }
 
 impl Screen {
-    /// Takes the terminal. Ctrl-C still is a signal; what else is typed is not shown.
+    /// Takes the terminal. Ctrl-C remains a signal; other input is not echoed.
     pub(super) fn take() -> std::io::Result<Self> {
-        let before = Arc::new(Before {
+        let before = Arc::new(SavedTerminal {
             modes: termios::tcgetattr(stdout())?,
             is_taken: AtomicBool::new(true),
         });
@@ -57,12 +57,12 @@ impl Screen {
         Ok(screen)
     }
 
-    /// A message of a panic belongs onto the terminal as it was.
+    /// A panic's message belongs on the restored terminal.
     fn restore_on_panic(&self) {
         let (before, report) = (self.before.clone(), panic::take_hook());
-        panic::set_hook(Box::new(move |told| {
+        panic::set_hook(Box::new(move |panic| {
             before.restore();
-            report(told);
+            report(panic);
         }));
     }
 
@@ -87,8 +87,8 @@ impl Drop for Screen {
     }
 }
 
-impl Before {
-    /// As it was, once. There is nothing to be done about a terminal that is gone.
+impl SavedTerminal {
+    /// Restores the terminal, once. Nothing can be done about a terminal that is gone.
     fn restore(&self) {
         if !self.is_taken.swap(false, Ordering::SeqCst) {
             return;
@@ -97,7 +97,7 @@ impl Before {
         let _ = out.execute(Show);
         let _ = out.execute(LeaveAlternateScreen);
         STDOUT.flush_within(EXIT_PATIENCE);
-        // What was typed meanwhile was meant for nobody.
+        // Input from meanwhile was meant for no program.
         let _ = termios::tcflush(stdout(), QueueSelector::IFlush);
         let _ = termios::tcsetattr(stdout(), OptionalActions::Now, &self.modes);
     }

@@ -15,7 +15,7 @@ pub(super) fn run(file: &Path, to: &Path) -> Result<(), CliError> {
     let bytes = super::read(file)?;
     let reader = super::open(file, &bytes)?;
     let written = if to == Path::new("-") {
-        reader_may_go(write(&reader, BufWriter::new(io::stdout().lock())))
+        ignore_broken_pipe(write(&reader, BufWriter::new(io::stdout().lock())))
     } else {
         File::create(to).and_then(|to| write(&reader, BufWriter::new(to)))
     };
@@ -25,8 +25,8 @@ pub(super) fn run(file: &Path, to: &Path) -> Result<(), CliError> {
     })
 }
 
-/// Whoever has read enough closes the pipe.
-fn reader_may_go(written: io::Result<()>) -> io::Result<()> {
+/// A reader that has seen enough closes the pipe, which is no failure.
+fn ignore_broken_pipe(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
@@ -115,7 +115,7 @@ fn change(change: &SeatChange) -> Value {
     }
 }
 
-/// What stands in MessagePack, or the bytes when it cannot be read.
+/// The value that MessagePack encodes, or the bytes when they cannot be decoded.
 fn unpacked(bytes: &[u8]) -> Value {
     rmp_serde::from_slice::<Value>(bytes).unwrap_or_else(|_| hex(bytes))
 }

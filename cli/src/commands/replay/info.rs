@@ -1,4 +1,4 @@
-//! `replay info`: what is in a log.
+//! `replay info`: the contents of a log.
 
 use std::path::Path;
 

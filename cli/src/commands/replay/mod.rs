@@ -1,4 +1,4 @@
-//! `gameserver replay`: what can be done with the logs of matches. None of it needs a server.
+//! `gameserver replay`: reads and verifies the logs of matches. It needs no server.
 
 mod export;
 mod info;
@@ -11,18 +11,19 @@ use gameserver_stream::log::LogReader;
 
 use crate::arguments::ReplayCommand;
 use crate::error::CliError;
+use crate::games::Games;
 use crate::logging;
 
 /// Largest log that is read: it is held in memory.
 const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Does what was asked.
-pub(super) async fn run(command: ReplayCommand) -> Result<(), CliError> {
+/// Runs the subcommand.
+pub(super) async fn run(command: ReplayCommand, games: &Games) -> Result<(), CliError> {
     let _logging = logging::start_beside_results()?;
     match command {
         ReplayCommand::Info { file, json: false } => info::print_table(&file),
         ReplayCommand::Info { file, json: true } => info::print_json(&file),
-        ReplayCommand::Verify { files } => verify::run(&files),
+        ReplayCommand::Verify { files } => verify::run(&files, games),
         ReplayCommand::Export { file, json } => export::run(&file, &json),
         ReplayCommand::Serve { file, port } => serve::run(&file, port).await,
     }

@@ -19,7 +19,7 @@ use crate::error::CliError;
 use crate::ports;
 use crate::shutdown::Shutdown;
 
-/// Runs until it is told to stop.
+/// Serves until a signal stops it.
 pub(super) async fn run(file: &Path, port: u16) -> Result<(), CliError> {
     let bytes = super::read(file)?;
     let match_id = super::open(file, &bytes)?.header().match_id;
@@ -48,7 +48,7 @@ pub(super) async fn run(file: &Path, port: u16) -> Result<(), CliError> {
     Ok(())
 }
 
-/// The page asks for the file at this path.
+/// The page requests the file at this path.
 fn router(log: Bytes) -> Router {
     let file = Router::new().route("/replay", get(part)).with_state(log);
     file.merge(recording_page())
@@ -62,23 +62,23 @@ async fn part(State(log): State<Bytes>, headers: HeaderMap) -> Response {
         ),
         (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
     ];
-    let wanted = headers.get(RANGE).and_then(|range| range.to_str().ok());
-    let Some(wanted) = wanted else {
+    let range = headers.get(RANGE).and_then(|range| range.to_str().ok());
+    let Some(range) = range else {
         return (plain, log).into_response();
     };
     let length = log.len();
-    match asked_for(wanted, length) {
-        Asked::Everything => (plain, log).into_response(),
-        Asked::Nothing => {
-            let told = [(CONTENT_RANGE, format!("bytes */{length}"))];
-            (StatusCode::RANGE_NOT_SATISFIABLE, told).into_response()
+    match parse_range(range, length) {
+        RequestedRange::Whole => (plain, log).into_response(),
+        RequestedRange::Unsatisfiable => {
+            let headers = [(CONTENT_RANGE, format!("bytes */{length}"))];
+            (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response()
         }
-        Asked::Part { first, end } => {
-            let told = [(CONTENT_RANGE, format!("bytes {first}-{}/{length}", end - 1))];
+        RequestedRange::Part { first, end } => {
+            let headers = [(CONTENT_RANGE, format!("bytes {first}-{}/{length}", end - 1))];
             (
                 StatusCode::PARTIAL_CONTENT,
                 plain,
-                told,
+                headers,
                 log.slice(first..end),
             )
                 .into_response()
@@ -87,37 +87,37 @@ async fn part(State(log): State<Bytes>, headers: HeaderMap) -> Response {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Asked {
-    /// Not one range of bytes: RFC 9110 lets a server answer with the whole then.
-    Everything,
+enum RequestedRange {
+    /// Not a single range of bytes: RFC 9110 allows the whole file as the response.
+    Whole,
     Part {
         first: usize,
         end: usize,
     },
-    /// A range that begins behind the end.
-    Nothing,
+    /// The range begins behind the end.
+    Unsatisfiable,
 }
 
-fn asked_for(range: &str, length: usize) -> Asked {
+fn parse_range(range: &str, length: usize) -> RequestedRange {
     let Some((first, last)) = range
         .strip_prefix("bytes=")
         .and_then(|range| range.split_once('-'))
     else {
-        return Asked::Everything;
+        return RequestedRange::Whole;
     };
     let (first, last) = (first.trim(), last.trim());
     let part = |first: usize, end: usize| {
         if first < end {
-            Asked::Part { first, end }
+            RequestedRange::Part { first, end }
         } else {
-            Asked::Nothing
+            RequestedRange::Unsatisfiable
         }
     };
     match (first.parse::<usize>(), last.parse::<usize>()) {
         (Ok(first), Ok(last)) if first <= last => part(first, last.saturating_add(1).min(length)),
         (Ok(first), Err(_)) if last.is_empty() => part(first, length),
         (Err(_), Ok(last)) if first.is_empty() => part(length - last.min(length), length),
-        (Ok(_) | Err(_), Ok(_) | Err(_)) => Asked::Everything,
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => RequestedRange::Whole,
     }
 }
 
@@ -127,20 +127,23 @@ mod tests {
 
     #[test]
     fn a_range_is_cut_to_what_there_is() {
-        let part = |first, end| Asked::Part { first, end };
-        assert_eq!(asked_for("bytes=0-9", 100), part(0, 10));
-        assert_eq!(asked_for("bytes=90-", 100), part(90, 100));
-        assert_eq!(asked_for("bytes=90-500", 100), part(90, 100));
-        assert_eq!(asked_for("bytes=-10", 100), part(90, 100));
-        assert_eq!(asked_for("bytes=-500", 100), part(0, 100));
-        assert_eq!(asked_for("bytes=100-", 100), Asked::Nothing);
-        assert_eq!(asked_for("bytes=-0", 100), Asked::Nothing);
+        let part = |first, end| RequestedRange::Part { first, end };
+        assert_eq!(parse_range("bytes=0-9", 100), part(0, 10));
+        assert_eq!(parse_range("bytes=90-", 100), part(90, 100));
+        assert_eq!(parse_range("bytes=90-500", 100), part(90, 100));
+        assert_eq!(parse_range("bytes=-10", 100), part(90, 100));
+        assert_eq!(parse_range("bytes=-500", 100), part(0, 100));
+        assert_eq!(
+            parse_range("bytes=100-", 100),
+            RequestedRange::Unsatisfiable
+        );
+        assert_eq!(parse_range("bytes=-0", 100), RequestedRange::Unsatisfiable);
     }
 
     #[test]
     fn what_is_no_single_range_gets_everything() {
         for odd in ["bytes=1-2,5-6", "lines=1-2", "bytes=9-1", "bytes=a-b", ""] {
-            assert_eq!(asked_for(odd, 100), Asked::Everything, "{odd}");
+            assert_eq!(parse_range(odd, 100), RequestedRange::Whole, "{odd}");
         }
     }
 }

@@ -3,21 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use gameserver_server::Games;
+use gameserver_server::Games as HostedGames;
 use gameserver_server::replay::{Evidence, RerunError, Verdict, VerifyReport, verify};
 use gameserver_stream::log::LogError;
 
 use crate::commands::print;
 use crate::error::{self, CliError, ReplayFinding};
-use crate::games;
+use crate::games::Games;
 
-/// Says a line for each log, then fails with the worst of what was found.
-pub(super) fn run(files: &[PathBuf]) -> Result<(), CliError> {
-    let games = games::hosted()?;
+/// Prints a line for each log, then fails with the worst finding.
+pub(super) fn run(files: &[PathBuf], games: &Games) -> Result<(), CliError> {
+    let games = games.hosted()?;
     let mut worst = None;
     let mut bad = 0_usize;
     for file in files {
-        let (line, finding) = look_at(file, &games);
+        let (line, finding) = verify_file(file, &games);
         print(&format!("{}: {line}", file.display()));
         bad += usize::from(finding.is_some());
         worst = worst.max(finding);
@@ -32,8 +32,8 @@ pub(super) fn run(files: &[PathBuf]) -> Result<(), CliError> {
     }
 }
 
-/// A sentence, and what is wrong when the log is not verified.
-fn look_at(file: &Path, games: &Games) -> (String, Option<ReplayFinding>) {
+/// A sentence about the log, and the finding unless it is verified.
+fn verify_file(file: &Path, games: &HostedGames) -> (String, Option<ReplayFinding>) {
     let bytes = match super::read(file) {
         Ok(bytes) => bytes,
         Err(error) => return (error::explain(&error), Some(ReplayFinding::Unreadable)),

@@ -1,7 +1,7 @@
 //! The clients in other languages: the programs they need, and their own tests.
 //!
-//! Those tests need no server. The specs of the binary (`cli/tests/specs/clients.rs`) run the
-//! clients against it; here they are only told where the programs are.
+//! Those tests need no server. `cli/sample/tests/specs/clients.rs` runs the clients against the
+//! binary; here it is only told where the programs are.
 
 mod chromium;
 mod node;

@@ -7,12 +7,12 @@ use std::process::{Command, Stdio};
 use gameserver_server::simulation::TickPart;
 use serde_json::Value;
 
-use crate::support::{Process, fetch, run, turn};
+use crate::support::{PROGRAM, Process, fetch, run, turn};
 
 /// A small crowd for a few seconds, with these arguments besides.
 fn load(arguments: &[&str]) -> Run {
     let _turn = turn();
-    let (mut dev, api) = Process::dev(&["--no-bots"]);
+    let (mut dev, api) = PROGRAM.dev(&["--no-bots"]);
     let line = dev.wait_for_line("metrics ");
     let metrics = line.split_whitespace().last().expect("an address");
     let folder = tempfile::tempdir().expect("a folder");
@@ -285,12 +285,12 @@ struct LongRun {
 
 impl LongRun {
     fn start() -> Self {
-        let (dev, api) = Process::dev(&["--no-bots"]);
+        let (dev, api) = PROGRAM.dev(&["--no-bots"]);
         let folder = tempfile::tempdir().expect("a folder");
         let report = folder.path().join("report.json");
         let words = long_run(&api, &report);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut load = Process::start(&words, &[]);
+        let mut load = PROGRAM.start(&words, &[]);
         load.wait_for_line("3 s ");
         Self {
             dev,
@@ -329,12 +329,12 @@ fn a_second_ctrl_c_does_not_wait_for_the_server() {
 /// The program on a terminal of its own, of `script`; what it writes there is returned when Ctrl-C
 /// was pressed after a while. Without `script` there is no terminal to test with.
 fn on_a_terminal(arguments: &[&str], typed: &[&str]) -> String {
-    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let (_dev, api) = PROGRAM.dev(&["--no-bots"]);
     let folder = tempfile::tempdir().expect("a folder");
     let report = folder.path().join("report.json");
     let mut words = long_run(&api, &report);
     words.extend(arguments.iter().map(ToString::to_string));
-    let program = env!("CARGO_BIN_EXE_gameserver");
+    let program = PROGRAM.0;
     let command = format!("stty rows 24 cols 80; exec {program} {}", words.join(" "));
     let mut terminal = Command::new("script")
         .args(["-qefc", &command, "/dev/null"])
@@ -408,7 +408,7 @@ fn a_run_that_cannot_begin_says_what_to_do() {
     let (code, _, err) = run(&["load", "--game", "chess"], &[]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("battle"), "{err}");
-    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let (_dev, api) = PROGRAM.dev(&["--no-bots"]);
     let crowd = ["load", "--api", &api, "--no-metrics", "--players", "2000"];
     let (code, _, err) = run(&crowd, &[]);
     assert_eq!(code, 1, "{err}");
@@ -417,7 +417,7 @@ fn a_run_that_cannot_begin_says_what_to_do() {
 
 #[test]
 fn a_run_whose_server_has_no_metrics_to_read_does_not_begin() {
-    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let (_dev, api) = PROGRAM.dev(&["--no-bots"]);
     let few = ["load", "--players", "2", "--ramp", "0", "--seconds", "1"];
     let (nowhere, elsewhere) = ("http://127.0.0.1:9/metrics", format!("{api}/livez"));
     for (metrics, why) in [
@@ -438,7 +438,7 @@ fn a_run_whose_server_has_no_metrics_to_read_does_not_begin() {
 #[test]
 fn a_run_without_metrics_says_what_is_not_known() {
     let _turn = turn();
-    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let (_dev, api) = PROGRAM.dev(&["--no-bots"]);
     let few = ["load", "--players", "2", "--ramp", "1", "--seconds", "2"];
     let (_, out, err) = run(&[&few[..], &["--api", &api, "--no-metrics"]].concat(), &[]);
     assert!(

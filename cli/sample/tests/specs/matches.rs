@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{self, Process, guest};
+use crate::support::{self, PROGRAM, guest};
 use game_arena::Arena;
 use gameserver_client_sim::bots::{self, BotsConfig, Target};
 use gameserver_client_sim::{Report, lobby::Lobby};
@@ -33,7 +33,7 @@ async fn play_to_the_end(api: &str, transport: TransportKind) -> Report {
 /// Both at once, so that the test takes one match's time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_match_is_played_over_quic_and_over_websocket_and_its_result_stored_once() {
-    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let (_dev, api) = PROGRAM.dev(&["--no-bots"]);
     let (quic, websocket) = tokio::join!(
         play_to_the_end(&api, TransportKind::Quic),
         play_to_the_end(&api, TransportKind::WebSocket),
@@ -59,7 +59,7 @@ async fn a_whole_match_is_played_over_quic_and_over_websocket_and_its_result_sto
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_finished_match_shows_in_the_stats_and_in_the_history() {
-    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let (_dev, api) = PROGRAM.dev(&["--no-bots"]);
     let ann = guest(&api).await;
     let config = BotsConfig {
         api: api.clone(),

@@ -3,12 +3,12 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::{self, Process, guest, root, run};
+use crate::support::{self, PROGRAM, guest, root, run};
 
 #[tokio::test]
 async fn dev_is_ready_within_ten_seconds_and_ends_cleanly_on_ctrl_c() {
     let began = Instant::now();
-    let (mut dev, api) = Process::dev(&[]);
+    let (mut dev, api) = PROGRAM.dev(&[]);
     assert!(
         began.elapsed() < Duration::from_secs(10),
         "{:?}",
@@ -35,7 +35,7 @@ async fn dev_is_ready_within_ten_seconds_and_ends_cleanly_on_ctrl_c() {
 
 #[test]
 fn the_lines_of_the_readme_work_as_they_stand() {
-    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let (_dev, api) = PROGRAM.dev(&["--no-bots"]);
     let readme = std::fs::read_to_string(root().join("README.md")).expect("a README");
     let script: String = readme
         .split("```sh\n")
@@ -64,7 +64,7 @@ fn the_lines_of_the_readme_work_as_they_stand() {
 
 #[test]
 fn bots_print_a_table_and_write_a_report() {
-    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let (_dev, api) = PROGRAM.dev(&["--no-bots"]);
     let folder = tempfile::tempdir().expect("a folder");
     let report = folder.path().join("report.json");
     let report = report.to_str().expect("a plain path");

@@ -7,7 +7,7 @@ use gameserver_client_sim::lobby::LobbyError;
 use gameserver_contract::session::{CreateSession, JoinSession};
 use serde_json::Value;
 
-use crate::support::{Process, eventually, guest, run};
+use crate::support::{PROGRAM, Process, eventually, guest, run};
 
 /// `dev` that is above its limit from the first measurement of a match on.
 fn full_server() -> (Process, String) {
@@ -21,7 +21,7 @@ fn full_server() -> (Process, String) {
         "0",
     ];
     let full = [("GAMESERVER__INSTANCE__BUDGET_MAX_PERCENT", "1")];
-    let mut process = Process::start(&arguments, &full);
+    let mut process = PROGRAM.start(&arguments, &full);
     let line = process.wait_for_line("REST API");
     let mut words = line.split_whitespace();
     let base = words.find(|word| word.starts_with("http://"));

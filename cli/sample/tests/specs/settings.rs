@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use crate::support::{self, Cluster, Process, guest, run};
+use crate::support::{self, Cluster, PROGRAM, guest, run};
 use gameserver_contract::session::{CreateSession, JoinSession};
 use sqlx::{Connection as _, Executor as _, SqliteConnection};
 
@@ -17,11 +17,11 @@ fn arena() -> CreateSession {
 #[test]
 fn an_instance_that_sends_players_to_its_own_machine_warns_when_it_is_open_to_all() {
     let open = ("GAMESERVER__GAME__ADDRESS", "0.0.0.0:0");
-    let mut instance = Process::start(&["instance"], &[open]);
+    let mut instance = PROGRAM.start(&["instance"], &[open]);
     let line = instance.wait_for_line("set game.public_host");
     assert!(line.contains("\"level\":\"WARN\""), "{line}");
     let host = ("GAMESERVER__GAME__PUBLIC_HOST", "play.example.com");
-    let mut named = Process::start(&["instance"], &[open, host]);
+    let mut named = PROGRAM.start(&["instance"], &[open, host]);
     let lines = named.lines_until("instance is ready");
     assert!(
         !lines.iter().any(|line| line.contains("public_host")),
@@ -118,7 +118,7 @@ fn a_region_that_looks_like_a_number_stays_as_it_is() {
 
 #[test]
 fn a_port_that_is_taken_is_told_with_its_setting_its_purpose_and_its_holder() {
-    let (dev, api) = Process::dev(&["--no-bots"]);
+    let (dev, api) = PROGRAM.dev(&["--no-bots"]);
     let port = api.rsplit(':').next().expect("a port");
     let arguments = ["dev", "--ephemeral", "--port-http", port];
     let (code, _, err) = run(&arguments, &[]);
@@ -173,7 +173,7 @@ fn one_flag_moves_all_ports_of_dev() {
         "--config",
         file,
     ];
-    let mut dev = Process::start_without_ports(&arguments);
+    let mut dev = PROGRAM.start_without_ports(&arguments);
     let lines = dev.lines_until("Ctrl-C stops");
     let greeting = lines.join("\n");
     for index in [0, 1, 4] {
@@ -193,7 +193,7 @@ fn options_of_dev_need_no_command() {
     for told in ["bots, load,", "--port-http", "--port-offset"] {
         assert!(out.contains(told), "{told} is missing in {out}");
     }
-    let mut dev = Process::start(&["--port-http", "0", "--no-bots", "--ephemeral"], &[]);
+    let mut dev = PROGRAM.start(&["--port-http", "0", "--no-bots", "--ephemeral"], &[]);
     dev.wait_for_line("GameServer is ready");
     let (code, _, err) = run(&["--port-http", "1", "migrate", "status"], &[]);
     assert_eq!(code, 2);

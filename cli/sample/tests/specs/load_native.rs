@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Process, fetch, run, turn};
+use crate::support::{PROGRAM, Process, fetch, run, turn};
 
 /// Changes of a seat's input that only somebody who plays all the time makes in a few seconds.
 const CHANGES_OF_A_PLAYER: usize = 60;
@@ -16,7 +16,7 @@ fn server(replays: &Path) -> (Process, String, String) {
     let replays = replays.to_str().expect("a plain path");
     let arguments = ["dev", "--ephemeral", "--no-bots"];
     let ports = ["--port-http", "0", "--port-game", "0"];
-    let mut dev = Process::start(
+    let mut dev = PROGRAM.start(
         &[&arguments[..], &ports].concat(),
         &[("GAMESERVER__INSTANCE__REPLAYS_FOLDER", replays)],
     );
@@ -215,7 +215,7 @@ fn players_far_away_are_corrected_and_shown_what_others_are() {
 
 #[test]
 fn more_canaries_than_players_are_refused() {
-    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let (_dev, api) = PROGRAM.dev(&["--no-bots"]);
     let few = ["--players", "3", "--canaries", "4"];
     let there = ["load", "--no-metrics", "--api", &api];
     let (code, _, err) = run(&[&there[..], &few].concat(), &[]);

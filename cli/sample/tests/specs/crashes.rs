@@ -12,7 +12,9 @@ use gameserver_transport::frame::{Credential, Hello, Mode};
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{CONTROL_SECRET, Cluster, PATIENCE, Process, eventually, registered_instance};
+use crate::support::{
+    CONTROL_SECRET, Cluster, PATIENCE, PROGRAM, Process, eventually, registered_instance,
+};
 
 /// Keys of a production-like service: what it signed is good after its next start.
 const KEYS: [(&str, &str); 4] = [
@@ -119,7 +121,7 @@ fn start_api(data: &Path, addresses: (&str, &str)) -> (Process, String, String) 
         ("GAMESERVER__HTTP__SESSIONS_PER_PLAYER_PER_MINUTE", "0"),
         ("GAMESERVER__HTTP__REQUESTS_PER_PLAYER_PER_MINUTE", "0"),
     ];
-    let mut api = Process::start(&["api"], &[&KEYS[..], &more].concat());
+    let mut api = PROGRAM.start(&["api"], &[&KEYS[..], &more].concat());
     let line = api.wait_for_line("web-api is ready");
     let log: Value = serde_json::from_str(&line).expect("a JSON line");
     let address = |field: &str| log[field].as_str().expect("an address").to_owned();

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use crate::replays::{recorded, serve};
-use crate::support::{Process, root, turn};
+use crate::support::{PROGRAM, root, turn};
 
 const PYTHON: &str = "GAMESERVER_TEST_PYTHON";
 const NODE: &str = "GAMESERVER_TEST_NODE";
@@ -85,7 +85,7 @@ async fn python_bot(api: &str, transport: &str) -> serde_json::Value {
 /// Both at once, against the bots of a sample session, so that the test takes half a minute.
 #[tokio::test]
 async fn a_client_in_python_kills_over_websocket_and_over_quic() {
-    let (_dev, api) = Process::dev(&[]);
+    let (_dev, api) = PROGRAM.dev(&[]);
     let reports = tokio::join!(python_bot(&api, "websocket"), python_bot(&api, "quic"));
     for report in [reports.0, reports.1] {
         println!("{report}");
@@ -99,7 +99,7 @@ async fn a_client_in_python_kills_over_websocket_and_over_quic() {
 
 #[tokio::test]
 async fn the_example_of_the_javascript_client_plays() {
-    let (_dev, api) = Process::dev(&["--no-bots"]);
+    let (_dev, api) = PROGRAM.dev(&["--no-bots"]);
     let bot = "sdk/javascript/examples/bot.mjs";
     let arguments = ["--experimental-websocket", bot, &api, "10"];
     let printed = run(NODE, &arguments, &[], BOT_LIMIT).await;
@@ -110,7 +110,7 @@ async fn the_example_of_the_javascript_client_plays() {
 #[tokio::test]
 async fn the_console_works_in_a_browser() {
     let _turn = turn();
-    let (_dev, api) = Process::dev(&[]);
+    let (_dev, api) = PROGRAM.dev(&[]);
     // Node 20 takes a folder and Node 22 a pattern: both take the names.
     let arguments = [
         "--test",
@@ -133,7 +133,7 @@ async fn the_console_works_in_a_browser() {
 )]
 async fn in_a_browser(files: &[&str]) {
     let _turn = turn();
-    let (_dev, api) = Process::dev(&[]);
+    let (_dev, api) = PROGRAM.dev(&[]);
     let variables = [
         ("GAMESERVER_URL", OsString::from(&api)),
         ("CHROMIUM", program(CHROMIUM)),

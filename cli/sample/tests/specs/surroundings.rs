@@ -6,7 +6,7 @@ use std::path::Path;
 
 use gameserver_contract::session::CreateSession;
 
-use crate::support::{self, Cluster, Process, fetch, free_port, guest, run};
+use crate::support::{self, Cluster, PROGRAM, fetch, free_port, guest, run};
 
 /// Nobody listens there.
 const NO_PROXY_THERE: [(&str, &str); 2] = [
@@ -27,7 +27,7 @@ fn a_hang_up_is_an_orderly_stop() {
         "--port-game",
         "0",
     ];
-    let mut dev = Process::start(&arguments, &[("TMPDIR", path)]);
+    let mut dev = PROGRAM.start(&arguments, &[("TMPDIR", path)]);
     dev.wait_for_line("Ctrl-C stops");
     dev.signal("HUP");
     assert_eq!(dev.wait_for_exit().code(), Some(0));
@@ -55,8 +55,8 @@ fn a_quit_is_a_quick_stop() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_process_that_is_to_outlive_its_terminal_does() {
-    let (mut dev, api) = Process::dev_under(&["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""]);
-    let status = dev.status();
+    let (mut dev, api) = PROGRAM.dev_under(&["sh", "-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    let status = support::status(&dev);
     assert_eq!((status.sigcgt & 1, status.sigign & 1), (0, 1), "of SIGHUP");
     dev.signal("HUP");
     assert_eq!(fetch(&format!("{api}/readyz")).await.status(), 200);
@@ -76,7 +76,7 @@ async fn no_proxy_stands_between_the_parts_of_this_machine() {
     let address = ("GAMESERVER__METRICS__ADDRESS", metrics.as_str());
     let variables = [&NO_PROXY_THERE[..], &[address]].concat();
     let arguments = ["dev", "--ephemeral", "--port-http", "0", "--port-game", "0"];
-    let mut dev = Process::start(&arguments, &variables);
+    let mut dev = PROGRAM.start(&arguments, &variables);
     let line = dev.wait_for_line("REST API");
     let mut words = line.split_whitespace();
     let api = words.find_map(|word| word.strip_suffix("/api/v1"));
@@ -116,7 +116,7 @@ async fn whoever_is_told_that_dev_is_ready_can_open_a_session() {
         "--port-http",
         &port,
     ];
-    let _dev = Process::start(&arguments, &[]);
+    let _dev = PROGRAM.start(&arguments, &[]);
     let http = support::http();
     support::eventually("dev is ready", || async {
         let answer = http.get(format!("{api}/readyz")).send().await;

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{self, Cluster, Process, guest, run};
+use crate::support::{self, Cluster, PROGRAM, guest, run};
 use gameserver_client_sim::lobby::LobbyError;
 use gameserver_contract::session::{CreateSession, JoinSession, SessionState};
 use gameserver_server::simulation::TickPart;
@@ -47,7 +47,7 @@ async fn rest_stays_up_and_says_so_when_an_instance_is_killed() {
 
 #[tokio::test]
 async fn the_metrics_of_the_contract_are_scraped() {
-    let (_dev, api) = Process::dev(&[]);
+    let (_dev, api) = PROGRAM.dev(&[]);
     let ann = guest(&api).await;
     support::eventually("matches run", || async {
         let sessions = ann.sessions("arena").await.expect("a list");
@@ -115,8 +115,8 @@ fn only_the_threads_that_step_matches_do_not_give_way() {
     let own = own.expect("a running process");
     let normal = (own.nice, own.policy);
     let batch = ((own.nice + 10).min(19), Some(3));
-    let (dev, _) = Process::dev(&["--no-bots"]);
-    let threads = dev.threads();
+    let (dev, _) = PROGRAM.dev(&["--no-bots"]);
+    let threads = support::threads(&dev);
     for start in [
         "match-worker-",
         "match-logs",
@@ -163,7 +163,7 @@ fn an_instance_reads_its_certificate_again_on_sighup_and_keeps_the_old_one_if_it
     let variables = variables
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
-    let mut instance = Process::start(&["instance"], &variables);
+    let mut instance = PROGRAM.start(&["instance"], &variables);
     instance.wait_for_line("instance is ready");
     put_certificate(folder.path());
     instance.signal("HUP");
@@ -195,7 +195,7 @@ async fn an_expired_certificate_is_told_and_its_end_is_a_metric() {
     let variables = variables
         .each_ref()
         .map(|(name, value)| (*name, value.as_str()));
-    let mut instance = Process::start(&["instance"], &variables);
+    let mut instance = PROGRAM.start(&["instance"], &variables);
     let line = instance.wait_for_line("the certificate of the game port has expired");
     assert!(line.contains("\"level\":\"ERROR\""), "{line}");
     let url = format!("http://{metrics}/metrics");

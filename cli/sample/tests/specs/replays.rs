@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::{self, CONTROL_SECRET, Cluster, Process, guest, run};
+use crate::support::{self, CONTROL_SECRET, Cluster, PROGRAM, Process, guest, run};
 use game_arena::Arena;
 use gameserver_client_sim::bots::{self, BotsConfig, Target};
 use gameserver_contract::ids::SessionId;
@@ -320,7 +320,7 @@ fn tells_what_is_worst(log: &Path, torn: &Path, other: &Path) {
 /// `replay serve` with this log, and the address of its page.
 pub(crate) fn serve(log: &Path) -> (Process, String) {
     let file = log.to_str().expect("a readable path");
-    let mut serve = Process::start(&["replay", "serve", file, "--port", "0"], &[]);
+    let mut serve = PROGRAM.start(&["replay", "serve", file, "--port", "0"], &[]);
     let line = serve.wait_for_line("in a browser");
     let page = line
         .split_whitespace()

@@ -1,13 +1,13 @@
-//! A value as a source gives it: text from the environment, typed from a file.
+//! A value as its source provides it: text from the environment, typed from a file.
 //!
-//! Nothing is guessed: text stays text, whatever it looks like, until a setting asks for a number.
+//! It guesses nothing: text stays text, whatever it looks like, until a setting needs a number.
 
 use toml::de::DeValue;
 
-/// A value that nobody has judged yet.
+/// A value that is not checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Given {
-    /// From a variable or a flag: its setting decides what it is.
+pub(super) enum RawValue {
+    /// Text of a variable or a flag, which its setting interprets.
     Plain(String),
     /// Text in quotes.
     Text(String),
@@ -18,8 +18,8 @@ pub(super) enum Given {
     Other(String),
 }
 
-impl Given {
-    /// The value that stands in a file.
+impl RawValue {
+    /// The value of a file's entry.
     pub(super) fn of(value: &DeValue<'_>, written: &str) -> Self {
         match value {
             DeValue::String(text) => Self::Text(text.to_string()),

@@ -1,7 +1,11 @@
-//! The one binary: `gameserver dev | api | instance | bots | load | migrate | config | replay |
-//! healthcheck`.
+//! The whole program as a library: every command, setting and metric of a game server, for any
+//! games. It names none of them; the program that uses it does, in its `main`:
 //!
-//! It composes the libraries and is the only place that names the sample games.
+//! ```ignore
+//! fn main() -> std::process::ExitCode {
+//!     gameserver::run(gameserver::Games::new().add::<MyGame>())
+//! }
+//! ```
 
 mod arguments;
 mod commands;
@@ -21,12 +25,18 @@ use clap::Parser as _;
 use crate::arguments::Arguments;
 use crate::output::{EXIT_PATIENCE, FlushAtExit, STDERR};
 
-/// A thousand connections allocate and free all the time, on several threads: measured, this one
-/// costs a third of the system's.
+pub use games::Games;
+
+/// A thousand connections allocate and free all the time, on several threads: this allocator was
+/// measured at a third of the cost of the system's. The library sets it and not `main`, so that
+/// every program has it; a program with another one leaves out the feature.
+#[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> ExitCode {
+/// Runs the command of the command line with these games. `main` returns the result.
+#[must_use]
+pub fn run(games: Games) -> ExitCode {
     let arguments = Arguments::parse();
     let _flush = FlushAtExit;
     output::report_panics();
@@ -35,7 +45,7 @@ fn main() -> ExitCode {
         .install_default()
         .is_err()
     {
-        complain("another TLS provider was chosen before this one");
+        print_error("another TLS provider was chosen before this one");
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -43,7 +53,7 @@ fn main() -> ExitCode {
         .build();
     let outcome = match runtime {
         Ok(runtime) => {
-            let outcome = runtime.block_on(commands::run(arguments));
+            let outcome = runtime.block_on(commands::run(arguments, &games));
             // A read of a disk that hangs does not hold the end up.
             runtime.shutdown_timeout(EXIT_PATIENCE);
             outcome
@@ -53,13 +63,13 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            complain(&error::explain(&failure));
+            print_error(&error::explain(&failure));
             ExitCode::from(failure.exit_code())
         }
     }
 }
 
-/// A command tells people why it failed.
-fn complain(text: &str) {
+/// Prints why a command failed.
+fn print_error(text: &str) {
     STDERR.offer(format!("gameserver: {text}\n").as_bytes());
 }
