@@ -9,7 +9,7 @@ use gameserver_contract::session::TransportKind;
 use gameserver_control::Transport;
 use gameserver_transport::certificate::{IdentityError, ServerCertificate};
 use gameserver_transport::listener::{CertificateSwitch, Listener};
-use gameserver_transport::rotation::{Rotation, Turn};
+use gameserver_transport::rotation::{Rotation, RotationChange};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -199,9 +199,9 @@ impl Offers {
             return Ok(());
         };
         match rotation.advance(now)? {
-            Turn::Unchanged => return Ok(()),
-            Turn::Announced => tracing::info!("the next certificate is announced"),
-            Turn::Switched => {
+            RotationChange::Unchanged => return Ok(()),
+            RotationChange::Announced => tracing::info!("the next certificate is announced"),
+            RotationChange::Switched => {
                 self.switch.serve(rotation.served())?;
                 tracing::info!("the next certificate is served");
             }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::close::RefusalCode;
-use crate::unsent::Unsent;
+use crate::unsent_bytes::UnsentBytes;
 
 /// Why a datagram was dropped by this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,7 +48,7 @@ impl DropReason {
     }
 }
 
-/// Something that happened at the door, or that concerns all connections.
+/// Something that happened before a Hello, or that concerns all connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Incident {
     /// A connection was turned away unread because too many were pending.
@@ -170,7 +170,7 @@ impl Traffic {
 pub struct Events {
     pub(crate) traffic: Traffic,
     /// What waits to be sent on all its connections.
-    pub(crate) unsent: Unsent,
+    pub(crate) unsent: UnsentBytes,
     arrivals: AtomicU64,
     refused: [AtomicU64; RefusalCode::ALL.len()],
     incidents: [AtomicU64; Incident::ALL.len()],

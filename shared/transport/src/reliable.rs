@@ -1,4 +1,4 @@
-//! A bounded queue that loses nothing: when it is full it takes nothing, and who pushes decides
+//! A bounded queue that loses nothing: when it is full it takes nothing, and the producer decides
 //! what that means. It knows neither streams nor messages.
 
 use std::collections::VecDeque;
@@ -9,15 +9,15 @@ use tokio::sync::Notify;
 
 use crate::close::CloseReason;
 use crate::queue::QueueBounds;
-use crate::unsent::Unsent;
+use crate::unsent_bytes::UnsentBytes;
 
 /// A first-in-first-out queue of reliable frames with any number of producers and one consumer.
-/// A frame counts until its consumer says that it is done with it.
+/// A frame counts until its consumer releases it.
 #[derive(Debug)]
 pub(crate) struct ReliableQueue {
     bounds: QueueBounds,
     /// Where its bytes count, too.
-    unsent: Unsent,
+    unsent: UnsentBytes,
     state: Mutex<State>,
     filled: Notify,
     drained: Notify,
@@ -44,7 +44,7 @@ impl ReliableQueue {
     pub(crate) fn new(bounds: QueueBounds) -> Self {
         Self {
             bounds,
-            unsent: Unsent::default(),
+            unsent: UnsentBytes::default(),
             state: Mutex::default(),
             filled: Notify::new(),
             drained: Notify::new(),
@@ -53,7 +53,7 @@ impl ReliableQueue {
     }
 
     /// The same, whose bytes count here as well.
-    pub(crate) fn counted_in(mut self, unsent: Unsent) -> Self {
+    pub(crate) fn counted_in(mut self, unsent: UnsentBytes) -> Self {
         // It is empty as long as it is being made.
         self.unsent = unsent;
         self
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_waits_counts_for_all_until_somebody_is_done_with_it() {
-        let unsent = Unsent::default();
+        let unsent = UnsentBytes::default();
         let all = [queue(10, 100), queue(10, 100)].map(|queue| queue.counted_in(unsent.clone()));
         for (queue, text) in all.iter().zip(["aaa", "bbbbb"]) {
             queue.push(frame(text)).unwrap();

@@ -86,14 +86,14 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// The first thing a client says.
+/// The first message of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
     /// Version the client speaks. Another one than ours is refused whatever follows it.
     pub protocol_version: u16,
     /// What it wants to speak after the Welcome.
     pub mode: Mode,
-    /// Why it may come in.
+    /// Why it may be admitted.
     pub credential: Credential,
     /// Name and version of the program, for logs; at most [`BUILD_LENGTH_MAX`] bytes.
     pub build: String,
@@ -107,7 +107,7 @@ pub struct Hello {
 pub struct Welcome {
     /// Number of the connection in this process, for logs on both sides.
     pub connection: u64,
-    /// Who the credential says the client is.
+    /// The player that the credential names.
     pub player: PlayerId,
     /// Its place in the match; none for spectators.
     pub seat: Option<Seat>,
@@ -173,12 +173,12 @@ impl Refused {
     }
 }
 
-/// What a client hears after its Hello.
+/// The server's answer to a Hello.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Come in.
+    /// The client is admitted.
     Welcome(Welcome),
-    /// Stay out.
+    /// The client is not.
     Refused(Refused),
 }
 
@@ -197,7 +197,7 @@ pub enum FrameError {
     /// A number that nobody has given a meaning to.
     #[error("{field} has no meaning")]
     Unknown {
-        /// What the number stands for.
+        /// The field with the number.
         field: &'static str,
     },
     /// A text over its limit.
