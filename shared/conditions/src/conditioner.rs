@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng as _, SeedableRng as _};
 
-use crate::counts::{Counters, PacketCounts};
+use crate::counts::{PacketCounters, PacketCounts};
 use crate::network_conditions::NetworkConditions;
-use crate::path::Path;
+use crate::path::NetworkPath;
 
 /// Applies conditions to the connections of an endpoint.
 #[derive(Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Conditioner {
     pub(crate) conditions: NetworkConditions,
     /// Where the randomness of each path comes from.
     seeds: Mutex<Xoshiro256PlusPlus>,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) counters: Arc<PacketCounters>,
 }
 
 impl Conditioner {
@@ -38,7 +38,7 @@ impl Conditioner {
     }
 
     /// One direction of one connection.
-    pub(crate) fn path(&self) -> Path {
-        Path::new(self.conditions, self.seed())
+    pub(crate) fn path(&self) -> NetworkPath {
+        NetworkPath::new(self.conditions, self.seed())
     }
 }

@@ -23,29 +23,29 @@ pub struct PacketCounts {
 
 /// The same, being counted.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) packets: Counter,
-    pub(crate) lost: Counter,
-    pub(crate) duplicated: Counter,
-    pub(crate) overtook: Counter,
-    pub(crate) over_rate: Counter,
-    pub(crate) no_room: Counter,
-    pub(crate) forgotten: Counter,
+pub(crate) struct PacketCounters {
+    pub(crate) packets: PacketCounter,
+    pub(crate) lost: PacketCounter,
+    pub(crate) duplicated: PacketCounter,
+    pub(crate) overtook: PacketCounter,
+    pub(crate) over_rate: PacketCounter,
+    pub(crate) no_room: PacketCounter,
+    pub(crate) forgotten: PacketCounter,
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+pub(crate) struct PacketCounter(AtomicU64);
 
-impl Counter {
+impl PacketCounter {
     pub(crate) fn add(&self, count: usize) {
         // No count here is near 2^64.
         self.0.fetch_add(count as u64, Relaxed);
     }
 }
 
-impl Counters {
+impl PacketCounters {
     pub(crate) fn counts(&self) -> PacketCounts {
-        let read = |counter: &Counter| counter.0.load(Relaxed);
+        let read = |counter: &PacketCounter| counter.0.load(Relaxed);
         PacketCounts {
             packets: read(&self.packets),
             lost: read(&self.lost),

@@ -25,7 +25,7 @@ const RETRANSMISSIONS_MAX: usize = 15;
 
 /// One direction of one connection.
 #[derive(Debug)]
-pub(crate) struct Path {
+pub(crate) struct NetworkPath {
     conditions: NetworkConditions,
     rng: Xoshiro256PlusPlus,
     /// Whether the packet before was lost, where losses come in bursts.
@@ -53,7 +53,7 @@ pub(crate) enum Fate {
 
 /// What becomes of a segment of TCP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Delivery {
+pub(crate) struct SegmentDelivery {
     pub(crate) at: Instant,
     /// How often it was lost before.
     pub(crate) lost: usize,
@@ -70,7 +70,7 @@ struct Draws {
     jitter_again: f64,
 }
 
-impl Path {
+impl NetworkPath {
     pub(crate) fn new(conditions: NetworkConditions, seed: u64) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let in_burst = conditions.loss.holds(rng.random());
@@ -112,7 +112,7 @@ impl Path {
 
     /// When a segment of TCP arrives, what was sent before it apart: lost ones are sent again
     /// after the retransmission time, which doubles with each attempt (RFC 6298).
-    pub(crate) fn deliver(&mut self, now: Instant, bytes: usize) -> Delivery {
+    pub(crate) fn deliver(&mut self, now: Instant, bytes: usize) -> SegmentDelivery {
         let draws = Draws::of(&mut self.rng);
         let mut is_lost = self.loses(draws.loss);
         let mut at = self.leave(now, bytes) + self.conditions.delay(draws.jitter);
@@ -125,7 +125,7 @@ impl Path {
             // A burst is over by then.
             is_lost = self.conditions.loss.holds(self.rng.random());
         }
-        Delivery {
+        SegmentDelivery {
             at,
             lost,
             arrives: !is_lost,

@@ -9,9 +9,9 @@ use rand::rngs::Xoshiro256PlusPlus;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::conditioner::Conditioner;
-use crate::counts::Counters;
+use crate::counts::PacketCounters;
 use crate::network_conditions::NetworkConditions;
-use crate::path::Path;
+use crate::path::NetworkPath;
 
 /// Connections of which one generation is remembered. When it is full, it becomes the older
 /// generation, and what was silent since the last such change is forgotten: its burst and
@@ -29,16 +29,16 @@ const LONG_ID_AT: usize = 6;
 
 /// The paths of one direction.
 #[derive(Debug)]
-pub(crate) struct Paths {
+pub(crate) struct NetworkPaths {
     conditions: NetworkConditions,
     /// Each new path is seeded from it, in the order in which they appear.
     seeds: Xoshiro256PlusPlus,
-    recent: HashMap<u64, Path>,
-    older: HashMap<u64, Path>,
-    counters: Arc<Counters>,
+    recent: HashMap<u64, NetworkPath>,
+    older: HashMap<u64, NetworkPath>,
+    counters: Arc<PacketCounters>,
 }
 
-impl Paths {
+impl NetworkPaths {
     pub(crate) fn new(conditioner: &Conditioner) -> Self {
         Self {
             conditions: conditioner.conditions,
@@ -50,7 +50,7 @@ impl Paths {
     }
 
     /// The path that this packet takes.
-    pub(crate) fn of(&mut self, packet: &[u8]) -> &mut Path {
+    pub(crate) fn of(&mut self, packet: &[u8]) -> &mut NetworkPath {
         let key = connection_id(packet);
         if !self.recent.contains_key(&key) && self.recent.len() >= PATHS_MAX {
             self.counters.forgotten.add(self.older.len());
@@ -58,7 +58,7 @@ impl Paths {
         }
         self.recent.entry(key).or_insert_with(|| {
             let known = self.older.remove(&key);
-            known.unwrap_or_else(|| Path::new(self.conditions, self.seeds.next_u64()))
+            known.unwrap_or_else(|| NetworkPath::new(self.conditions, self.seeds.next_u64()))
         })
     }
 }
@@ -80,8 +80,8 @@ mod tests {
         [&[0x40], &connection.to_be_bytes()[..], &[1, 2, 3]].concat()
     }
 
-    fn paths(conditioner: &Conditioner) -> Paths {
-        Paths::new(conditioner)
+    fn paths(conditioner: &Conditioner) -> NetworkPaths {
+        NetworkPaths::new(conditioner)
     }
 
     #[test]

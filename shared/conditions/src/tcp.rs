@@ -15,8 +15,8 @@ use tokio::io::{
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::conditioner::Conditioner;
-use crate::counts::Counters;
-use crate::path::{Path, RATE_QUEUE_MAX};
+use crate::counts::PacketCounters;
+use crate::path::{NetworkPath, RATE_QUEUE_MAX};
 
 /// Bytes that are lost or not as one: what Ethernet leaves to a TCP segment with timestamps.
 const SEGMENT_BYTES_MAX: usize = 1_448;
@@ -56,9 +56,9 @@ where
 
 /// One direction.
 struct Direction {
-    path: Path,
+    path: NetworkPath,
     segments: VecDeque<Segment>,
-    counters: Arc<Counters>,
+    counters: Arc<PacketCounters>,
 }
 
 struct Segment {

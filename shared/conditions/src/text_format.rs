@@ -69,7 +69,7 @@ pub enum ConditionsError {
 
 /// What a field sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
+enum ConditionField {
     Delay,
     Jitter,
     Loss,
@@ -79,7 +79,7 @@ enum Field {
     Rate,
 }
 
-impl Field {
+impl ConditionField {
     const ALL: [Self; 7] = [
         Self::Delay,
         Self::Jitter,
@@ -127,7 +127,9 @@ impl FromStr for NetworkConditions {
         for part in parts {
             let pair = part.split_once('=');
             let (name, value) = pair.ok_or_else(|| ConditionsError::NoField(part.to_owned()))?;
-            let known = Field::ALL.into_iter().find(|field| field.name() == name);
+            let known = ConditionField::ALL
+                .into_iter()
+                .find(|field| field.name() == name);
             let field = known.ok_or_else(|| ConditionsError::UnknownField(name.to_owned()))?;
             if seen.contains(&field) {
                 return Err(ConditionsError::Repeated(field.name()));
@@ -155,18 +157,18 @@ fn preset(name: &str) -> Result<NetworkConditions, ConditionsError> {
 
 impl NetworkConditions {
     /// None when the field cannot have this value.
-    fn set(&mut self, field: Field, value: &str) -> Option<()> {
+    fn set(&mut self, field: ConditionField, value: &str) -> Option<()> {
         match field {
-            Field::Delay => self.delay = time(value)?,
-            Field::Jitter => self.jitter = time(value)?,
-            Field::Loss => self.loss = share(value)?,
-            Field::Burst => {
+            ConditionField::Delay => self.delay = time(value)?,
+            ConditionField::Jitter => self.jitter = time(value)?,
+            ConditionField::Loss => self.loss = share(value)?,
+            ConditionField::Burst => {
                 let burst = value.parse().ok()?;
                 self.burst = (1..=BURST_MAX).contains(&burst).then_some(burst)?;
             }
-            Field::Duplicate => self.duplicate = share(value)?,
-            Field::Reorder => self.reorder = share(value)?,
-            Field::Rate => {
+            ConditionField::Duplicate => self.duplicate = share(value)?,
+            ConditionField::Reorder => self.reorder = share(value)?,
+            ConditionField::Rate => {
                 let rate = u32::try_from(amount(value, &RATES)?).ok()?;
                 self.rate = Some(NonZeroU32::new(rate)?);
             }
@@ -175,7 +177,7 @@ impl NetworkConditions {
     }
 
     /// The text of a field's value; none when it does nothing.
-    fn value(&self, field: Field) -> Option<String> {
+    fn value(&self, field: ConditionField) -> Option<String> {
         let time = |time: Duration| {
             let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
             (micros > 0).then(|| format!("{}ms", decimal(micros, 1_000)))
@@ -184,13 +186,13 @@ impl NetworkConditions {
             (share != Share::NONE).then(|| format!("{}%", decimal(share.0.into(), 10_000)))
         };
         match field {
-            Field::Delay => time(self.delay),
-            Field::Jitter => time(self.jitter),
-            Field::Loss => share(self.loss),
-            Field::Burst => (self.burst > 1).then(|| self.burst.to_string()),
-            Field::Duplicate => share(self.duplicate),
-            Field::Reorder => share(self.reorder),
-            Field::Rate => {
+            ConditionField::Delay => time(self.delay),
+            ConditionField::Jitter => time(self.jitter),
+            ConditionField::Loss => share(self.loss),
+            ConditionField::Burst => (self.burst > 1).then(|| self.burst.to_string()),
+            ConditionField::Duplicate => share(self.duplicate),
+            ConditionField::Reorder => share(self.reorder),
+            ConditionField::Rate => {
                 let rate = self.rate?.get();
                 Some(format!("{}kB/s", decimal(rate.into(), 1_000)))
             }
@@ -202,8 +204,9 @@ impl NetworkConditions {
 /// `none` without any.
 impl fmt::Display for NetworkConditions {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let write = |field: Field| Some(format!("{}={}", field.name(), self.value(field)?));
-        let fields: Vec<_> = Field::ALL.into_iter().filter_map(write).collect();
+        let write =
+            |field: ConditionField| Some(format!("{}={}", field.name(), self.value(field)?));
+        let fields: Vec<_> = ConditionField::ALL.into_iter().filter_map(write).collect();
         if fields.is_empty() {
             return formatter.write_str("none");
         }
@@ -289,7 +292,7 @@ mod tests {
         ) {
             let _ = parse(&text);
             let _ = parse(&format!("{name}={value}"));
-            for field in Field::ALL {
+            for field in ConditionField::ALL {
                 let _ = parse(&format!("{}={value}", field.name()));
             }
         }

@@ -16,10 +16,10 @@ use quinn::{AsyncUdpSocket, UdpPoller};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::conditioner::Conditioner;
-use crate::counts::Counters;
+use crate::counts::PacketCounters;
 use crate::delay_queue::DelayQueue;
 use crate::path::Fate;
-use crate::paths::Paths;
+use crate::paths::NetworkPaths;
 
 /// The socket.
 #[derive(Debug)]
@@ -48,11 +48,11 @@ struct Incoming {
 /// One direction.
 #[derive(Debug)]
 struct Direction {
-    paths: Paths,
+    paths: NetworkPaths,
     queue: DelayQueue<Packet>,
     /// Buffers of packets that have passed: as many as were under way at once.
     spare: Vec<Vec<u8>>,
-    counters: Arc<Counters>,
+    counters: Arc<PacketCounters>,
 }
 
 #[derive(Debug)]
@@ -202,7 +202,7 @@ impl AsyncUdpSocket for ConditionedSocket {
 impl Direction {
     fn new(conditioner: &Conditioner) -> Self {
         Self {
-            paths: Paths::new(conditioner),
+            paths: NetworkPaths::new(conditioner),
             queue: DelayQueue::new(),
             spare: Vec::new(),
             counters: Arc::clone(&conditioner.counters),

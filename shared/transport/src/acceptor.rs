@@ -28,7 +28,7 @@ use crate::limits::{ACCEPT_BACKOFF, RETRY_AFTER, UNVALIDATED_PER_SECOND_MAX};
 use crate::listener_config::{ListenerConfig, TcpPeers};
 use crate::listener_state::ListenerState;
 use crate::origins::Origins;
-use crate::pending_connection::{AddressPermits, ListenerPermit, PendingConnection, refuse};
+use crate::pending_connection::{AddressSlots, ListenerPermit, PendingConnection, refuse};
 use crate::quic::carrier::QuicCarrier;
 use crate::quic::datagram_pump::with_pump;
 use crate::quic::session::QuicSession;
@@ -109,9 +109,9 @@ impl Acceptor {
 
     /// What one more connection of this address takes; none when it has as many as it may, which
     /// is counted.
-    fn try_permit_address(&self, address: IpAddr) -> Option<AddressPermits> {
+    fn try_permit_address(&self, address: IpAddr) -> Option<AddressSlots> {
         let permits = || {
-            Some(AddressPermits {
+            Some(AddressSlots {
                 _pending: self.pending_of_address.try_enter(address)?,
                 connection: self.connections_of_address.try_enter(address)?,
             })

@@ -30,7 +30,7 @@ pub(crate) struct AddressLimits {
 
 /// A connection that counts for its address until this is dropped.
 #[derive(Debug)]
-pub(crate) struct AddressPermit {
+pub(crate) struct AddressSlot {
     of: Arc<AddressLimits>,
     /// None for an address that is not counted.
     address: Option<IpAddr>,
@@ -47,7 +47,7 @@ impl AddressLimits {
     }
 
     /// A permit for one more; none when this address has its maximum.
-    pub(crate) fn try_enter(self: &Arc<Self>, address: IpAddr) -> Option<AddressPermit> {
+    pub(crate) fn try_enter(self: &Arc<Self>, address: IpAddr) -> Option<AddressSlot> {
         let address = self.counted(address);
         if let Some(address) = address {
             let mut counts = self.counts();
@@ -57,7 +57,7 @@ impl AddressLimits {
             }
             *count += 1;
         }
-        Some(AddressPermit {
+        Some(AddressSlot {
             of: Arc::clone(self),
             address,
         })
@@ -90,7 +90,7 @@ impl AddressLimits {
     }
 }
 
-impl Drop for AddressPermit {
+impl Drop for AddressSlot {
     fn drop(&mut self) {
         let Some(address) = self.address else { return };
         let mut counts = self.of.counts();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use gameserver_contract::session::TransportKind;
 
 use crate::carrier::{Carrier, LinkLife};
-use crate::error::{AnswerError, HelloError};
+use crate::error::{ConnectError, ReadFrameError};
 use crate::frame::{Answer, Hello, Mode, Refused};
 use crate::link::{Link, LinkConfig};
 use crate::quic::carrier::QuicCarrier;
@@ -45,11 +45,11 @@ impl Carrier for AnyCarrier {
         delegate!(self.datagram_size_max())
     }
 
-    async fn read_hello(&mut self) -> Result<Hello, HelloError> {
+    async fn read_hello(&mut self) -> Result<Hello, ReadFrameError> {
         delegate!(self.read_hello().await)
     }
 
-    async fn send_hello(&mut self, hello: Vec<u8>, mode: Mode) -> Result<Answer, AnswerError> {
+    async fn send_hello(&mut self, hello: Vec<u8>, mode: Mode) -> Result<Answer, ConnectError> {
         delegate!(self.send_hello(hello, mode).await)
     }
 

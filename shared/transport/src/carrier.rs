@@ -9,7 +9,7 @@ use bytes::Bytes;
 use gameserver_contract::session::TransportKind;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{AnswerError, HelloError};
+use crate::error::{ConnectError, ReadFrameError};
 use crate::frame::{Answer, Hello, Mode, Refused};
 use crate::link::{Link, LinkConfig};
 
@@ -36,10 +36,10 @@ pub(crate) trait Carrier: Sized {
     fn datagram_size_max(&self) -> usize;
 
     /// Reads the Hello, at the server's end.
-    async fn read_hello(&mut self) -> Result<Hello, HelloError>;
+    async fn read_hello(&mut self) -> Result<Hello, ReadFrameError>;
 
     /// Sends the Hello and reads the answer, at the client's end.
-    async fn send_hello(&mut self, hello: Vec<u8>, mode: Mode) -> Result<Answer, AnswerError>;
+    async fn send_hello(&mut self, hello: Vec<u8>, mode: Mode) -> Result<Answer, ConnectError>;
 
     /// Delivers a refusal, then closes, at the server's end.
     async fn refuse(self, refused: &Refused, answer: Vec<u8>);

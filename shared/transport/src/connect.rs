@@ -22,7 +22,7 @@ use crate::frame::{Answer, Hello, Mode, Welcome};
 use crate::limits::{
     CONNECT_TIMEOUT, IDLE_TIMEOUT, SLOW_CONSUMER_AFTER, STAGGER, UNSENT_BYTES_MAX,
 };
-use crate::link::{End, LinkConfig};
+use crate::link::{LinkConfig, LinkEnd};
 use crate::race::race;
 use crate::sockets;
 
@@ -75,10 +75,11 @@ pub async fn connect(
     options: ConnectOptions,
 ) -> Result<Connected, ConnectError> {
     let deadline = options.timeout;
-    let hello = EncodedHello::new(&hello)?;
+    // Before a transport is there to be wasted.
+    let bytes = hello.encode().map_err(ConnectError::BadHello)?;
     let connected = async {
-        let carrier = dial_untimed(offers, &options).await?;
-        hello.send(carrier, options.idle_timeout).await
+        let dialed = dial_untimed(offers, &options).await?;
+        dialed.send(hello.mode, bytes).await
     };
     let connected = timeout(deadline, Box::pin(connected)).await;
     connected.map_err(|_| ConnectError::TimedOut)?
@@ -108,11 +109,8 @@ pub async fn dial(
     offers: &[TransportOffer],
     options: &ConnectOptions,
 ) -> Result<Dialed, ConnectError> {
-    let carrier = timeout(options.timeout, Box::pin(dial_untimed(offers, options))).await;
-    Ok(Dialed {
-        carrier: carrier.map_err(|_| ConnectError::TimedOut)??,
-        idle_timeout: options.idle_timeout,
-    })
+    let dialed = timeout(options.timeout, Box::pin(dial_untimed(offers, options))).await;
+    dialed.map_err(|_| ConnectError::TimedOut)?
 }
 
 impl Dialed {
@@ -121,18 +119,52 @@ impl Dialed {
     /// # Errors
     ///
     /// As those of [`connect`].
-    pub async fn greet(self, hello: &Hello, patience: Duration) -> Result<Connected, ConnectError> {
-        let hello = EncodedHello::new(hello)?;
-        let connected = Box::pin(hello.send(self.carrier, self.idle_timeout));
-        let connected = timeout(patience, connected).await;
+    pub async fn send_hello(
+        self,
+        hello: &Hello,
+        patience: Duration,
+    ) -> Result<Connected, ConnectError> {
+        let bytes = hello.encode().map_err(ConnectError::BadHello)?;
+        let connected = timeout(patience, Box::pin(self.send(hello.mode, bytes))).await;
         connected.map_err(|_| ConnectError::TimedOut)?
+    }
+
+    async fn send(mut self, mode: Mode, hello: Vec<u8>) -> Result<Connected, ConnectError> {
+        let welcome = match self.carrier.send_hello(hello, mode).await? {
+            Answer::Welcome(welcome) => welcome,
+            Answer::Refused(refused) => {
+                self.carrier.leave().await;
+                return Err(ConnectError::Refused(refused));
+            }
+        };
+        let size_max = usize::from(welcome.datagram_size_max);
+        let config = LinkConfig {
+            mode,
+            end: LinkEnd::Client,
+            peer: sockets::canonical(self.carrier.peer()),
+            datagram_size_max: self.carrier.datagram_size_max().min(size_max),
+            slow_consumer_after: SLOW_CONSUMER_AFTER,
+            unsent_max: UNSENT_BYTES_MAX,
+            events: Arc::default(),
+        };
+        let life = LinkLife {
+            first: None,
+            idle_timeout: self.idle_timeout,
+            stop: CancellationToken::new(),
+        };
+        let (link, task) = self.carrier.open(config, life);
+        tokio::spawn(task);
+        Ok(Connected {
+            connection: Connection::new(link),
+            welcome,
+        })
     }
 }
 
 async fn dial_untimed(
     offers: &[TransportOffer],
     options: &ConnectOptions,
-) -> Result<AnyCarrier, ConnectError> {
+) -> Result<Dialed, ConnectError> {
     let usable = |offer: &&TransportOffer| match options.only {
         Some(only) => offer.kind == only,
         None => offer.kind != TransportKind::WebTransport,
@@ -145,57 +177,9 @@ async fn dial_untimed(
     let attempts: Vec<_> = usable
         .map(|offer| dial_offer(offer, options.endpoint.as_ref(), options.idle_timeout))
         .collect();
-    race(options.stagger, attempts)
-        .await
-        .map_err(ConnectError::Unreachable)
-}
-
-/// A Hello that is within its limits.
-struct EncodedHello {
-    mode: Mode,
-    bytes: Vec<u8>,
-}
-
-impl EncodedHello {
-    fn new(hello: &Hello) -> Result<Self, ConnectError> {
-        Ok(Self {
-            mode: hello.mode,
-            bytes: hello.encode().map_err(ConnectError::BadHello)?,
-        })
-    }
-
-    async fn send(
-        self,
-        mut carrier: AnyCarrier,
-        idle_timeout: Duration,
-    ) -> Result<Connected, ConnectError> {
-        let welcome = match carrier.send_hello(self.bytes, self.mode).await? {
-            Answer::Welcome(welcome) => welcome,
-            Answer::Refused(refused) => {
-                carrier.leave().await;
-                return Err(ConnectError::Refused(refused));
-            }
-        };
-        let size_max = usize::from(welcome.datagram_size_max);
-        let config = LinkConfig {
-            mode: self.mode,
-            end: End::Client,
-            peer: sockets::canonical(carrier.peer()),
-            datagram_size_max: carrier.datagram_size_max().min(size_max),
-            slow_consumer_after: SLOW_CONSUMER_AFTER,
-            unsent_max: UNSENT_BYTES_MAX,
-            events: Arc::default(),
-        };
-        let life = LinkLife {
-            first: None,
-            idle_timeout,
-            stop: CancellationToken::new(),
-        };
-        let (link, task) = carrier.open(config, life);
-        tokio::spawn(task);
-        Ok(Connected {
-            connection: Connection::new(link),
-            welcome,
-        })
-    }
+    let carrier = race(options.stagger, attempts).await;
+    Ok(Dialed {
+        carrier: carrier.map_err(ConnectError::Unreachable)?,
+        idle_timeout: options.idle_timeout,
+    })
 }

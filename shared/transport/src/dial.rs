@@ -1,8 +1,10 @@
 //! Brings up the transport of one offer, handshakes included. It sends no Hello.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use gameserver_contract::session::{TransportKind, TransportOffer};
+use quinn::{ClientConfig, Endpoint};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_util::either::Either;
@@ -11,13 +13,13 @@ use crate::any_carrier::AnyCarrier;
 use crate::certificate::ServerIdentity;
 use crate::client_endpoint::ClientEndpoint;
 use crate::error::AttemptError;
-use crate::limits::{ALPN, ALPN_WEB};
-use crate::quic;
+use crate::limits::{ALPN, ALPN_WEB, STAGGER};
 use crate::quic::carrier::QuicCarrier;
 use crate::quic::config::client_config;
-use crate::quic::datagram_pump::PumpedConnection;
+use crate::quic::datagram_pump::{PumpedConnection, with_pump};
 use crate::quic::session::QuicSession;
 use crate::quic::webtransport;
+use crate::race::race;
 use crate::sockets;
 use crate::websocket::carrier::WebSocketCarrier;
 use crate::websocket::encoding::Encoding;
@@ -116,8 +118,34 @@ impl OfferAddress {
         };
         let config = client_config(identity, alpn, idle_timeout)?;
         let addresses = addresses.collect();
-        quic::dial::dial(&endpoint.endpoint, addresses, &self.host, &config).await
+        dial_quic(&endpoint.endpoint, addresses, &self.host, &config).await
     }
+}
+
+/// Connects to the first of these addresses that answers. Returns the pump of its driver, too.
+pub(crate) async fn dial_quic(
+    endpoint: &Endpoint,
+    addresses: Vec<SocketAddr>,
+    host: &str,
+    config: &ClientConfig,
+) -> Result<PumpedConnection, AttemptError> {
+    let attempts = addresses.into_iter().map(|address| {
+        let config = config.clone();
+        async move {
+            let (connecting, pump) = with_pump(|| endpoint.connect_with(config, address, host));
+            let connecting = connecting.map_err(|error| AttemptError::Quic(error.to_string()))?;
+            let connection = connecting.await;
+            let connection = connection.map_err(|error| AttemptError::Quic(error.to_string()))?;
+            Ok((connection, pump))
+        }
+    });
+    let (connection, pump) = race(STAGGER, attempts).await.map_err(AttemptError::first)?;
+    if connection.max_datagram_size().is_none() {
+        return Err(AttemptError::Quic(
+            "the server takes no datagrams".to_owned(),
+        ));
+    }
+    Ok((connection, pump))
 }
 
 #[cfg(test)]

@@ -92,15 +92,6 @@ impl ConnectError {
     }
 }
 
-impl From<AnswerError> for ConnectError {
-    fn from(error: AnswerError) -> Self {
-        match error {
-            AnswerError::Lost(reason) => Self::Lost(reason),
-            AnswerError::Malformed(error) => Self::MalformedResponse(error),
-        }
-    }
-}
-
 /// Why one transport did not come up.
 #[derive(Debug, thiserror::Error)]
 pub enum AttemptError {
@@ -146,24 +137,17 @@ fn list(errors: &[AttemptError]) -> String {
         .join("; ")
 }
 
-/// Why a client has no answer to its Hello.
+/// Why no frame was read.
 #[derive(Debug)]
-pub(crate) enum AnswerError {
-    Lost(CloseReason),
-    Malformed(FrameError),
-}
-
-/// Why a server has no Hello.
-#[derive(Debug)]
-pub(crate) enum HelloError {
-    /// The first bytes are none.
-    Malformed(FrameError),
-    /// The client closed the connection, or it broke.
+pub(crate) enum ReadFrameError {
+    /// The connection ended.
     Lost,
+    /// What came is no frame.
+    Malformed(FrameError),
 }
 
-impl HelloError {
-    /// The answer to a client that is still there.
+impl ReadFrameError {
+    /// The answer to a client that is still there and whose Hello this was to be.
     pub(crate) fn refusal(&self) -> Option<Refused> {
         let Self::Malformed(error) = self else {
             return None;

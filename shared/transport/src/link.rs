@@ -27,7 +27,7 @@ use crate::reliable::{Rejected, ReliableQueue};
 
 /// Which end of a link a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum LinkEnd {
     Server,
     Client,
 }
@@ -36,7 +36,7 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct LinkConfig {
     pub(crate) mode: Mode,
-    pub(crate) end: End,
+    pub(crate) end: LinkEnd,
     pub(crate) peer: SocketAddr,
     pub(crate) datagram_size_max: usize,
     pub(crate) slow_consumer_after: Duration,
@@ -49,16 +49,16 @@ impl LinkConfig {
     /// Largest reliable frame in bytes that this end sends.
     fn reliable_out_max(&self) -> usize {
         match self.end {
-            End::Server => RELIABLE_FRAME_BYTES_MAX,
-            End::Client => CLIENT_FRAME_BYTES_MAX,
+            LinkEnd::Server => RELIABLE_FRAME_BYTES_MAX,
+            LinkEnd::Client => CLIENT_FRAME_BYTES_MAX,
         }
     }
 
     /// Largest reliable frame in bytes that this end takes.
     pub(crate) fn reliable_in_max(&self) -> usize {
         match self.end {
-            End::Server => CLIENT_FRAME_BYTES_MAX,
-            End::Client => RELIABLE_FRAME_BYTES_MAX,
+            LinkEnd::Server => CLIENT_FRAME_BYTES_MAX,
+            LinkEnd::Client => RELIABLE_FRAME_BYTES_MAX,
         }
     }
 }
@@ -304,7 +304,7 @@ impl Link {
     /// Counts a message of the peer, whatever it is. False when a client sends more than anybody
     /// may; then the connection has to end.
     pub(crate) fn admits(&self, bytes: usize) -> bool {
-        let admits = self.config.end == End::Client || self.rate_limit.admits(bytes);
+        let admits = self.config.end == LinkEnd::Client || self.rate_limit.admits(bytes);
         if !admits {
             self.count_drops(DropReason::IncomingFlood, 1);
         }

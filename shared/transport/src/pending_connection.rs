@@ -7,13 +7,13 @@ use std::sync::Arc;
 use gameserver_contract::session::TransportKind;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::address_limits::AddressPermit;
+use crate::address_limits::AddressSlot;
 use crate::any_carrier::AnyCarrier;
 use crate::carrier::{Carrier as _, LinkLife};
 use crate::connection::Connection;
 use crate::events::Events;
 use crate::frame::{Answer, FrameError, Hello, Refused, Welcome};
-use crate::link::{End, LinkConfig};
+use crate::link::{LinkConfig, LinkEnd};
 use crate::listener_state::ListenerState;
 use crate::sockets;
 
@@ -32,14 +32,14 @@ pub struct PendingConnection {
 pub(crate) struct ListenerPermit {
     pub(crate) _pending: OwnedSemaphorePermit,
     /// None yet while the address is not proven, so that nobody uses up another's.
-    pub(crate) of_address: Option<AddressPermits>,
+    pub(crate) of_address: Option<AddressSlots>,
 }
 
 /// What a pending connection takes of the limits of its address.
 #[derive(Debug)]
-pub(crate) struct AddressPermits {
-    pub(crate) _pending: AddressPermit,
-    pub(crate) connection: AddressPermit,
+pub(crate) struct AddressSlots {
+    pub(crate) _pending: AddressSlot,
+    pub(crate) connection: AddressSlot,
 }
 
 impl PendingConnection {
@@ -81,7 +81,7 @@ impl PendingConnection {
         let listener = &self.listener;
         let config = LinkConfig {
             mode: self.hello.mode,
-            end: End::Server,
+            end: LinkEnd::Server,
             peer: self.peer(),
             datagram_size_max,
             slow_consumer_after: listener.slow_consumer_after,

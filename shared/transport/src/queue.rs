@@ -75,12 +75,12 @@ pub struct DatagramQueue {
     latest_age_max: Duration,
     /// Where its bytes count, too.
     unsent: UnsentBytes,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     filled: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     datagrams: VecDeque<Bytes>,
     bytes: usize,
     dropped: u64,
@@ -142,7 +142,7 @@ impl DatagramQueue {
     /// Takes the oldest datagram. Never waits.
     #[must_use]
     pub fn pop(&self) -> Option<Bytes> {
-        self.change(State::pop)
+        self.change(QueueState::pop)
     }
 
     /// Takes the oldest datagram if it is not larger than this. Never waits.
@@ -200,7 +200,7 @@ impl DatagramQueue {
         self.state().dropped
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut QueueState) -> T) -> T {
         let mut state = self.state();
         let before = state.bytes;
         let done = change(&mut state);
@@ -208,7 +208,7 @@ impl DatagramQueue {
         done
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         // A panic elsewhere cannot leave the state half changed: nothing in here panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -220,7 +220,7 @@ impl Drop for DatagramQueue {
     }
 }
 
-impl State {
+impl QueueState {
     fn push(&mut self, datagram: Bytes, bounds: QueueBounds) -> Pushed {
         self.bytes += datagram.len();
         self.datagrams.push_back(datagram);
@@ -321,7 +321,7 @@ impl State {
     }
 }
 
-/// What [`State::take_stale`] took out.
+/// What [`QueueState::take_stale`] took out.
 #[derive(Debug, Default)]
 struct Stale {
     count: u64,

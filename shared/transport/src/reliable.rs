@@ -18,14 +18,14 @@ pub(crate) struct ReliableQueue {
     bounds: QueueBounds,
     /// Where its bytes count, too.
     unsent: UnsentBytes,
-    state: Mutex<State>,
+    state: Mutex<ReliableState>,
     filled: Notify,
     drained: Notify,
     ended: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ReliableState {
     frames: VecDeque<Bytes>,
     /// Bytes of the frames, and of those that the consumer is not done with.
     bytes: usize,
@@ -59,7 +59,7 @@ impl ReliableQueue {
         self
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut ReliableState) -> T) -> T {
         let mut state = self.state();
         let before = state.bytes;
         let done = change(&mut state);
@@ -67,7 +67,7 @@ impl ReliableQueue {
         done
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ReliableState> {
         // A panic elsewhere cannot leave the state half changed: nothing in here panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,7 +191,7 @@ impl Drop for ReliableQueue {
     }
 }
 
-impl State {
+impl ReliableState {
     fn push(&mut self, frame: Bytes, bounds: QueueBounds) -> Result<(), Rejected> {
         if self.end.is_some() {
             return Err(Rejected::Ended);

@@ -17,7 +17,7 @@ pub const ANNOUNCED_AHEAD: Duration = Duration::from_hours(2);
 
 /// The self-signed certificate that is served, and the next one once it is announced.
 #[derive(Debug)]
-pub struct Rotation {
+pub struct CertificateRotation {
     names: Vec<String>,
     served: IssuedCertificate,
     next: Option<IssuedCertificate>,
@@ -40,7 +40,7 @@ pub enum RotationChange {
     Switched,
 }
 
-impl Rotation {
+impl CertificateRotation {
     /// Makes the first certificate for these host names and addresses.
     ///
     /// # Errors
@@ -112,11 +112,11 @@ mod tests {
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 
-    fn rotation() -> Rotation {
-        Rotation::begin(vec!["localhost".to_owned()], START + LIFETIME).unwrap()
+    fn rotation() -> CertificateRotation {
+        CertificateRotation::begin(vec!["localhost".to_owned()], START + LIFETIME).unwrap()
     }
 
-    fn hashes(rotation: &Rotation) -> Vec<String> {
+    fn hashes(rotation: &CertificateRotation) -> Vec<String> {
         rotation.hashes().map(str::to_owned).collect()
     }
 

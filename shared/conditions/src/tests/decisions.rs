@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use crate::network_conditions::NetworkConditions;
-use crate::path::{Fate, Path, RATE_QUEUE_MAX};
+use crate::path::{Fate, NetworkPath, RATE_QUEUE_MAX};
 
 /// Packets of one path; enough that a share of 1 % is known to within a twentieth of it.
 const PACKETS: usize = 50_000;
@@ -18,7 +18,7 @@ fn conditions(text: &str) -> NetworkConditions {
 
 /// The fates of packets that leave so far apart, each with its time of leaving.
 fn fates(text: &str, seed: u64, apart: Duration) -> Vec<(Instant, Fate)> {
-    let mut path = Path::new(conditions(text), seed);
+    let mut path = NetworkPath::new(conditions(text), seed);
     let mut now = Instant::now();
     let mut fates = Vec::with_capacity(PACKETS);
     for _ in 0..PACKETS {
@@ -176,7 +176,7 @@ fn all_or_nothing_is_lost_at_the_ends_of_the_scale() {
 #[test]
 fn a_segment_of_tcp_is_late_by_its_retransmissions_and_at_last_given_up() {
     let now = Instant::now();
-    let mut path = Path::new(conditions("delay=50ms,loss=100%"), 1);
+    let mut path = NetworkPath::new(conditions("delay=50ms,loss=100%"), 1);
     let delivery = path.deliver(now, BYTES);
     assert_eq!((delivery.lost, delivery.arrives), (15, false));
     // 0.3 s doubled up to 120 s: 2^9 - 1 times 0.3 s, and six times the most.
@@ -184,7 +184,7 @@ fn a_segment_of_tcp_is_late_by_its_retransmissions_and_at_last_given_up() {
         delivery.at - now,
         Duration::from_millis(50 + 153_300 + 720_000)
     );
-    let mut path = Path::new(conditions("delay=50ms"), 1);
+    let mut path = NetworkPath::new(conditions("delay=50ms"), 1);
     let delivery = path.deliver(now, BYTES);
     assert_eq!((delivery.lost, delivery.arrives), (0, true));
     assert_eq!(delivery.at - now, Duration::from_millis(50));

@@ -35,15 +35,15 @@ const IDS: usize = 5;
 #[derive(Debug)]
 pub(crate) struct AmplificationLimit {
     inner: Arc<dyn AsyncUdpSocket>,
-    accounts: Mutex<Accounts>,
+    peers: Mutex<UnprovenPeers>,
 }
 
 /// What went to and fro, by address that is not proven.
 #[derive(Debug, Default)]
-struct Accounts(HashMap<SocketAddr, Account>);
+struct UnprovenPeers(HashMap<SocketAddr, UnprovenPeer>);
 
 #[derive(Debug)]
-struct Account {
+struct UnprovenPeer {
     since: Instant,
     received: usize,
     sent: usize,
@@ -53,13 +53,13 @@ struct Account {
 
 /// The header of a handshake's packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Header {
+struct LongHeader {
     begins: bool,
     destination: ConnectionId,
     source: ConnectionId,
 }
 
-impl Header {
+impl LongHeader {
     /// None for a packet that is of no handshake.
     fn read(packet: &[u8]) -> Option<Self> {
         let first = *packet.first()?;
@@ -83,51 +83,50 @@ fn connection_id(bytes: &[u8]) -> Option<(ConnectionId, &[u8])> {
     (id.len() <= ID_LENGTH_MAX).then(|| (ConnectionId::new(id), rest))
 }
 
-impl Accounts {
+impl UnprovenPeers {
     /// A packet of so many bytes came.
-    fn received(&mut self, from: SocketAddr, header: Header, bytes: usize) {
-        if let Some(account) = self.0.get_mut(&from) {
-            account.received += bytes;
-            if account.server_id == Some(header.destination) {
+    fn received(&mut self, from: SocketAddr, header: LongHeader, bytes: usize) {
+        if let Some(peer) = self.0.get_mut(&from) {
+            peer.received += bytes;
+            if peer.server_id == Some(header.destination) {
                 self.0.remove(&from);
             }
         } else if header.begins && self.has_room() {
-            let account = Account {
+            let peer = UnprovenPeer {
                 since: Instant::now(),
                 received: bytes,
                 sent: 0,
                 server_id: None,
             };
-            self.0.insert(from, account);
+            self.0.insert(from, peer);
         }
     }
 
     /// Room for one more, if need be of those that have been silent for long.
     fn has_room(&mut self) -> bool {
         if self.0.len() >= UNPROVEN_COUNTED_MAX {
-            self.0
-                .retain(|_, account| account.since.elapsed() < IDLE_TIMEOUT);
+            self.0.retain(|_, peer| peer.since.elapsed() < IDLE_TIMEOUT);
         }
         self.0.len() < UNPROVEN_COUNTED_MAX
     }
 
     /// How many of these bytes may be sent there: whole packets only.
     fn allowed(&self, to: SocketAddr, bytes: usize, packet: usize) -> usize {
-        let Some(account) = self.0.get(&to) else {
+        let Some(peer) = self.0.get(&to) else {
             return bytes;
         };
-        let limit = (account.received * AMPLIFICATION_MAX).saturating_sub(UNCOUNTED_BYTES);
-        let left = limit.saturating_sub(account.sent);
+        let limit = (peer.received * AMPLIFICATION_MAX).saturating_sub(UNCOUNTED_BYTES);
+        let left = limit.saturating_sub(peer.sent);
         if bytes <= left {
             return bytes;
         }
         left / packet.max(1) * packet
     }
 
-    fn sent(&mut self, to: SocketAddr, header: Header, bytes: usize) {
-        if let Some(account) = self.0.get_mut(&to) {
-            account.sent += bytes;
-            account.server_id = Some(header.source);
+    fn sent(&mut self, to: SocketAddr, header: LongHeader, bytes: usize) {
+        if let Some(peer) = self.0.get_mut(&to) {
+            peer.sent += bytes;
+            peer.server_id = Some(header.source);
         }
     }
 }
@@ -136,21 +135,21 @@ impl AmplificationLimit {
     pub(crate) fn new(inner: Arc<dyn AsyncUdpSocket>) -> Arc<Self> {
         Arc::new(Self {
             inner,
-            accounts: Mutex::default(),
+            peers: Mutex::default(),
         })
     }
 
     fn count_received(&self, packets: &[u8], meta: &RecvMeta) {
         for packet in packets.chunks(meta.stride.max(1)) {
-            if let Some(header) = Header::read(packet) {
-                self.accounts().received(meta.addr, header, packet.len());
+            if let Some(header) = LongHeader::read(packet) {
+                self.peers().received(meta.addr, header, packet.len());
             }
         }
     }
 
-    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+    fn peers(&self) -> MutexGuard<'_, UnprovenPeers> {
         // A panic elsewhere cannot leave them half changed.
-        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -160,12 +159,12 @@ impl AsyncUdpSocket for AmplificationLimit {
     }
 
     fn try_send(&self, transmit: &Transmit) -> io::Result<()> {
-        let Some(header) = Header::read(transmit.contents) else {
+        let Some(header) = LongHeader::read(transmit.contents) else {
             return self.inner.try_send(transmit);
         };
         let (to, bytes) = (transmit.destination, transmit.contents.len());
         let packet = transmit.segment_size.unwrap_or(bytes);
-        let allowed = self.accounts().allowed(to, bytes, packet);
+        let allowed = self.peers().allowed(to, bytes, packet);
         if allowed == 0 {
             // As if it were lost, which QUIC makes good once it receives more.
             return Ok(());
@@ -177,7 +176,7 @@ impl AsyncUdpSocket for AmplificationLimit {
             segment_size: transmit.segment_size,
             src_ip: transmit.src_ip,
         })?;
-        self.accounts().sent(to, header, allowed);
+        self.peers().sent(to, header, allowed);
         Ok(())
     }
 
@@ -221,8 +220,8 @@ mod tests {
         CLIENT.parse().unwrap()
     }
 
-    fn header(begins: bool, destination: u8, source: u8) -> Header {
-        Header {
+    fn header(begins: bool, destination: u8, source: u8) -> LongHeader {
+        LongHeader {
             begins,
             destination: ConnectionId::new(&[destination; 8]),
             source: ConnectionId::new(&[source; 8]),
@@ -231,58 +230,58 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_proven_is_sent_three_times_what_came_and_no_more() {
-        let mut accounts = Accounts::default();
-        accounts.received(client(), header(true, 1, 2), 1200);
-        assert_eq!(accounts.allowed(client(), 2400, 1200), 2400);
-        accounts.sent(client(), header(true, 2, 3), 1200);
+        let mut peers = UnprovenPeers::default();
+        peers.received(client(), header(true, 1, 2), 1200);
+        assert_eq!(peers.allowed(client(), 2400, 1200), 2400);
+        peers.sent(client(), header(true, 2, 3), 1200);
         // quinn sends a whole packet where something is left.
         let left = 2400 - UNCOUNTED_BYTES;
-        assert_eq!(accounts.allowed(client(), left + 1, left + 1), 0);
-        assert_eq!(accounts.allowed(client(), 2400, 1200), 1200);
-        accounts.sent(client(), header(true, 2, 3), left);
-        assert_eq!(accounts.allowed(client(), 1, 1), 0);
-        accounts.received(client(), header(true, 1, 2), 1200);
-        assert_eq!(accounts.allowed(client(), 3600, 1200), 3600);
+        assert_eq!(peers.allowed(client(), left + 1, left + 1), 0);
+        assert_eq!(peers.allowed(client(), 2400, 1200), 1200);
+        peers.sent(client(), header(true, 2, 3), left);
+        assert_eq!(peers.allowed(client(), 1, 1), 0);
+        peers.received(client(), header(true, 1, 2), 1200);
+        assert_eq!(peers.allowed(client(), 3600, 1200), 3600);
     }
 
     #[test]
     fn who_uses_the_servers_id_has_proven_where_they_are() {
-        let mut accounts = Accounts::default();
-        accounts.received(client(), header(true, 1, 2), 1200);
-        accounts.sent(client(), header(true, 2, 3), 3600);
-        accounts.received(client(), header(false, 9, 2), 10);
-        assert_eq!(accounts.allowed(client(), 1200, 1200), 0);
-        accounts.received(client(), header(false, 3, 2), 10);
-        assert_eq!(accounts.allowed(client(), 9000, 1200), 9000);
+        let mut peers = UnprovenPeers::default();
+        peers.received(client(), header(true, 1, 2), 1200);
+        peers.sent(client(), header(true, 2, 3), 3600);
+        peers.received(client(), header(false, 9, 2), 10);
+        assert_eq!(peers.allowed(client(), 1200, 1200), 0);
+        peers.received(client(), header(false, 3, 2), 10);
+        assert_eq!(peers.allowed(client(), 9000, 1200), 9000);
     }
 
     #[tokio::test(start_paused = true)]
     async fn so_many_addresses_are_counted_and_then_the_newest_that_are_left() {
-        let mut accounts = Accounts::default();
+        let mut peers = UnprovenPeers::default();
         let address = |number: usize| {
             let bits = u32::try_from(number).unwrap() + (1 << 24);
             SocketAddr::from((std::net::Ipv4Addr::from_bits(bits), 1))
         };
         for number in 0..=UNPROVEN_COUNTED_MAX {
-            accounts.received(address(number), header(true, 1, 2), 1200);
+            peers.received(address(number), header(true, 1, 2), 1200);
         }
-        assert_eq!(accounts.0.len(), UNPROVEN_COUNTED_MAX);
+        assert_eq!(peers.0.len(), UNPROVEN_COUNTED_MAX);
         tokio::time::advance(IDLE_TIMEOUT).await;
-        accounts.received(client(), header(true, 1, 2), 1200);
-        assert_eq!(accounts.0.len(), 1);
+        peers.received(client(), header(true, 1, 2), 1200);
+        assert_eq!(peers.0.len(), 1);
     }
 
     #[test]
     fn headers_are_read_as_far_as_they_go() {
         let packet = [0xc3, 0, 0, 0, 1, 2, 7, 7, 1, 8, 0];
-        let read = Header::read(&packet).unwrap();
+        let read = LongHeader::read(&packet).unwrap();
         let (ours, theirs) = (ConnectionId::new(&[7, 7]), ConnectionId::new(&[8]));
         assert_eq!((read.destination, read.source), (ours, theirs));
         assert!(read.begins);
         for length in 0..packet.len() - 1 {
-            assert_eq!(Header::read(&packet[..length]), None);
+            assert_eq!(LongHeader::read(&packet[..length]), None);
         }
-        assert_eq!(Header::read(&[0x40; 30]), None);
-        assert_eq!(Header::read(&[0xff; 30]), None);
+        assert_eq!(LongHeader::read(&[0x40; 30]), None);
+        assert_eq!(LongHeader::read(&[0xff; 30]), None);
     }
 }

@@ -2,11 +2,14 @@
 //! between a link and its session, be that WebTransport's or a bare connection.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use gameserver_contract::session::TransportKind;
+use quinn::SendDatagramError;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 use web_transport_quinn::{SessionError, WebTransportError};
@@ -14,12 +17,13 @@ use web_transport_quinn::{SessionError, WebTransportError};
 use crate::any_sender::AnySender;
 use crate::carrier::{Carrier, LinkLife};
 use crate::close::{CloseCode, CloseReason};
-use crate::error::{AnswerError, HelloError};
+use crate::error::{ConnectError, ReadFrameError};
+use crate::events::DropReason;
 use crate::frame::{Answer, Hello, Mode, Refused};
 use crate::limits::{ANSWER_DEADLINE, QUIC_PACKETS_PER_S_MAX};
-use crate::link::{End, Link, LinkConfig};
-use crate::quic::exchange::{Exchange, refused_datagram};
-use crate::quic::hello_stream::{self, HelloStream, ReadFrameError};
+use crate::link::{Link, LinkConfig, LinkEnd};
+use crate::quic::datagram_pump::DatagramExchange;
+use crate::quic::hello_stream::{self, HelloStream};
 use crate::quic::sender::QuicSender;
 use crate::quic::session::QuicSession;
 
@@ -52,33 +56,29 @@ impl Carrier for QuicCarrier {
         self.session.datagram_size_max()
     }
 
-    async fn read_hello(&mut self) -> Result<Hello, HelloError> {
+    async fn read_hello(&mut self) -> Result<Hello, ReadFrameError> {
         let accepted = self.session.session().accept_bi().await;
-        let (send, receive) = accepted.map_err(|_| HelloError::Lost)?;
+        let (send, receive) = accepted.map_err(|_| ReadFrameError::Lost)?;
         let stream = self.stream.insert(HelloStream { send, receive });
-        let bytes = hello_stream::read_greeting(&mut stream.receive).await;
-        let bytes = bytes.map_err(|error| match error {
-            ReadFrameError::Lost => HelloError::Lost,
-            ReadFrameError::Malformed(error) => HelloError::Malformed(error),
-        })?;
-        Hello::decode(&bytes).map_err(HelloError::Malformed)
+        let bytes = hello_stream::read_hello_frame(&mut stream.receive).await?;
+        Hello::decode(&bytes).map_err(ReadFrameError::Malformed)
     }
 
     /// The stream stays open in thin mode.
-    async fn send_hello(&mut self, hello: Vec<u8>, mode: Mode) -> Result<Answer, AnswerError> {
+    async fn send_hello(&mut self, hello: Vec<u8>, mode: Mode) -> Result<Answer, ConnectError> {
         let opened = self.session.session().open_bi().await;
         let (send, receive) =
-            opened.map_err(|error| AnswerError::Lost(self.session.close_reason(&error)))?;
+            opened.map_err(|error| ConnectError::Lost(self.session.close_reason(&error)))?;
         let stream = self.stream.insert(HelloStream { send, receive });
         // Whether it arrives shows in the answer.
         let _ = hello_stream::write_frames(&mut stream.send, [hello.into()]).await;
         if mode == Mode::Native {
             let _ = stream.send.finish();
         }
-        match hello_stream::read_greeting(&mut stream.receive).await {
-            Ok(answer) => Answer::decode(&answer).map_err(AnswerError::Malformed),
-            Err(ReadFrameError::Lost) => Err(AnswerError::Lost(self.session.lost().await)),
-            Err(ReadFrameError::Malformed(error)) => Err(AnswerError::Malformed(error)),
+        match hello_stream::read_hello_frame(&mut stream.receive).await {
+            Ok(answer) => Answer::decode(&answer).map_err(ConnectError::MalformedResponse),
+            Err(ReadFrameError::Lost) => Err(ConnectError::Lost(self.session.lost().await)),
+            Err(ReadFrameError::Malformed(error)) => Err(ConnectError::MalformedResponse(error)),
         }
     }
 
@@ -154,7 +154,7 @@ impl LinkTask {
 
     /// Ends when a client sends more packets than anybody may, whatever is in them.
     async fn flooded(&self) -> CloseReason {
-        if self.link.config().end == End::Client {
+        if self.link.config().end == LinkEnd::Client {
             return std::future::pending().await;
         }
         let mut looks = interval(Duration::from_secs(1));
@@ -198,5 +198,56 @@ impl LinkTask {
                 Err(error) => return self.session.close_reason(&error),
             }
         }
+    }
+}
+
+/// A link, and what it exchanges datagrams with.
+#[derive(Debug)]
+struct Exchange {
+    link: Arc<Link>,
+    sender: Arc<QuicSender>,
+}
+
+impl DatagramExchange for Exchange {
+    fn send_waiting(&self) {
+        while self.sender.queue.next_size().is_some() {
+            let room = self.sender.connection.datagram_send_buffer_space();
+            let Some(payload) = self.sender.queue.pop_within(room) else {
+                return;
+            };
+            let size = payload.len();
+            match self.sender.connection.send_datagram(payload) {
+                Ok(()) => self.link.count_sent(size),
+                Err(error) => refused_datagram(&self.link, &error),
+            }
+        }
+    }
+
+    fn can_send(&self) -> bool {
+        let waiting = self.sender.queue.next_size();
+        waiting.is_some_and(|size| size <= self.sender.connection.datagram_send_buffer_space())
+    }
+
+    fn receive_arrived(&self) {
+        loop {
+            let reading = pin!(self.sender.connection.read_datagram());
+            // Nobody has to be woken: the driver runs when something comes.
+            match reading.poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Ok(payload)) => self.link.deliver_admitted(payload),
+                Poll::Ready(Err(_)) | Poll::Pending => return,
+            }
+        }
+    }
+}
+
+/// Accounts for a datagram that QUIC did not take.
+fn refused_datagram(link: &Link, error: &SendDatagramError) {
+    match error {
+        SendDatagramError::TooLarge => link.count_drops(DropReason::OutgoingTooLarge, 1),
+        SendDatagramError::UnsupportedByPeer | SendDatagramError::Disabled => {
+            link.close(CloseCode::ProtocolMismatch, "the peer takes no datagrams");
+        }
+        // The link's task notices how the connection ended.
+        SendDatagramError::ConnectionLost(_) => {}
     }
 }

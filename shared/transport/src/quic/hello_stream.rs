@@ -8,21 +8,13 @@ use tokio::time::timeout;
 use web_transport_quinn::{ReadError, ReadExactError, RecvStream, SendStream, WriteError};
 
 use crate::close::{CloseCode, CloseReason, Side};
+use crate::error::ReadFrameError;
 use crate::frame::{FrameError, Mode};
 use crate::limits::{ANSWER_DEADLINE, FRAME_BYTES_MAX, WRITE_BYTES_MIN, WRITE_DEADLINE};
 use crate::link::Link;
 
 /// Bytes of the length before a frame.
 const LENGTH_BYTES: usize = 2;
-
-/// Why no frame was read.
-#[derive(Debug)]
-pub(crate) enum ReadFrameError {
-    /// The connection ended.
-    Lost,
-    /// What came is no frame.
-    Malformed(FrameError),
-}
 
 impl From<ReadExactError> for ReadFrameError {
     fn from(error: ReadExactError) -> Self {
@@ -36,7 +28,7 @@ impl From<ReadExactError> for ReadFrameError {
 }
 
 /// Reads a Hello or an answer.
-pub(crate) async fn read_greeting(stream: &mut RecvStream) -> Result<Bytes, ReadFrameError> {
+pub(crate) async fn read_hello_frame(stream: &mut RecvStream) -> Result<Bytes, ReadFrameError> {
     read_frame(stream, FRAME_BYTES_MAX)
         .await?
         .ok_or(ReadFrameError::Malformed(FrameError::Malformed {

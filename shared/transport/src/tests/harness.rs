@@ -17,11 +17,11 @@ use crate::certificate::{ServerCertificate, ServerIdentity};
 use crate::close::CloseCode;
 use crate::connect::{ClientEndpoint, ConnectError, ConnectOptions, Connected, connect};
 use crate::connection::Connection;
+use crate::dial::dial_quic;
 use crate::frame::{Credential, Hello, Mode, Welcome};
 use crate::limits::{ALPN, IDLE_TIMEOUT, KEEP_ALIVE};
 use crate::listener::{Listener, ListenerConfig, PendingConnection};
 use crate::quic::config::client_config;
-use crate::quic::dial::dial;
 use crate::websocket::handshake::request;
 
 pub(super) use TransportKind::{Quic, WebSocket, WebTransport};
@@ -172,7 +172,7 @@ pub(super) async fn dial_raw(
     let identity = ServerIdentity::from_offer(Some(certificate_sha256)).unwrap();
     let endpoint = ClientEndpoint::bind().unwrap();
     let config = client_config(identity, alpn, IDLE_TIMEOUT).unwrap();
-    let dialing = dial(&endpoint.endpoint, vec![server], "localhost", &config);
+    let dialing = dial_quic(&endpoint.endpoint, vec![server], "localhost", &config);
     within(dialing).await.unwrap().0
 }
 

@@ -17,7 +17,7 @@ use crate::limits::{
     DATAGRAM_SIZE_MAX, LATEST_AGE_MAX, LATEST_AGE_MAX_QUIC, OUTGOING_BYTES_MAX, RELIABLE_BYTES_MAX,
     SLOW_CONSUMER_AFTER, UNSENT_BYTES_MAX,
 };
-use crate::link::{End, Link, LinkConfig};
+use crate::link::{Link, LinkConfig, LinkEnd};
 use crate::queue::{DatagramQueue, Pushed, QueueBounds};
 
 /// A link, and the queue that its datagrams wait in.
@@ -35,7 +35,7 @@ fn with(config: LinkConfig) -> (Arc<Link>, Arc<DatagramQueue>) {
 fn config() -> LinkConfig {
     LinkConfig {
         mode: Mode::Thin,
-        end: End::Server,
+        end: LinkEnd::Server,
         peer: (Ipv4Addr::LOCALHOST, 1).into(),
         datagram_size_max: 1000,
         slow_consumer_after: SLOW_CONSUMER_AFTER,

@@ -10,7 +10,7 @@ use crate::certificate::{LIFETIME, ServerCertificate};
 use crate::connect::{ConnectError, ConnectOptions, connect};
 use crate::connection::Connection;
 use crate::listener::{CertificateSwitch, Listener, ListenerConfig};
-use crate::rotation::{ANNOUNCED_AHEAD, Rotation, RotationChange};
+use crate::rotation::{ANNOUNCED_AHEAD, CertificateRotation, RotationChange};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -18,14 +18,14 @@ const DAY: Duration = Duration::from_hours(24);
 struct Rotating {
     listener: Listener,
     switch: CertificateSwitch,
-    rotation: Rotation,
+    rotation: CertificateRotation,
     now: SystemTime,
 }
 
 impl Rotating {
     fn begin() -> Self {
         let now = SystemTime::UNIX_EPOCH + LIFETIME;
-        let rotation = Rotation::begin(vec!["localhost".to_owned()], now).unwrap();
+        let rotation = CertificateRotation::begin(vec!["localhost".to_owned()], now).unwrap();
         let address = (Ipv4Addr::LOCALHOST, 0).into();
         let config = ListenerConfig::new(address, rotation.served().clone());
         let listener = Listener::bind(config).unwrap();

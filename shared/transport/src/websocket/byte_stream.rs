@@ -40,7 +40,7 @@ impl PeerFault {
 /// Both directions of one connection.
 #[derive(Debug)]
 pub(crate) struct ByteStream {
-    stream: Stream,
+    stream: InnerStream,
     /// Bytes that were taken from us, ever.
     pub(crate) written: u64,
     /// Bytes read since the last message was complete, and how many may be.
@@ -49,36 +49,36 @@ pub(crate) struct ByteStream {
 }
 
 #[derive(Debug)]
-enum Stream {
+enum InnerStream {
     Tcp(Arc<TcpStream>),
     Polled(Polled),
 }
 
-/// A stream that wakes what waits for its [`Readiness`].
+/// A stream that wakes what waits for its [`StreamReadiness`].
 #[derive(Debug)]
 struct Polled {
     /// None once it was shut down.
     stream: Option<Box<MaybeTlsStream<ClientStream>>>,
-    signals: Arc<Signals>,
+    signals: Arc<WakeSignals>,
 }
 
 /// Waits until a stream can go on, without the lock that it is behind.
 #[derive(Debug)]
-pub(crate) enum Readiness {
+pub(crate) enum StreamReadiness {
     Tcp(Arc<TcpStream>),
-    Polled(Arc<Signals>),
+    Polled(Arc<WakeSignals>),
 }
 
 #[derive(Debug, Default)]
-pub(crate) struct Signals {
-    readable: Arc<Signal>,
-    writable: Arc<Signal>,
+pub(crate) struct WakeSignals {
+    readable: Arc<WakeSignal>,
+    writable: Arc<WakeSignal>,
 }
 
 #[derive(Debug, Default)]
-struct Signal(Notify);
+struct WakeSignal(Notify);
 
-impl Wake for Signal {
+impl Wake for WakeSignal {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -88,7 +88,7 @@ impl Wake for Signal {
     }
 }
 
-impl Signal {
+impl WakeSignal {
     async fn wait(&self) {
         self.0.notified().await;
         // A stream asks to be polled again when its task's budget is used up: let others run.
@@ -96,7 +96,7 @@ impl Signal {
     }
 }
 
-impl Readiness {
+impl StreamReadiness {
     /// Waits until there is something to read, or until there may be.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
@@ -123,21 +123,21 @@ impl Readiness {
 impl ByteStream {
     /// Plain TCP. No message may need more than so many bytes.
     pub(crate) fn tcp(stream: TcpStream, unfinished_max: usize) -> Self {
-        Self::new(Stream::Tcp(Arc::new(stream)), unfinished_max)
+        Self::new(InnerStream::Tcp(Arc::new(stream)), unfinished_max)
     }
 
     /// A client's end, whatever it runs on.
     pub(crate) fn client(stream: MaybeTlsStream<ClientStream>, unfinished_max: usize) -> Self {
         let stream = match stream {
-            MaybeTlsStream::Plain(Either::Left(stream)) => Stream::Tcp(Arc::new(stream)),
+            MaybeTlsStream::Plain(Either::Left(stream)) => InnerStream::Tcp(Arc::new(stream)),
             polled @ (MaybeTlsStream::Plain(_) | MaybeTlsStream::Rustls(_) | _) => {
-                Stream::Polled(Polled::new(polled))
+                InnerStream::Polled(Polled::new(polled))
             }
         };
         Self::new(stream, unfinished_max)
     }
 
-    fn new(stream: Stream, unfinished_max: usize) -> Self {
+    fn new(stream: InnerStream, unfinished_max: usize) -> Self {
         Self {
             stream,
             written: 0,
@@ -146,21 +146,21 @@ impl ByteStream {
         }
     }
 
-    pub(crate) fn readiness(&self) -> Readiness {
+    pub(crate) fn readiness(&self) -> StreamReadiness {
         match &self.stream {
-            Stream::Tcp(stream) => Readiness::Tcp(Arc::clone(stream)),
-            Stream::Polled(polled) => Readiness::Polled(Arc::clone(&polled.signals)),
+            InnerStream::Tcp(stream) => StreamReadiness::Tcp(Arc::clone(stream)),
+            InnerStream::Polled(polled) => StreamReadiness::Polled(Arc::clone(&polled.signals)),
         }
     }
 
     /// Ends both directions for good. A peer that goes on writing is reset.
     pub(crate) fn shut_down(&mut self) {
         match &mut self.stream {
-            Stream::Tcp(stream) => {
+            InnerStream::Tcp(stream) => {
                 // It fails when the peer was quicker.
                 let _ = SockRef::from(&**stream).shutdown(Shutdown::Both);
             }
-            Stream::Polled(polled) => polled.stream = None,
+            InnerStream::Polled(polled) => polled.stream = None,
         }
     }
 }
@@ -171,8 +171,8 @@ impl Read for ByteStream {
             return Err(io::Error::other(PeerFault::EndlessMessage));
         }
         let read = match &mut self.stream {
-            Stream::Tcp(stream) => read_tcp(stream, buffer),
-            Stream::Polled(polled) => polled.read(buffer),
+            InnerStream::Tcp(stream) => read_tcp(stream, buffer),
+            InnerStream::Polled(polled) => polled.read(buffer),
         }?;
         self.unfinished += read;
         Ok(read)
@@ -198,8 +198,8 @@ fn read_tcp(stream: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
 impl Write for ByteStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = match &mut self.stream {
-            Stream::Tcp(stream) => stream.try_write(bytes),
-            Stream::Polled(polled) => polled.write(bytes),
+            InnerStream::Tcp(stream) => stream.try_write(bytes),
+            InnerStream::Polled(polled) => polled.write(bytes),
         }?;
         self.written += written as u64;
         Ok(written)
@@ -207,8 +207,8 @@ impl Write for ByteStream {
 
     fn flush(&mut self) -> io::Result<()> {
         match &mut self.stream {
-            Stream::Tcp(_) => Ok(()),
-            Stream::Polled(polled) => polled.flush(),
+            InnerStream::Tcp(_) => Ok(()),
+            InnerStream::Polled(polled) => polled.flush(),
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::any_sender::AnySender;
 use crate::carrier::{Carrier, LinkLife};
 use crate::close::{CloseCode, Side};
-use crate::error::{AnswerError, HelloError};
+use crate::error::{ConnectError, ReadFrameError};
 use crate::frame::{Answer, FrameError, Hello, Mode, Refused};
 use crate::limits::{CLOSE_DEADLINE, DATAGRAM_SIZE_MAX};
 use crate::link::{Link, LinkConfig};
@@ -44,11 +44,11 @@ impl Carrier for WebSocketCarrier {
         DATAGRAM_SIZE_MAX
     }
 
-    async fn read_hello(&mut self) -> Result<Hello, HelloError> {
-        let malformed = |field| HelloError::Malformed(FrameError::Malformed { field });
+    async fn read_hello(&mut self) -> Result<Hello, ReadFrameError> {
+        let malformed = |field| ReadFrameError::Malformed(FrameError::Malformed { field });
         match next_frame(&self.socket, self.encoding).await {
             Ok(bytes) => {
-                let hello = Hello::decode(&bytes).map_err(HelloError::Malformed)?;
+                let hello = Hello::decode(&bytes).map_err(ReadFrameError::Malformed)?;
                 // What native mode sends is no frame and has no equal in JSON.
                 if self.encoding == Encoding::Json && hello.mode == Mode::Native {
                     return Err(malformed("mode"));
@@ -56,16 +56,17 @@ impl Carrier for WebSocketCarrier {
                 Ok(hello)
             }
             Err(reason) if reason.by == Side::Us => Err(malformed("message")),
-            Err(_) => Err(HelloError::Lost),
+            Err(_) => Err(ReadFrameError::Lost),
         }
     }
 
-    async fn send_hello(&mut self, hello: Vec<u8>, _mode: Mode) -> Result<Answer, AnswerError> {
+    async fn send_hello(&mut self, hello: Vec<u8>, _mode: Mode) -> Result<Answer, ConnectError> {
         let hello = self.encoding.message(hello.into());
-        let sent = self.socket.send(hello.map_err(AnswerError::Lost)?).await;
-        sent.map_err(|error| AnswerError::Lost(close_reason(&error)))?;
+        let sent = self.socket.send(hello.map_err(ConnectError::Lost)?).await;
+        sent.map_err(|error| ConnectError::Lost(close_reason(&error)))?;
         let answer = next_frame(&self.socket, self.encoding).await;
-        Answer::decode(&answer.map_err(AnswerError::Lost)?).map_err(AnswerError::Malformed)
+        Answer::decode(&answer.map_err(ConnectError::Lost)?)
+            .map_err(ConnectError::MalformedResponse)
     }
 
     async fn refuse(self, refused: &Refused, answer: Vec<u8>) {

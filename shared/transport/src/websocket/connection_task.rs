@@ -18,7 +18,7 @@ use crate::link::Link;
 use crate::websocket::close::{close, close_reason, is_after_peer_close};
 use crate::websocket::liveness::Liveness;
 use crate::websocket::message_socket::Flow;
-use crate::websocket::received::Received;
+use crate::websocket::received::ReceivedMessage;
 use crate::websocket::send_queue::SendQueue;
 
 /// What serves one link.
@@ -74,16 +74,16 @@ impl ConnectionTask {
         if !self.link.admits(bytes) {
             return Err(CloseReason::flooded());
         }
-        match Received::of(message, self.queue.encoding()) {
-            Received::Frame(frame) => self.link.deliver(frame).await,
-            Received::Pong(stamp) => {
+        match ReceivedMessage::of(message, self.queue.encoding()) {
+            ReceivedMessage::Frame(frame) => self.link.deliver(frame).await,
+            ReceivedMessage::Pong(stamp) => {
                 if let Some(round_trip) = self.liveness.round_trip(&stamp) {
                     self.queue.record_round_trip(round_trip);
                 }
             }
-            Received::Nothing => {}
-            Received::BadText => self.link.count_drops(DropReason::IncomingBadText, 1),
-            Received::End(reason) => return Err(reason),
+            ReceivedMessage::Nothing => {}
+            ReceivedMessage::BadText => self.link.count_drops(DropReason::IncomingBadText, 1),
+            ReceivedMessage::End(reason) => return Err(reason),
         }
         Ok(())
     }

@@ -46,7 +46,7 @@ pub(crate) async fn accept(
     sockets::tune(&stream)?;
     let config = config(WEBSOCKET_MESSAGE_MAX);
     let mut encoding = Encoding::default();
-    let gate = Gate {
+    let gate = UpgradeCheck {
         origins,
         encoding: &mut encoding,
     };
@@ -65,12 +65,12 @@ pub(crate) async fn accept(
 }
 
 /// Decides on the HTTP request of a handshake.
-struct Gate<'a> {
+struct UpgradeCheck<'a> {
     origins: &'a Origins,
     encoding: &'a mut Encoding,
 }
 
-impl Callback for Gate<'_> {
+impl Callback for UpgradeCheck<'_> {
     fn on_request(
         self,
         request: &Request,

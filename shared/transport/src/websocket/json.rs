@@ -39,7 +39,7 @@ pub(crate) enum TranscodeError {
 
 /// Writes a frame as JSON.
 pub(crate) fn from_message_pack(frame: &[u8]) -> Result<String, TranscodeError> {
-    let mut reader = Reader {
+    let mut reader = MessagePackReader {
         rest: frame,
         text: String::with_capacity(2 * frame.len()),
     };
@@ -51,12 +51,12 @@ pub(crate) fn from_message_pack(frame: &[u8]) -> Result<String, TranscodeError> 
     }
 }
 
-struct Reader<'a> {
+struct MessagePackReader<'a> {
     rest: &'a [u8],
     text: String,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> MessagePackReader<'a> {
     fn array(&mut self, depth: usize) -> Result<(), TranscodeError> {
         let length = read(decode::read_array_len(&mut self.rest))?;
         if depth == DEPTH_MAX {

@@ -11,12 +11,12 @@ use tokio_tungstenite::tungstenite::error::Error as WsError;
 use tokio_tungstenite::tungstenite::protocol::{Message, Role, WebSocket, WebSocketConfig};
 
 use crate::limits::{WEBSOCKET_UNFINISHED_MAX, WRITE_BYTES_MIN, WRITE_DEADLINE};
-use crate::websocket::byte_stream::{ByteStream, ClientStream, PeerFault, Readiness};
+use crate::websocket::byte_stream::{ByteStream, ClientStream, PeerFault, StreamReadiness};
 
 /// Both directions of one connection.
 #[derive(Debug)]
 pub(crate) struct MessageSocket {
-    readiness: Readiness,
+    readiness: StreamReadiness,
     protocol: Mutex<WebSocket<ByteStream>>,
 }
 

@@ -10,7 +10,7 @@ use crate::websocket::encoding::{Encoding, NoFrame};
 use crate::websocket::message_socket::MessageSocket;
 
 /// A message, understood.
-pub(crate) enum Received {
+pub(crate) enum ReceivedMessage {
     Frame(Bytes),
     Pong(Bytes),
     Nothing,
@@ -19,7 +19,7 @@ pub(crate) enum Received {
     End(CloseReason),
 }
 
-impl Received {
+impl ReceivedMessage {
     pub(crate) fn of(message: Result<Message, WsError>, encoding: Encoding) -> Self {
         match message {
             Ok(Message::Pong(stamp)) => Self::Pong(stamp),
@@ -42,14 +42,14 @@ pub(crate) async fn next_frame(
     encoding: Encoding,
 ) -> Result<Bytes, CloseReason> {
     loop {
-        match Received::of(socket.next().await, encoding) {
-            Received::Frame(frame) => return Ok(frame),
-            Received::Pong(_) | Received::Nothing => {}
-            Received::BadText => {
+        match ReceivedMessage::of(socket.next().await, encoding) {
+            ReceivedMessage::Frame(frame) => return Ok(frame),
+            ReceivedMessage::Pong(_) | ReceivedMessage::Nothing => {}
+            ReceivedMessage::BadText => {
                 let text = "a text in it is none";
                 return Err(CloseReason::new(CloseCode::ProtocolError, text, Side::Us));
             }
-            Received::End(reason) => return Err(reason),
+            ReceivedMessage::End(reason) => return Err(reason),
         }
     }
 }

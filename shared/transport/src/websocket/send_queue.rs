@@ -53,12 +53,12 @@ pub(crate) struct SendQueue {
 /// connections.
 #[derive(Debug)]
 pub(crate) struct WriterPool {
-    writers: Vec<(Arc<Writer>, AbortOnDropHandle<()>)>,
+    writers: Vec<(Arc<QueueWriter>, AbortOnDropHandle<()>)>,
     next: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
-struct Writer {
+struct QueueWriter {
     waiting: Mutex<Vec<Arc<SendQueue>>>,
     filled: Notify,
 }
@@ -67,7 +67,7 @@ impl WriterPool {
     /// A pool of so many writers, which run until it is dropped. In a tokio runtime.
     pub(crate) fn spawn(writers: usize) -> Arc<Self> {
         let writers = (0..writers.max(1)).map(|_| {
-            let writer = Arc::<Writer>::default();
+            let writer = Arc::<QueueWriter>::default();
             let task = tokio::spawn(Arc::clone(&writer).run());
             (writer, AbortOnDropHandle::new(task))
         });
@@ -93,7 +93,7 @@ fn empty_all(queues: &[Arc<SendQueue>]) {
     }
 }
 
-impl Writer {
+impl QueueWriter {
     /// Empties queues, for ever.
     async fn run(self: Arc<Self>) {
         let mut batch = Vec::new();
