@@ -1,6 +1,6 @@
-//! Entry points of the fuzzers: functions that take any bytes and panic where a promise of this crate is
-//! broken. Compiled for tests and with the feature `fuzzing` only; `fuzz/README.md` explains how they
-//! are run. It knows no sockets: to it the bytes are one frame of a stranger.
+//! Entry points of the fuzzers: functions that take any bytes and panic where a promise of this
+//! crate is broken. Compiled for tests and with the feature `fuzzing` only; `fuzz/README.md`
+//! explains how they are run. It knows no sockets: to it the bytes are one frame of a stranger.
 
 use crate::frame::{Answer, Hello};
 use crate::limits::FRAME_BYTES_MAX;

@@ -1,5 +1,5 @@
-//! The server's listener: QUIC, WebTransport and WebSocket on one port number, and only clients with
-//! a readable Hello come out of it. It checks no ticket.
+//! The server's listener: QUIC, WebTransport and WebSocket on one port number, and only clients
+//! with a readable Hello come out of it. It checks no ticket.
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};

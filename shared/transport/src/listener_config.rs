@@ -43,7 +43,8 @@ pub struct ListenerConfig {
     pub unvalidated_max: usize,
     /// Web pages that may connect. Any unless changed.
     pub origins: Origins,
-    /// Pending connections that wait to be taken by [`Listener::accept`](crate::listener::Listener::accept).
+    /// Pending connections that wait for
+    /// [`Listener::accept`](crate::listener::Listener::accept).
     pub arrivals_queued_max: usize,
 }
 

@@ -1,6 +1,6 @@
 //! Limits what a peer may send: a rate that no honest client comes near, with room for what a
-//! broken network brings all at once. A client that sends more is closed, because what is only dropped
-//! costs the server as long as it comes. It knows no connection.
+//! broken network brings all at once. A client that sends more is closed, because what is only
+//! dropped costs the server as long as it comes. It knows no connection.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

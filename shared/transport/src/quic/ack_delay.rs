@@ -1,5 +1,5 @@
-//! Declares to the peer that our acknowledgements may take a while, so that they can travel with what
-//! is sent anyway.
+//! Declares to the peer that our acknowledgements may take a while, so that they can travel with
+//! what is sent anyway.
 //!
 //! quinn asks its peer to acknowledge within a round trip or 25 ms, whichever is longer, whatever
 //! its configuration says; unless the peer declared that it needs longer. On a near server every

@@ -4,9 +4,9 @@
 //! quinn counts too, but lets a whole packet go as long as anything is left: with what is sent
 //! again after a second, a stranger got 3.19 times what they had sent in another's name. Here
 //! handshakes are counted. What quinn sends under the connection's own keys before the proof cannot
-//! be: from outside it looks like what others at that address are sent. Room is left for it. A client
-//! has proven its address when it uses the connection id that was sent there. It knows no keys and no
-//! connection.
+//! be: from outside it looks like what others at that address are sent. Room is left for it. A
+//! client has proven its address when it uses the connection id that was sent there. It knows no
+//! keys and no connection.
 
 use std::collections::HashMap;
 use std::io::{self, IoSliceMut};

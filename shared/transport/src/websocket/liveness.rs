@@ -1,5 +1,5 @@
-//! Whether a WebSocket's peer is alive: the round trip time, measured by pings, and how long nothing
-//! was received. It sends nothing itself.
+//! Whether a WebSocket's peer is alive: the round trip time, measured by pings, and how long
+//! nothing was received. It sends nothing itself.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
