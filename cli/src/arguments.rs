@@ -7,9 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use gameserver_client_sim::load::gates::Gate;
 use gameserver_client_sim::load::native::PACKET_TICKS_MAX;
 use gameserver_client_sim::load::places::Protocol;
+use gameserver_conditions::NetworkConditions;
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::TransportKind;
-use gameserver_transport::conditions::NetworkConditions;
 
 use crate::error::CliError;
 use crate::settings::MATCHES_MAX;

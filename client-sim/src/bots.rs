@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use gameserver_conditions::{ConditionedEndpoint, NetworkConditions};
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::{
     CreateSession, JoinResponse, JoinSession, Session, SessionState, TransportKind,
 };
 use gameserver_shared::bot::BotPolicy;
-use gameserver_transport::conditions::NetworkConditions;
-use gameserver_transport::connect::{ClientEndpoint, ConnectOptions};
+use gameserver_transport::connect::ConnectOptions;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
@@ -82,9 +82,10 @@ pub async fn run<G: BotPolicy>(
         Target::Session(id) => host.session(*id).await?,
         Target::OwnSession(wish) => host.create_session(wish).await?,
     };
+    let conditioned = ConditionedEndpoint::bind(config.conditions, config.seed)?;
     let options = ConnectOptions {
         only: config.transport,
-        endpoint: Some(ClientEndpoint::bind_under(config.conditions, config.seed)?),
+        endpoint: Some(conditioned.endpoint().clone()),
         ..ConnectOptions::default()
     };
     let (bots, players) = join_all(config, &lobby, host.clone(), &session, &options).await?;
@@ -105,9 +106,7 @@ pub async fn run<G: BotPolicy>(
     let (elapsed, lag) = (began.elapsed(), crew.lag_max());
     let finished = tokio::task::spawn_blocking(move || crew.finish()).await;
     let snapshots = finished.unwrap_or_default();
-    if let Some(endpoint) = options.endpoint {
-        endpoint.wait_idle().await;
-    }
+    conditioned.endpoint().wait_idle().await;
     let mut report = Report::of(&session, snapshots, lag, elapsed);
     report.look_up_results(&host, &players, session.id).await?;
     Ok(report)

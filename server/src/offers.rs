@@ -9,7 +9,7 @@ use gameserver_contract::session::TransportKind;
 use gameserver_control::Transport;
 use gameserver_transport::certificate::{IdentityError, ServerCertificate};
 use gameserver_transport::listener::{CertificateSwitch, Listener};
-use gameserver_transport::rotation::{Rotation, Turn};
+use gameserver_transport::rotation::{CertificateRotation, RotationChange};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ const LOOK_AFTER_EVERY: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(crate) enum Identity {
     /// Made here, recognised by its hash, rotated.
-    SelfSigned(Rotation),
+    SelfSigned(CertificateRotation),
     /// Signed by an authority; whoever put the files there replaces them.
     Given(CertificateFiles, ServerCertificate),
 }
@@ -38,7 +38,7 @@ impl Identity {
         }
         let now = SystemTime::from(clock.now());
         let names = vec![config.public.host.as_str().to_owned()];
-        Rotation::begin(names, now).map(Self::SelfSigned)
+        CertificateRotation::begin(names, now).map(Self::SelfSigned)
     }
 
     /// The certificate to open the port with.
@@ -199,9 +199,9 @@ impl Offers {
             return Ok(());
         };
         match rotation.advance(now)? {
-            Turn::Unchanged => return Ok(()),
-            Turn::Announced => tracing::info!("the next certificate is announced"),
-            Turn::Switched => {
+            RotationChange::Unchanged => return Ok(()),
+            RotationChange::Announced => tracing::info!("the next certificate is announced"),
+            RotationChange::Switched => {
                 self.switch.serve(rotation.served())?;
                 tracing::info!("the next certificate is served");
             }
@@ -260,7 +260,7 @@ mod tests {
 
     fn offers(clock: &SharedClock) -> (Offers, Listener) {
         let now = SystemTime::from(clock.now());
-        let rotation = Rotation::begin(vec!["localhost".to_owned()], now).unwrap();
+        let rotation = CertificateRotation::begin(vec!["localhost".to_owned()], now).unwrap();
         let identity = Identity::SelfSigned(rotation);
         let address = (Ipv4Addr::LOCALHOST, 0).into();
         let config = ListenerConfig::new(address, identity.served().clone());

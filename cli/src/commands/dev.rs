@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gameserver_client_sim::bots::{BotsConfig, Target};
+use gameserver_conditions::NetworkConditions;
 use gameserver_contract::clock::{SharedClock, SystemClock};
 use gameserver_contract::entropy::{SeededEntropy, SharedEntropy, SystemEntropy};
 use gameserver_contract::session::CreateSession;
 use gameserver_server::Instance;
 use gameserver_server::instance::Deps;
-use gameserver_transport::conditions::NetworkConditions;
 use gameserver_web_api::RunningWebApi;
 use gameserver_web_api::store::Store;
 use tempfile::TempDir;

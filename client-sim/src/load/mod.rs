@@ -29,11 +29,11 @@ mod thin_bot;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use gameserver_conditions::{ConditionedEndpoint, NetworkConditions};
 use gameserver_contract::session::TransportKind;
 use gameserver_shared::bot::ThinBots;
 use gameserver_shared::protocol::tick_duration;
-use gameserver_transport::conditions::NetworkConditions;
-use gameserver_transport::connect::{ClientEndpoint, ConnectOptions};
+use gameserver_transport::connect::ConnectOptions;
 use gameserver_transport::connection::Connection;
 use gameserver_transport::frame::Mode;
 use tokio::runtime::Handle;
@@ -219,6 +219,7 @@ async fn play<G: ThinBots>(
     if let Some(ticks) = config.packet_ticks {
         protocol = protocol.sending_every(ticks);
     }
+    let conditioned = ConditionedEndpoint::bind(config.conditions, config.seed)?;
     let crowd = Crowd {
         lobby,
         players: players(config, ids.len()).into(),
@@ -232,7 +233,7 @@ async fn play<G: ThinBots>(
         fingerprint: protocol.fingerprint,
         options: ConnectOptions {
             only: Some(config.transport),
-            endpoint: Some(ClientEndpoint::bind_under(config.conditions, config.seed)?),
+            endpoint: Some(conditioned.endpoint().clone()),
             ..ConnectOptions::default()
         },
     };
@@ -259,11 +260,9 @@ async fn play<G: ThinBots>(
     let elapsed = run.books.began.elapsed();
     run.books.tell(Part::Leaves, elapsed, progress);
     let (books, probe) = run.end().await;
-    if let Some(endpoint) = &crowd.options.endpoint {
-        endpoint.wait_idle().await;
-        if let Some(tally) = endpoint.tally() {
-            tracing::info!(?tally, "what the conditions did");
-        }
+    conditioned.endpoint().wait_idle().await;
+    if let Some(counts) = conditioned.counts() {
+        tracing::info!(?counts, "what the conditions did");
     }
     sessions.end().await;
     Ok((books, probe))

@@ -14,7 +14,7 @@ use std::time::Duration;
 use gameserver_contract::session::Role;
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connection::Connection;
-use gameserver_transport::listener::{Arrival, Listener};
+use gameserver_transport::listener::{Listener, PendingConnection};
 use tokio_util::sync::CancellationToken;
 
 pub use admission::Admission;
@@ -54,7 +54,7 @@ pub async fn run(
     listener.close().await;
 }
 
-async fn answer(arrival: Arrival, admission: Arc<Admission>, host: Arc<MatchHost>) {
+async fn answer(arrival: PendingConnection, admission: Arc<Admission>, host: Arc<MatchHost>) {
     let kind = arrival.kind();
     match admission.decide(arrival.hello()) {
         Ok(admitted) => match arrival.welcome(admitted.welcome.clone()) {

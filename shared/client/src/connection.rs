@@ -202,7 +202,7 @@ impl GameConnection {
         self.runtime.spawn(async move {
             let outcome = match dial(&offers, &options).await {
                 Ok(_) if !still_needed.load(Ordering::Relaxed) => Outcome::NotNeeded,
-                Ok(dialed) => match dialed.greet(&hello, answer_within).await {
+                Ok(dialed) => match dialed.send_hello(&hello, answer_within).await {
                     Ok(connected) => Outcome::Connected(Box::new(connected)),
                     Err(error) => Outcome::Failed(error),
                 },

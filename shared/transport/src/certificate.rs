@@ -1,4 +1,4 @@
-//! Who the server is: its certificate, and how a client recognises it.
+//! The server's identity: its certificate, and how a client recognises it.
 //!
 //! A self-signed certificate is recognised by its SHA-256 hash, which reaches the client with the
 //! transport offer over HTTPS. Without a hash the platform's certificate authorities decide.
@@ -145,7 +145,7 @@ impl ServerCertificate {
         &self.sha256
     }
 
-    /// When it may be used, as it says itself; `None` when it is no X.509 that can be read.
+    /// When it may be used, by its own fields; `None` when it is no X.509 that can be read.
     #[must_use]
     pub fn validity(&self) -> Option<Validity> {
         let (_, own) = x509_parser::parse_x509_certificate(self.chain.first()?).ok()?;

@@ -76,13 +76,13 @@ numbered_codes! {
         TicketInvalid = 8, "ticket_invalid";
         /// The match has ended.
         MatchOver = 9, "match_over";
-        /// Nothing was heard for too long.
+        /// Nothing was received for too long.
         Timeout = 10, "timeout";
         /// A fault of the side that closed.
         Internal = 11, "internal";
         /// The peer sent something that the protocol does not have.
         ProtocolError = 12, "protocol_error";
-        /// A refusal was answered; it says why.
+        /// A refusal was sent; it states why.
         Refused = 13, "refused";
         /// The link broke, or a page was left with it. Never sent: it is what is noticed when
         /// nothing was.
@@ -122,7 +122,7 @@ numbered_codes! {
         /// The Hello did not come in time.
         Timeout = 13, "timeout";
         /// The match's server has no processor time left for one more. Come back after the time
-        /// that stands in the refusal.
+        /// that the refusal states.
         Overloaded = 14, "overloaded";
     }
 }
@@ -206,7 +206,7 @@ impl RefusalCode {
     }
 }
 
-/// Who ended a connection.
+/// The side that ended a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Side {
     /// This process.
@@ -226,7 +226,7 @@ pub struct CloseReason {
     /// The same for people: at most [`CLOSE_TEXT_LENGTH_MAX`] bytes. A peer's text is shown, never
     /// interpreted.
     pub text: String,
-    /// Who ended it.
+    /// The side that ended it.
     pub by: Side,
 }
 

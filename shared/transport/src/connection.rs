@@ -1,4 +1,5 @@
-//! A welcomed connection, as the simulation sees it: the same on both ends and on every carrier.
+//! A welcomed connection, as the simulation sees it: the same on both ends and on every carrier. It
+//! knows the link and nothing below it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use gameserver_contract::session::TransportKind;
 
 use crate::close::{CloseCode, CloseReason};
+pub use crate::error::SendError;
 pub use crate::events::LinkStats;
 use crate::frame::Mode;
 use crate::link::Link;
@@ -32,27 +34,8 @@ struct Handle(Arc<Link>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.abandon();
+        self.0.close_as_unused();
     }
-}
-
-/// A payload that was not accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// It does not fit a datagram, or it is no reliable frame that the peer takes.
-    #[error("{size} bytes are more than the {size_max} that fit")]
-    TooLarge {
-        /// The payload's bytes.
-        size: usize,
-        /// What fits.
-        size_max: usize,
-    },
-    /// The connection has ended.
-    #[error("the connection is closed")]
-    Closed,
-    /// Native mode has datagrams only.
-    #[error("native mode has no reliable channel")]
-    NoReliableChannel,
 }
 
 impl Connection {
@@ -75,7 +58,7 @@ impl Connection {
     /// The carrier.
     #[must_use]
     pub fn kind(&self) -> TransportKind {
-        self.link().config().kind
+        self.link().kind()
     }
 
     /// What the two ends speak.
@@ -110,7 +93,7 @@ impl Connection {
 
     /// Queues a payload of which only the newest matters, such as a snapshot: those sent by this
     /// method that still wait after [`crate::limits::LATEST_AGE_MAX`] (on QUIC
-    /// [`crate::limits::LATEST_AGE_MAX_QUIC`]) give way to it, which [`LinkStats::replaced_out`]
+    /// [`crate::limits::LATEST_AGE_MAX_QUIC`]) are replaced, which [`LinkStats::replaced_out`]
     /// counts. A peer that takes nothing at all for [`crate::limits::SLOW_CONSUMER_AFTER`] is
     /// closed as [`CloseCode::SlowConsumer`].
     ///
@@ -180,7 +163,7 @@ impl Connection {
     /// [`crate::limits::CLOSE_DEADLINE`]. No more of them are accepted. The handles may be
     /// dropped.
     pub fn finish(&self, code: CloseCode, text: &str) {
-        self.link().finish_and_close(code, text);
+        self.link().close_after_reliable(code, text);
     }
 
     /// How the connection ended; none while it lives.

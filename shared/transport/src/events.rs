@@ -4,93 +4,64 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::close::RefusalCode;
-use crate::unsent::Unsent;
+use crate::unsent_bytes::UnsentBytes;
 
-/// Why a datagram was dropped by this process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum DropReason {
-    /// The simulation did not take it in time.
-    IncomingFull,
-    /// The peer sent more than a datagram may have.
-    IncomingTooLarge,
-    /// The peer sent more than anybody may.
-    IncomingFlood,
-    /// A text in it was none.
-    IncomingBadText,
-    /// The link did not take it in time.
-    OutgoingFull,
-    /// The path became narrower than the datagram.
-    OutgoingTooLarge,
+macro_rules! labelled {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$variant_doc:meta])* $variant:ident = $label:literal;)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// All of them, in the order of their counters.
+            pub const ALL: [Self; [$($label),*].len()] = [$(Self::$variant),*];
+
+            /// The name in metric labels.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $label,)* }
+            }
+        }
+    };
 }
 
-impl DropReason {
-    /// Every reason.
-    pub const ALL: [Self; 6] = [
-        Self::IncomingFull,
-        Self::IncomingTooLarge,
-        Self::IncomingFlood,
-        Self::IncomingBadText,
-        Self::OutgoingFull,
-        Self::OutgoingTooLarge,
-    ];
-
-    /// The name in metric labels.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::IncomingFull => "incoming_full",
-            Self::IncomingTooLarge => "incoming_too_large",
-            Self::IncomingFlood => "incoming_flood",
-            Self::IncomingBadText => "incoming_bad_text",
-            Self::OutgoingFull => "outgoing_full",
-            Self::OutgoingTooLarge => "outgoing_too_large",
-        }
+labelled! {
+    /// Why a datagram was dropped by this process.
+    DropReason {
+        /// The simulation did not take it in time.
+        IncomingFull = "incoming_full";
+        /// The peer sent more than a datagram may have.
+        IncomingTooLarge = "incoming_too_large";
+        /// The peer sent more than anybody may.
+        IncomingFlood = "incoming_flood";
+        /// A text in it was none.
+        IncomingBadText = "incoming_bad_text";
+        /// The link did not take it in time.
+        OutgoingFull = "outgoing_full";
+        /// The path became narrower than the datagram.
+        OutgoingTooLarge = "outgoing_too_large";
     }
 }
 
-/// Something that happened at the door, or that concerns all connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Incident {
-    /// A connection was turned away unread because too many were pending.
-    PendingFull,
-    /// A handshake failed, was given up or took too long.
-    HandshakeFailed,
-    /// A client went away before its Hello was complete.
-    HelloAbandoned,
-    /// A QUIC client was asked to prove its address.
-    RetrySent,
-    /// The operating system did not hand out a connection.
-    AcceptFailed,
-    /// A connection was turned away because its address has as many as it may.
-    AddressFull,
-    /// A connection was closed because too much waits to be sent on all of them.
-    UnsentFull,
-}
-
-impl Incident {
-    /// Every incident.
-    pub const ALL: [Self; 7] = [
-        Self::PendingFull,
-        Self::HandshakeFailed,
-        Self::HelloAbandoned,
-        Self::RetrySent,
-        Self::AcceptFailed,
-        Self::AddressFull,
-        Self::UnsentFull,
-    ];
-
-    /// The name in metric labels.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::PendingFull => "pending_full",
-            Self::HandshakeFailed => "handshake_failed",
-            Self::HelloAbandoned => "hello_abandoned",
-            Self::RetrySent => "retry_sent",
-            Self::AcceptFailed => "accept_failed",
-            Self::AddressFull => "address_full",
-            Self::UnsentFull => "unsent_full",
-        }
+labelled! {
+    /// Something that happened before a Hello, or that concerns all connections.
+    Incident {
+        /// A connection was closed unread because too many were pending.
+        PendingFull = "pending_full";
+        /// A handshake failed, was given up or took too long.
+        HandshakeFailed = "handshake_failed";
+        /// A client went away before its Hello was complete.
+        HelloAbandoned = "hello_abandoned";
+        /// A QUIC client was asked to prove its address.
+        RetrySent = "retry_sent";
+        /// The operating system did not hand out a connection.
+        AcceptFailed = "accept_failed";
+        /// A connection was closed because its address has as many as it may.
+        AddressFull = "address_full";
+        /// A connection was closed because too much waits to be sent on all of them.
+        UnsentFull = "unsent_full";
     }
 }
 
@@ -170,7 +141,7 @@ impl Traffic {
 pub struct Events {
     pub(crate) traffic: Traffic,
     /// What waits to be sent on all its connections.
-    pub(crate) unsent: Unsent,
+    pub(crate) unsent: UnsentBytes,
     arrivals: AtomicU64,
     refused: [AtomicU64; RefusalCode::ALL.len()],
     incidents: [AtomicU64; Incident::ALL.len()],

@@ -1,10 +1,10 @@
-//! What a fuzzer feeds: functions that take any bytes and panic where a promise of this crate is
-//! broken. Compiled for tests and with the feature `fuzzing` only; `fuzz/README.md` says how they
-//! are run. It knows no sockets: to it the bytes are one frame of a stranger.
+//! Entry points of the fuzzers: functions that take any bytes and panic where a promise of this
+//! crate is broken. Compiled for tests and with the feature `fuzzing` only; `fuzz/README.md`
+//! explains how they are run. It knows no sockets: to it the bytes are one frame of a stranger.
 
 use crate::frame::{Answer, Hello};
-use crate::json;
 use crate::limits::FRAME_BYTES_MAX;
+use crate::websocket::json;
 
 /// A Hello or the answer to one, read as either side reads it.
 ///
@@ -24,11 +24,11 @@ pub fn hello(bytes: &[u8]) {
     }
 }
 
-/// A frame, told as JSON and understood again; and a text, the other way round.
+/// A frame, written as JSON and read again; and a text, the other way round.
 ///
 /// # Panics
 ///
-/// When a frame that was understood cannot be told, or is another one when understood again.
+/// When a frame that was read cannot be written, or is another one when read again.
 /// Numbers with a fraction may be off by their last bit, so only what has none is compared.
 pub fn json(bytes: &[u8]) {
     if let Ok(text) = json::from_message_pack(bytes)
@@ -40,17 +40,17 @@ pub fn json(bytes: &[u8]) {
         return;
     };
     if let Ok(frame) = json::to_message_pack(text) {
-        let told = json::from_message_pack(&frame).expect("what was understood can be told");
-        if let Ok(again) = json::to_message_pack(&told) {
-            assert_same(&again, &told);
+        let written = json::from_message_pack(&frame).expect("what was read can be written");
+        if let Ok(again) = json::to_message_pack(&written) {
+            assert_same(&again, &written);
         }
     }
 }
 
-/// The frame is told as this text, unless it has fractions, or exponents, or texts with points.
+/// The frame is written as this text, unless it has fractions, or exponents, or texts with points.
 fn assert_same(frame: &[u8], text: &str) {
-    let told = json::from_message_pack(frame).expect("what was understood can be told");
+    let written = json::from_message_pack(frame).expect("what was read can be written");
     if !text.contains(['.', 'e', 'E']) {
-        assert_eq!(told, text);
+        assert_eq!(written, text);
     }
 }

@@ -7,8 +7,9 @@
 //! no ticket and reads no wall clock; the monotonic clock serves its deadlines only.
 //!
 //! Reading order: [`frame`] (the bytes), [`close`] (why connections end), [`limits`] (every
-//! number), [`queue`], [`connection`], then the two ends [`listener`] and [`connect`]. Clients
-//! that want a bad network get one from [`conditions`].
+//! number), [`queue`], `link` and [`connection`], `carrier` (what a carrier has to do) and the
+//! carriers `quic` and `websocket`, then the two ends [`listener`] and [`connect`]. Clients that
+//! want a bad network pass a [`connect::ClientNetwork`]; the crate `gameserver-conditions` has one.
 
 pub mod frame;
 
@@ -16,70 +17,61 @@ pub mod close;
 
 pub mod limits;
 
-mod unsent;
+mod unsent_bytes;
 
 pub mod queue;
 
 mod reliable;
 
-mod inflow;
-
-mod addresses;
+mod rate_limit;
 
 pub mod events;
 
-pub mod connection;
+mod error;
 
-mod datagrams;
+mod datagram_sender;
+
+mod any_sender;
 
 mod link;
+
+pub mod connection;
+
+mod carrier;
 
 pub mod certificate;
 
 pub mod rotation;
 
-mod stream;
-
-mod congestion;
-
-mod ack_delay;
-
-mod unproven;
-
-mod quic;
-
 pub mod origins;
-
-mod webtransport;
-
-mod json;
-
-mod encoding;
-
-mod pulse;
-
-mod socket;
-
-mod mailbox;
-
-mod keeper;
-
-mod no_websocket;
-
-mod websocket;
-
-pub mod listener;
-
-pub mod arrival;
-mod attendant;
 
 mod sockets;
 
-pub mod conditions;
+mod race;
+
+mod quic;
+
+mod websocket;
+
+mod any_carrier;
+
+mod address_limits;
+
+mod listener_config;
+
+mod listener_state;
+
+mod pending_connection;
+
+mod acceptor;
+
+pub mod listener;
+
+mod client_endpoint;
+
+mod dial;
 
 pub mod connect;
-
-mod race;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;

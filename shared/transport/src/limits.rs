@@ -31,12 +31,12 @@ pub const BUILD_LENGTH_MAX: usize = 64;
 pub const REFUSAL_TEXT_LENGTH_MAX: usize = 256;
 /// Longest text of a close in bytes: what a WebSocket close frame holds.
 pub const CLOSE_TEXT_LENGTH_MAX: usize = 123;
-/// Handshakes and unanswered arrivals at once. At 16 KiB each they hold 16 MiB at most; one more
+/// Handshakes and unanswered Hellos at once. At 16 KiB each they hold 16 MiB at most; one more
 /// is refused and counted.
 pub const PENDING_MAX: usize = 1024;
 /// The same of one address. 16 such addresses are needed to keep everybody else out.
 pub const PENDING_PER_ADDRESS_MAX: usize = 64;
-/// Connections of one address, pending ones included, unless an instance is told another number: a
+/// Connections of one address, pending ones included, unless an instance is configured otherwise: a
 /// school or a tournament behind one address has room, and nobody alone takes a large share of an
 /// instance's 2,000 seats. An address is an IPv4 address or an IPv6 network of 64 bits.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
@@ -54,10 +54,10 @@ pub const UNCOUNTED_BYTES: usize = 256;
 /// Addresses for which that is counted. For those beyond, QUIC counts alone, which is a packet
 /// less exact.
 pub const UNPROVEN_COUNTED_MAX: usize = 1024;
-/// Arrivals that wait for the gateway. When full, the next one is refused as `busy`.
+/// Hellos that wait for the gateway. When full, the next one is refused as `busy`.
 pub const ARRIVALS_QUEUED_MAX: usize = 256;
 /// Time after which somebody may come back for whom there was no room: the instance's next
-/// heartbeat has told the lobby how things stand by then.
+/// heartbeat has reported to the lobby by then.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Pause of the accept loop after the operating system had no descriptor left. Well below the
 /// second in which a listener has to come back by itself.
@@ -67,9 +67,9 @@ pub const PORT_ATTEMPTS_MAX: usize = 32;
 
 // --- Life of a connection
 
-/// A connection that hears nothing for 10 s is over.
+/// A connection that receives nothing for 10 s is over.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Who has nothing to say says so every 3 s: three chances before the idle timeout.
+/// An idle end sends a ping every 3 s: three chances before the idle timeout.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(3);
 /// A peer whose outgoing queue has been overflowing this long without once becoming empty is
 /// closed. Longer than the 3 s of a lost network that a player has to survive.
@@ -111,7 +111,7 @@ pub const OUTGOING_DATAGRAMS_MAX: usize = 1024;
 pub const OUTGOING_BYTES_MAX: usize = 96 * 1024;
 /// Age up to which a snapshot that waits is kept when the next one is there: who is busy for two
 /// ticks then loses none, and nobody is shown what is much older than the snapshots of the slowest
-/// game. Older ones give way to the newest. So it is the interval of the snapshots that decides how
+/// game. The newest replaces older ones. So it is the interval of the snapshots that decides how
 /// many wait: three at 60 a second, two at 30, one at 20 and below. It is 5 ms less than three
 /// ticks of 60 Hz, so that a tick which comes a little early does not change that.
 pub const LATEST_AGE_MAX: Duration = Duration::from_millis(45);
@@ -128,7 +128,7 @@ pub const INCOMING_BYTES_MAX: usize = 64 * 1024;
 
 // --- Reliable frames (thin mode)
 
-/// Largest reliable frame in bytes: the most that the length before it can say.
+/// Largest reliable frame in bytes: the most that the length before it can hold.
 pub const RELIABLE_FRAME_BYTES_MAX: usize = 65_535;
 /// Largest reliable frame from a client, in bytes: twenty times the longest chat.
 pub const CLIENT_FRAME_BYTES_MAX: usize = 4 * 1024;

@@ -2,8 +2,8 @@
 //! less than fresh state.
 //!
 //! One side pushes and never waits; the other takes what is there, or waits for the next. Of what
-//! only the newest matters, as many wait as are young enough: who takes them is a moment late now
-//! and then and gets them all the same, and who is slow gets the newest.
+//! only the newest matters, as many wait as are young enough: a consumer that is a moment late now
+//! and then gets all of them, and a slow one gets the newest.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,8 +13,11 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::limits::LATEST_WAITING_MAX;
-use crate::unsent::Unsent;
+use crate::limits::{
+    INCOMING_BYTES_MAX, INCOMING_DATAGRAMS_MAX, LATEST_WAITING_MAX, OUTGOING_BYTES_MAX,
+    OUTGOING_DATAGRAMS_MAX, RELIABLE_BYTES_MAX, RELIABLE_FRAMES_MAX,
+};
+use crate::unsent_bytes::UnsentBytes;
 
 /// How much a queue holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +26,24 @@ pub struct QueueBounds {
     pub datagrams_max: usize,
     /// Most bytes in all of them.
     pub bytes_max: usize,
+}
+
+impl QueueBounds {
+    /// Of what one connection receives.
+    pub(crate) const INCOMING: Self = Self {
+        datagrams_max: INCOMING_DATAGRAMS_MAX,
+        bytes_max: INCOMING_BYTES_MAX,
+    };
+    /// Of the datagrams that one connection sends.
+    pub(crate) const OUTGOING: Self = Self {
+        datagrams_max: OUTGOING_DATAGRAMS_MAX,
+        bytes_max: OUTGOING_BYTES_MAX,
+    };
+    /// Of the reliable frames that one connection sends.
+    pub(crate) const RELIABLE: Self = Self {
+        datagrams_max: RELIABLE_FRAMES_MAX,
+        bytes_max: RELIABLE_BYTES_MAX,
+    };
 }
 
 /// What a push did.
@@ -37,7 +58,7 @@ pub enum Pushed {
         /// Since when datagrams have been dropped without the queue once becoming empty.
         since: Instant,
     },
-    /// Others of its kind had waited for too long and gave way to it.
+    /// It replaced others of its kind that had waited for too long.
     Replaced {
         /// How many did.
         replaced: u64,
@@ -53,13 +74,13 @@ pub struct DatagramQueue {
     bounds: QueueBounds,
     latest_age_max: Duration,
     /// Where its bytes count, too.
-    unsent: Unsent,
-    state: Mutex<State>,
+    unsent: UnsentBytes,
+    state: Mutex<QueueState>,
     filled: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     datagrams: VecDeque<Bytes>,
     bytes: usize,
     dropped: u64,
@@ -72,10 +93,10 @@ struct State {
     replacing_since: Option<Instant>,
 }
 
-/// A datagram that gives way to newer ones of its kind.
+/// A datagram that newer ones of its kind replace.
 #[derive(Debug, Clone, Copy)]
 struct Latest {
-    /// Where it stands, counted from the first datagram ever.
+    /// Its position, counted from the first datagram ever.
     place: usize,
     pushed: Instant,
 }
@@ -87,14 +108,14 @@ impl DatagramQueue {
         Self {
             bounds,
             latest_age_max,
-            unsent: Unsent::default(),
+            unsent: UnsentBytes::default(),
             state: Mutex::default(),
             filled: Notify::new(),
         }
     }
 
     /// The same, whose bytes count here as well.
-    pub(crate) fn counted_in(mut self, unsent: Unsent) -> Self {
+    pub(crate) fn counted_in(mut self, unsent: UnsentBytes) -> Self {
         // It is empty as long as it is being made.
         self.unsent = unsent;
         self
@@ -108,8 +129,8 @@ impl DatagramQueue {
         pushed
     }
 
-    /// Appends a datagram of which only the newest matters. Those pushed by this method that have
-    /// waited for too long, or are too many, give way to it: the others move up into their place,
+    /// Appends a datagram of which only the newest matters. It replaces those pushed by this method
+    /// that have waited for too long, or are too many: the others move up into their place,
     /// so that what else is queued never makes such a datagram wait for longer. Never waits.
     pub fn push_latest(&self, datagram: Bytes) -> Pushed {
         let (bounds, age_max) = (self.bounds, self.latest_age_max);
@@ -121,7 +142,7 @@ impl DatagramQueue {
     /// Takes the oldest datagram. Never waits.
     #[must_use]
     pub fn pop(&self) -> Option<Bytes> {
-        self.change(State::pop)
+        self.change(QueueState::pop)
     }
 
     /// Takes the oldest datagram if it is not larger than this. Never waits.
@@ -179,7 +200,7 @@ impl DatagramQueue {
         self.state().dropped
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut QueueState) -> T) -> T {
         let mut state = self.state();
         let before = state.bytes;
         let done = change(&mut state);
@@ -187,7 +208,7 @@ impl DatagramQueue {
         done
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, QueueState> {
         // A panic elsewhere cannot leave the state half changed: nothing in here panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -199,7 +220,7 @@ impl Drop for DatagramQueue {
     }
 }
 
-impl State {
+impl QueueState {
     fn push(&mut self, datagram: Bytes, bounds: QueueBounds) -> Pushed {
         self.bytes += datagram.len();
         self.datagrams.push_back(datagram);
@@ -300,7 +321,7 @@ impl State {
     }
 }
 
-/// What [`State::take_stale`] took out.
+/// What [`QueueState::take_stale`] took out.
 #[derive(Debug, Default)]
 struct Stale {
     count: u64,

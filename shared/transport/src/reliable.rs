@@ -1,4 +1,4 @@
-//! A bounded queue that loses nothing: when it is full it takes nothing, and who pushes decides
+//! A bounded queue that loses nothing: when it is full it takes nothing, and the producer decides
 //! what that means. It knows neither streams nor messages.
 
 use std::collections::VecDeque;
@@ -9,23 +9,23 @@ use tokio::sync::Notify;
 
 use crate::close::CloseReason;
 use crate::queue::QueueBounds;
-use crate::unsent::Unsent;
+use crate::unsent_bytes::UnsentBytes;
 
 /// A first-in-first-out queue of reliable frames with any number of producers and one consumer.
-/// A frame counts until its consumer says that it is done with it.
+/// A frame counts until its consumer releases it.
 #[derive(Debug)]
 pub(crate) struct ReliableQueue {
     bounds: QueueBounds,
     /// Where its bytes count, too.
-    unsent: Unsent,
-    state: Mutex<State>,
+    unsent: UnsentBytes,
+    state: Mutex<ReliableState>,
     filled: Notify,
     drained: Notify,
     ended: Notify,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct ReliableState {
     frames: VecDeque<Bytes>,
     /// Bytes of the frames, and of those that the consumer is not done with.
     bytes: usize,
@@ -44,7 +44,7 @@ impl ReliableQueue {
     pub(crate) fn new(bounds: QueueBounds) -> Self {
         Self {
             bounds,
-            unsent: Unsent::default(),
+            unsent: UnsentBytes::default(),
             state: Mutex::default(),
             filled: Notify::new(),
             drained: Notify::new(),
@@ -53,13 +53,13 @@ impl ReliableQueue {
     }
 
     /// The same, whose bytes count here as well.
-    pub(crate) fn counted_in(mut self, unsent: Unsent) -> Self {
+    pub(crate) fn counted_in(mut self, unsent: UnsentBytes) -> Self {
         // It is empty as long as it is being made.
         self.unsent = unsent;
         self
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut ReliableState) -> T) -> T {
         let mut state = self.state();
         let before = state.bytes;
         let done = change(&mut state);
@@ -67,7 +67,7 @@ impl ReliableQueue {
         done
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ReliableState> {
         // A panic elsewhere cannot leave the state half changed: nothing in here panics.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,7 +191,7 @@ impl Drop for ReliableQueue {
     }
 }
 
-impl State {
+impl ReliableState {
     fn push(&mut self, frame: Bytes, bounds: QueueBounds) -> Result<(), Rejected> {
         if self.end.is_some() {
             return Err(Rejected::Ended);
@@ -299,7 +299,7 @@ mod tests {
 
     #[test]
     fn what_waits_counts_for_all_until_somebody_is_done_with_it() {
-        let unsent = Unsent::default();
+        let unsent = UnsentBytes::default();
         let all = [queue(10, 100), queue(10, 100)].map(|queue| queue.counted_in(unsent.clone()));
         for (queue, text) in all.iter().zip(["aaa", "bbbbb"]) {
             queue.push(frame(text)).unwrap();

@@ -1,9 +1,9 @@
-//! When a self-signed certificate gives way to the next one. Who drives it says what time it is,
-//! tells clients the hashes and hands the certificates to the listener.
+//! Decides when the next self-signed certificate replaces the one before. The caller passes the
+//! time, publishes the hashes to clients and hands the certificates to the listener.
 //!
-//! A client pins the hash that it was told when it joined, which may be some time ago when it
-//! resumes. So the next certificate's hash is told [`ANNOUNCED_AHEAD`] before it is served: whoever
-//! has heard of both recognises the server before the switch and after it.
+//! A client pins the hash that it received when it joined, which may be some time ago when it
+//! resumes. So the next certificate's hash is published [`ANNOUNCED_AHEAD`] before it is served: a
+//! client that has both recognises the server before the switch and after it.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,43 +11,43 @@ use crate::certificate::{BACKDATING, IdentityError, LIFETIME, ServerCertificate}
 
 /// A certificate is served until half its life is over.
 pub const SERVED_FOR: Duration = LIFETIME.checked_div(2).expect("two is not zero");
-/// The next certificate's hash is told so long before the switch: longer than a match, so that
+/// The next certificate's hash is published so long before the switch: longer than a match, so that
 /// those who play can still resume.
 pub const ANNOUNCED_AHEAD: Duration = Duration::from_hours(2);
 
 /// The self-signed certificate that is served, and the next one once it is announced.
 #[derive(Debug)]
-pub struct Rotation {
+pub struct CertificateRotation {
     names: Vec<String>,
-    served: Dated,
-    next: Option<Dated>,
+    served: IssuedCertificate,
+    next: Option<IssuedCertificate>,
 }
 
 #[derive(Debug)]
-struct Dated {
+struct IssuedCertificate {
     certificate: ServerCertificate,
     made: SystemTime,
 }
 
 /// What changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum RotationChange {
     /// Nothing.
     Unchanged,
-    /// There are two hashes to tell now.
+    /// There are two hashes to publish now.
     Announced,
     /// The served certificate is another one, and its hash is the only one.
     Switched,
 }
 
-impl Rotation {
+impl CertificateRotation {
     /// Makes the first certificate for these host names and addresses.
     ///
     /// # Errors
     ///
     /// [`IdentityError::Generation`].
     pub fn begin(names: Vec<String>, now: SystemTime) -> Result<Self, IdentityError> {
-        let served = Dated::make(&names, now)?;
+        let served = IssuedCertificate::make(&names, now)?;
         Ok(Self {
             names,
             served,
@@ -61,7 +61,7 @@ impl Rotation {
         &self.served.certificate
     }
 
-    /// The hashes to tell clients, the served certificate's first.
+    /// The hashes for clients, the served certificate's first.
     pub fn hashes(&self) -> impl Iterator<Item = &str> {
         let all = std::iter::once(&self.served).chain(&self.next);
         all.map(|dated| dated.certificate.sha256())
@@ -73,31 +73,31 @@ impl Rotation {
     /// # Errors
     ///
     /// [`IdentityError::Generation`]; nothing has changed then.
-    pub fn advance(&mut self, now: SystemTime) -> Result<Turn, IdentityError> {
+    pub fn advance(&mut self, now: SystemTime) -> Result<RotationChange, IdentityError> {
         let expired = now >= self.served.made - BACKDATING + LIFETIME;
         match self.next.take() {
             Some(next) if expired || now >= next.made + ANNOUNCED_AHEAD => {
                 self.served = next;
-                Ok(Turn::Switched)
+                Ok(RotationChange::Switched)
             }
             Some(next) => {
                 self.next = Some(next);
-                Ok(Turn::Unchanged)
+                Ok(RotationChange::Unchanged)
             }
             None if expired => {
-                self.served = Dated::make(&self.names, now)?;
-                Ok(Turn::Switched)
+                self.served = IssuedCertificate::make(&self.names, now)?;
+                Ok(RotationChange::Switched)
             }
             None if now >= self.served.made + SERVED_FOR - ANNOUNCED_AHEAD => {
-                self.next = Some(Dated::make(&self.names, now)?);
-                Ok(Turn::Announced)
+                self.next = Some(IssuedCertificate::make(&self.names, now)?);
+                Ok(RotationChange::Announced)
             }
-            None => Ok(Turn::Unchanged),
+            None => Ok(RotationChange::Unchanged),
         }
     }
 }
 
-impl Dated {
+impl IssuedCertificate {
     fn make(names: &[String], now: SystemTime) -> Result<Self, IdentityError> {
         Ok(Self {
             certificate: ServerCertificate::self_signed(names, now)?,
@@ -112,33 +112,39 @@ mod tests {
 
     const START: SystemTime = SystemTime::UNIX_EPOCH;
 
-    fn rotation() -> Rotation {
-        Rotation::begin(vec!["localhost".to_owned()], START + LIFETIME).unwrap()
+    fn rotation() -> CertificateRotation {
+        CertificateRotation::begin(vec!["localhost".to_owned()], START + LIFETIME).unwrap()
     }
 
-    fn hashes(rotation: &Rotation) -> Vec<String> {
+    fn hashes(rotation: &CertificateRotation) -> Vec<String> {
         rotation.hashes().map(str::to_owned).collect()
     }
 
     #[test]
-    fn the_next_hash_is_told_before_its_certificate_is_served() {
+    fn the_next_hash_is_published_before_its_certificate_is_served() {
         let (mut rotation, began) = (rotation(), START + LIFETIME);
         let first = hashes(&rotation);
         let second = Duration::from_secs(1);
         let announced = began + SERVED_FOR - ANNOUNCED_AHEAD;
         assert_eq!(
             rotation.advance(announced - second).unwrap(),
-            Turn::Unchanged
+            RotationChange::Unchanged
         );
-        assert_eq!(rotation.advance(announced).unwrap(), Turn::Announced);
+        assert_eq!(
+            rotation.advance(announced).unwrap(),
+            RotationChange::Announced
+        );
         let both = hashes(&rotation);
         assert_eq!((&both[..1], both.len()), (first.as_slice(), 2));
         let switched = announced + ANNOUNCED_AHEAD;
         assert_eq!(
             rotation.advance(switched - second).unwrap(),
-            Turn::Unchanged
+            RotationChange::Unchanged
         );
-        assert_eq!(rotation.advance(switched).unwrap(), Turn::Switched);
+        assert_eq!(
+            rotation.advance(switched).unwrap(),
+            RotationChange::Switched
+        );
         assert_eq!(hashes(&rotation), both[1..]);
         assert_eq!(rotation.served().sha256(), both[1]);
     }
@@ -147,9 +153,15 @@ mod tests {
     fn an_expired_certificate_is_replaced_without_notice() {
         let (mut rotation, began) = (rotation(), START + LIFETIME);
         let first = hashes(&rotation);
-        assert_eq!(rotation.advance(began + LIFETIME).unwrap(), Turn::Switched);
+        assert_eq!(
+            rotation.advance(began + LIFETIME).unwrap(),
+            RotationChange::Switched
+        );
         assert_ne!(hashes(&rotation), first);
-        assert_eq!(rotation.advance(began + LIFETIME).unwrap(), Turn::Unchanged);
+        assert_eq!(
+            rotation.advance(began + LIFETIME).unwrap(),
+            RotationChange::Unchanged
+        );
     }
 
     #[test]
@@ -159,9 +171,9 @@ mod tests {
         for hour in 1..=24 * 60 {
             let now = began + Duration::from_hours(hour);
             match rotation.advance(now).unwrap() {
-                Turn::Unchanged => {}
-                Turn::Announced => turns[0] += 1,
-                Turn::Switched => turns[1] += 1,
+                RotationChange::Unchanged => {}
+                RotationChange::Announced => turns[0] += 1,
+                RotationChange::Switched => turns[1] += 1,
             }
             assert!(now < rotation.served.made - BACKDATING + LIFETIME);
         }

@@ -7,13 +7,18 @@ use toml::{Table, Value};
 use super::{assert_kept, cargo, files, read};
 
 /// Crate, and what must not be compiled into it.
-const FORBIDDEN: [(&str, &[&str]); 4] = [
+const FORBIDDEN: [(&str, &[&str]); 6] = [
     (
         "gameserver-web-api",
         &["bevy_ecs", "gameserver-shared", "lightyear"],
     ),
     ("gameserver-contract", &["bevy_ecs", "tokio", "sqlx"]),
-    ("gameserver-transport", &["bevy_ecs"]),
+    (
+        "gameserver-transport",
+        &["bevy_ecs", "gameserver-conditions"],
+    ),
+    ("gameserver-server", &["gameserver-conditions"]),
+    ("gameserver-client", &["gameserver-conditions"]),
     ("gameserver-shared", &["tokio", "sqlx", "quinn"]),
 ];
 /// Libraries that host or play any game, and therefore know none.

@@ -6,8 +6,8 @@ use crate::support::{self, PROGRAM, guest};
 use game_arena::Arena;
 use gameserver_client_sim::bots::{self, BotsConfig, Target};
 use gameserver_client_sim::{Report, lobby::Lobby};
+use gameserver_conditions::NetworkConditions;
 use gameserver_contract::session::{CreateSession, SessionState, TransportKind};
-use gameserver_transport::conditions::NetworkConditions;
 use tokio_util::sync::CancellationToken;
 
 async fn play_to_the_end(api: &str, transport: TransportKind) -> Report {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::support::{self, CONTROL_SECRET, Cluster, PROGRAM, Process, guest, run};
 use game_arena::Arena;
 use gameserver_client_sim::bots::{self, BotsConfig, Target};
+use gameserver_conditions::NetworkConditions;
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::{CreateSession, Session, SessionState};
 use gameserver_server::match_log::folder::{COMPLETE, UNFINISHED};
-use gameserver_transport::conditions::NetworkConditions;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 

@@ -86,14 +86,14 @@ impl std::fmt::Debug for Credential {
     }
 }
 
-/// The first thing a client says.
+/// The first message of a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hello {
     /// Version the client speaks. Another one than ours is refused whatever follows it.
     pub protocol_version: u16,
     /// What it wants to speak after the Welcome.
     pub mode: Mode,
-    /// Why it may come in.
+    /// Why it may be admitted.
     pub credential: Credential,
     /// Name and version of the program, for logs; at most [`BUILD_LENGTH_MAX`] bytes.
     pub build: String,
@@ -107,7 +107,7 @@ pub struct Hello {
 pub struct Welcome {
     /// Number of the connection in this process, for logs on both sides.
     pub connection: u64,
-    /// Who the credential says the client is.
+    /// The player that the credential names.
     pub player: PlayerId,
     /// Its place in the match; none for spectators.
     pub seat: Option<Seat>,
@@ -173,12 +173,12 @@ impl Refused {
     }
 }
 
-/// What a client hears after its Hello.
+/// The server's answer to a Hello.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Come in.
+    /// The client is admitted.
     Welcome(Welcome),
-    /// Stay out.
+    /// The client is not.
     Refused(Refused),
 }
 
@@ -197,7 +197,7 @@ pub enum FrameError {
     /// A number that nobody has given a meaning to.
     #[error("{field} has no meaning")]
     Unknown {
-        /// What the number stands for.
+        /// The field with the number.
         field: &'static str,
     },
     /// A text over its limit.
@@ -247,7 +247,7 @@ impl Hello {
     ///
     /// [`FrameError::TextTooLong`] when a text is over its limit.
     pub fn encode(&self) -> Result<Vec<u8>, FrameError> {
-        let mut frame = Writer::new(HELLO_FIELDS, TAG_HELLO);
+        let mut frame = FrameWriter::new(HELLO_FIELDS, TAG_HELLO);
         frame.uint(u64::from(self.protocol_version));
         frame.uint(match self.mode {
             Mode::Native => 0,
@@ -274,7 +274,7 @@ impl Hello {
     ///
     /// What is wrong with them. The version is judged first.
     pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
-        let (mut frame, fields, tag) = Reader::open(bytes)?;
+        let (mut frame, fields, tag) = FrameReader::open(bytes)?;
         if tag != TAG_HELLO {
             return Err(FrameError::Unknown { field: "tag" });
         }
@@ -331,7 +331,7 @@ impl Answer {
     ///
     /// What is wrong with them.
     pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
-        let (mut frame, fields, tag) = Reader::open(bytes)?;
+        let (mut frame, fields, tag) = FrameReader::open(bytes)?;
         let answer = match tag {
             TAG_WELCOME => {
                 expect_fields(fields, WELCOME_FIELDS)?;
@@ -347,7 +347,7 @@ impl Answer {
 
 impl Welcome {
     fn encode(&self) -> Result<Vec<u8>, FrameError> {
-        let mut frame = Writer::new(WELCOME_FIELDS, TAG_WELCOME);
+        let mut frame = FrameWriter::new(WELCOME_FIELDS, TAG_WELCOME);
         frame.uint(self.connection);
         frame.bin(self.player.0.as_bytes());
         match self.seat {
@@ -366,7 +366,7 @@ impl Welcome {
         frame.finish()
     }
 
-    fn read(frame: &mut Reader<'_>) -> Result<Self, FrameError> {
+    fn read(frame: &mut FrameReader<'_>) -> Result<Self, FrameError> {
         Ok(Self {
             connection: frame.uint("connection")?,
             player: PlayerId(Uuid::from_bytes(frame.bin("player")?)),
@@ -392,7 +392,7 @@ impl Refused {
             Some(_) => REFUSED_FIELDS_WITH_RETRY,
             None => REFUSED_FIELDS,
         };
-        let mut frame = Writer::new(fields, TAG_REFUSED);
+        let mut frame = FrameWriter::new(fields, TAG_REFUSED);
         frame.uint(u64::from(self.code.number()));
         frame.text("text", &self.text, REFUSAL_TEXT_LENGTH_MAX)?;
         if let Some(retry_after_ms) = self.retry_after_ms {
@@ -401,7 +401,7 @@ impl Refused {
         frame.finish()
     }
 
-    fn read(frame: &mut Reader<'_>, fields: u32) -> Result<Self, FrameError> {
+    fn read(frame: &mut FrameReader<'_>, fields: u32) -> Result<Self, FrameError> {
         let code = RefusalCode::from_number(frame.uint("code")?);
         let code = code.ok_or(FrameError::Unknown { field: "code" })?;
         let text = frame.text("text", REFUSAL_TEXT_LENGTH_MAX)?;
@@ -430,13 +430,13 @@ fn expect_fields(fields: u32, expected: u32) -> Result<(), FrameError> {
 }
 
 /// Writes the fields of one array. Writing to memory cannot fail, so only limits are checked.
-struct Writer {
+struct FrameWriter {
     bytes: Vec<u8>,
 }
 
 const IN_MEMORY: &str = "writing to memory cannot fail";
 
-impl Writer {
+impl FrameWriter {
     fn new(fields: u32, tag: u8) -> Self {
         let mut writer = Self { bytes: Vec::new() };
         encode::write_array_len(&mut writer.bytes, fields).expect(IN_MEMORY);
@@ -478,11 +478,11 @@ impl Writer {
 
 /// Reads the fields of one array. It never descends, so no nesting can exhaust the stack, and it
 /// checks every length before it copies.
-struct Reader<'a> {
+struct FrameReader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FrameReader<'a> {
     fn open(bytes: &'a [u8]) -> Result<(Self, u32, u8), FrameError> {
         if bytes.len() > FRAME_BYTES_MAX {
             return Err(FrameError::TooLong);

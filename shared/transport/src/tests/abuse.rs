@@ -12,7 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::harness::*;
-use crate::addresses::Loopback;
+use crate::address_limits::Loopback;
 use crate::close::CloseCode;
 use crate::connection::Connection;
 use crate::events::{DropReason, Incident};
@@ -194,7 +194,8 @@ async fn half_open_connections_of_one_address_keep_nobody_else_out() {
     assert_eq!(listener.events().incidents(Incident::AddressFull), 1);
     let other = tcp_from(Ipv4Addr::new(127, 0, 0, 2), server).await;
     let url = offer(&listener, WebSocket).url;
-    within(crate::websocket::dial_plain(&url, other))
+    let request = crate::websocket::handshake::request(&url).unwrap();
+    within(tokio_tungstenite::client_async(request, other))
         .await
         .unwrap();
 }

@@ -8,7 +8,7 @@ use tokio::time::interval;
 
 use super::harness::*;
 use crate::limits::{ALPN, IDLE_TIMEOUT};
-use crate::quic;
+use crate::quic::config::server_config;
 
 /// A player sends so often, and gets a snapshot for every third input, as at 60 and 20 Hz.
 const INPUT_EVERY: Duration = Duration::from_millis(16);
@@ -41,7 +41,7 @@ fn packets_sent(connection: &quinn::Connection) -> u64 {
 /// Both ends of a connection that nobody attends.
 async fn raw_pair() -> (quinn::Connection, quinn::Connection) {
     let certificate = certificate();
-    let config = quic::server_config(&certificate, IDLE_TIMEOUT).unwrap();
+    let config = server_config(&certificate, IDLE_TIMEOUT).unwrap();
     let endpoint = Endpoint::server(config, ([127, 0, 0, 1], 0).into()).unwrap();
     let address = endpoint.local_addr().unwrap();
     let dial = dial_raw(address, certificate.sha256(), ALPN);

@@ -10,13 +10,13 @@ use crate::connect::ClientEndpoint;
 use crate::events::Incident;
 use crate::limits::{ALPN, IDLE_TIMEOUT};
 use crate::listener::{Listener, ListenerConfig};
-use crate::quic;
+use crate::quic::config::client_config;
 
 /// The first datagram of a client that would connect to this server.
 async fn first_datagram(listener: &Listener) -> Vec<u8> {
     let fake = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let identity = ServerIdentity::from_offer(Some(listener.certificate_sha256())).unwrap();
-    let config = quic::client_config(identity, ALPN, IDLE_TIMEOUT).unwrap();
+    let config = client_config(identity, ALPN, IDLE_TIMEOUT).unwrap();
     let client = ClientEndpoint::bind().unwrap().endpoint;
     let to = fake.local_addr().unwrap();
     let _connecting = client.connect_with(config, to, "localhost").unwrap();

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, UdpSocket};
 use tokio_rustls::TlsAcceptor;
 
 use super::harness::*;
-use crate::close::Side;
+use crate::close::{CloseCode, Side};
 use crate::connect::{AttemptError, ClientEndpoint, ConnectError, ConnectOptions, connect};
 use crate::events::Incident;
 use crate::listener::Listener;
@@ -128,6 +128,30 @@ async fn a_client_reaches_a_websocket_behind_a_tls_proxy_by_the_hash_of_its_cert
     let serve = async { arrival(&mut listener).await.welcome(welcome()).unwrap() };
     let (client, server) = tokio::join!(join(&offers), serve);
     assert_flows(&client.unwrap().connection, &server, b"input").await;
+}
+
+#[tokio::test]
+async fn an_encrypted_websocket_carries_all_that_a_plain_one_does() {
+    let mut listener = listener();
+    let offers = [tls_proxy(&listener).await];
+    let serve = async { arrival(&mut listener).await.welcome(welcome()).unwrap() };
+    let (client, server) = tokio::join!(join(&offers), serve);
+    let client = client.unwrap().connection;
+    // More than any buffer on the way holds.
+    for number in 0..200_u8 {
+        client.send_reliable(vec![number; 1_000].into()).unwrap();
+        server.send_reliable(vec![number; 1_000].into()).unwrap();
+    }
+    for number in 0..200_u8 {
+        let received = tokio::join!(within(server.receive()), within(client.receive()));
+        assert_eq!(received.0.unwrap(), vec![number; 1_000]);
+        assert_eq!(received.1.unwrap(), vec![number; 1_000]);
+    }
+    assert_flows(&client, &server, b"input").await;
+    assert_flows(&server, &client, b"snapshot").await;
+    server.close(CloseCode::Kicked, "out");
+    let reason = within(client.wait_closed()).await;
+    assert_eq!((reason.code, reason.by), (CloseCode::Kicked, Side::Peer));
 }
 
 #[tokio::test]

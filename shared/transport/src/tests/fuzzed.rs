@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use crate::close::RefusalCode;
 use crate::frame::{Answer, Credential, Hello, Mode, Refused, Welcome};
-use crate::{fuzzing, json};
+use crate::fuzzing;
+use crate::websocket::json;
 
 fn corpus(target: &str) -> PathBuf {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/corpus");

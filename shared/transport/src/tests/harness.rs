@@ -17,10 +17,12 @@ use crate::certificate::{ServerCertificate, ServerIdentity};
 use crate::close::CloseCode;
 use crate::connect::{ClientEndpoint, ConnectError, ConnectOptions, Connected, connect};
 use crate::connection::Connection;
+use crate::dial::dial_quic;
 use crate::frame::{Credential, Hello, Mode, Welcome};
 use crate::limits::{ALPN, IDLE_TIMEOUT, KEEP_ALIVE};
-use crate::listener::{Arrival, Listener, ListenerConfig};
-use crate::{quic, websocket};
+use crate::listener::{Listener, ListenerConfig, PendingConnection};
+use crate::quic::config::client_config;
+use crate::websocket::handshake::request;
 
 pub(super) use TransportKind::{Quic, WebSocket, WebTransport};
 
@@ -94,7 +96,7 @@ pub(super) fn welcome() -> Welcome {
     }
 }
 
-pub(super) async fn arrival(listener: &mut Listener) -> Arrival {
+pub(super) async fn arrival(listener: &mut Listener) -> PendingConnection {
     within(listener.accept()).await.unwrap()
 }
 
@@ -169,9 +171,9 @@ pub(super) async fn dial_raw(
 ) -> quinn::Connection {
     let identity = ServerIdentity::from_offer(Some(certificate_sha256)).unwrap();
     let endpoint = ClientEndpoint::bind().unwrap();
-    let config = quic::client_config(identity, alpn, IDLE_TIMEOUT).unwrap();
-    let dial = quic::dial(&endpoint.endpoint, vec![server], "localhost", &config);
-    within(dial).await.unwrap().0
+    let config = client_config(identity, alpn, IDLE_TIMEOUT).unwrap();
+    let dialing = dial_quic(&endpoint.endpoint, vec![server], "localhost", &config);
+    within(dialing).await.unwrap().0
 }
 
 /// The same with the first stream open and these bytes on it.
@@ -189,8 +191,8 @@ pub(super) async fn raw_stream(
 pub(super) async fn raw_websocket(listener: &Listener) -> WebSocketStream<TcpStream> {
     let offer = offer(listener, WebSocket);
     let stream = raw_tcp(listener.local_address()).await;
-    let dial = websocket::dial_plain(&offer.url, stream);
-    within(dial).await.unwrap()
+    let handshake = tokio_tungstenite::client_async(request(&offer.url).unwrap(), stream);
+    within(handshake).await.unwrap().0
 }
 
 pub(super) async fn raw_tcp(address: SocketAddr) -> TcpStream {
@@ -217,7 +219,7 @@ pub(super) async fn tight_lipped(
     transport
         .stream_receive_window(bytes_max.into())
         .keep_alive_interval(Some(KEEP_ALIVE));
-    let mut config = quic::client_config(identity, ALPN, IDLE_TIMEOUT).unwrap();
+    let mut config = client_config(identity, ALPN, IDLE_TIMEOUT).unwrap();
     config.transport_config(Arc::new(transport));
     let endpoint = ClientEndpoint::bind().unwrap().endpoint;
     let connecting = endpoint.connect_with(config, listener.local_address(), "localhost");

@@ -3,9 +3,7 @@
 mod abuse;
 mod acknowledging;
 mod amplification;
-mod attending;
 mod closing;
-mod conditions;
 mod connecting;
 mod fuzzed;
 mod greeting;
@@ -13,6 +11,7 @@ mod harness;
 mod hostile;
 mod json;
 mod link;
+mod pumping;
 mod rotation;
 mod thin;
 mod web;

@@ -10,7 +10,7 @@ use crate::certificate::{LIFETIME, ServerCertificate};
 use crate::connect::{ConnectError, ConnectOptions, connect};
 use crate::connection::Connection;
 use crate::listener::{CertificateSwitch, Listener, ListenerConfig};
-use crate::rotation::{ANNOUNCED_AHEAD, Rotation, Turn};
+use crate::rotation::{ANNOUNCED_AHEAD, CertificateRotation, RotationChange};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -18,14 +18,14 @@ const DAY: Duration = Duration::from_hours(24);
 struct Rotating {
     listener: Listener,
     switch: CertificateSwitch,
-    rotation: Rotation,
+    rotation: CertificateRotation,
     now: SystemTime,
 }
 
 impl Rotating {
     fn begin() -> Self {
         let now = SystemTime::UNIX_EPOCH + LIFETIME;
-        let rotation = Rotation::begin(vec!["localhost".to_owned()], now).unwrap();
+        let rotation = CertificateRotation::begin(vec!["localhost".to_owned()], now).unwrap();
         let address = (Ipv4Addr::LOCALHOST, 0).into();
         let config = ListenerConfig::new(address, rotation.served().clone());
         let listener = Listener::bind(config).unwrap();
@@ -37,10 +37,10 @@ impl Rotating {
         }
     }
 
-    fn after(&mut self, time: Duration) -> Turn {
+    fn after(&mut self, time: Duration) -> RotationChange {
         self.now += time;
         let turn = self.rotation.advance(self.now).unwrap();
-        if turn == Turn::Switched {
+        if turn == RotationChange::Switched {
             self.switch.serve(self.rotation.served()).unwrap();
         }
         turn
@@ -72,11 +72,11 @@ async fn after_a_week_there_is_another_certificate_and_nobody_was_turned_away() 
     let (old_client, old_server) = server.connect(&first).await;
     assert_eq!(
         server.after((DAY * 7).saturating_sub(ANNOUNCED_AHEAD)),
-        Turn::Announced
+        RotationChange::Announced
     );
     let both = server.offers();
     let (_before, _) = server.connect(&both).await;
-    assert_eq!(server.after(ANNOUNCED_AHEAD), Turn::Switched);
+    assert_eq!(server.after(ANNOUNCED_AHEAD), RotationChange::Switched);
     let second = server.offers();
     assert_ne!(first, second);
     // Who joined before the switch comes in after it, and so does who joins now.
@@ -91,7 +91,7 @@ async fn after_twenty_days_asleep_the_expired_certificate_is_replaced_at_once() 
     let mut server = Rotating::begin();
     let first = server.offers();
     let (old_client, old_server) = server.connect(&first).await;
-    assert_eq!(server.after(DAY * 20), Turn::Switched);
+    assert_eq!(server.after(DAY * 20), RotationChange::Switched);
     let second = server.offers();
     let (_new, _) = server.connect(&second).await;
     assert_flows(&old_client, &old_server, b"old").await;
@@ -103,7 +103,7 @@ async fn after_twenty_days_asleep_the_expired_certificate_is_replaced_at_once() 
 async fn every_certificate_of_a_month_is_taken_by_browsers_clients_too() {
     let mut server = Rotating::begin();
     for _ in 0..30 * 24 {
-        if server.after(Duration::from_hours(1)) != Turn::Switched {
+        if server.after(Duration::from_hours(1)) != RotationChange::Switched {
             continue;
         }
         let web = TransportOffer {
