@@ -16,7 +16,7 @@ use gameserver_transport::frame::{Credential, Hello, Refused, Welcome};
 use gameserver_transport::limits;
 
 use super::resume_token::ResumeToken;
-use crate::host::{Admission, AdmissionRequest, Entry, MatchDirectory, RETRY_AFTER};
+use crate::host::{Admission, Entry, MatchDirectory, RETRY_AFTER};
 use crate::telemetry;
 
 /// Decides about arrivals.
@@ -61,13 +61,8 @@ impl AdmissionControl {
     fn admit_ticket(&self, text: &str, hello: &Hello) -> Result<Admission, RefusalCode> {
         let now_ms = self.clock.now_ms();
         let ticket = self.verify(text, now_ms)?;
-        let admitted = self.directory.admit(AdmissionRequest {
-            ticket: &ticket,
-            mode: hello.mode,
-            fingerprint: hello.fingerprint,
-            resume_secret: random_bytes(&*self.entropy),
-            now_ms,
-        });
+        let resume_secret = random_bytes(&*self.entropy);
+        let admitted = self.directory.admit(&ticket, hello, resume_secret, now_ms);
         if admitted.as_ref().err() == Some(&RefusalCode::Overloaded) {
             telemetry::shed(ticket.role);
         }

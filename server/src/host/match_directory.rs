@@ -21,11 +21,11 @@ use gameserver_contract::session::{Role, SessionState};
 use gameserver_contract::spectator::SpectatorClaim;
 use gameserver_contract::ticket::JoinTicket;
 use gameserver_transport::close::RefusalCode;
-use gameserver_transport::frame::Mode;
+use gameserver_transport::frame::{Hello, Mode};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, AdmissionRequest, Entry};
+use super::admission::{Admission, Entry};
 use super::headroom::{BudgetMax, SustainedLoad};
 use super::hosted_match::{HostedMatch, MatchInfo, MatchLoad, MatchSummary, SeatHolder};
 use super::load_probe::ProcessLoad;
@@ -99,23 +99,28 @@ impl MatchDirectory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims what a ticket is for: a seat, or a place among the spectators. A refusal before the
-    /// claim does not spend the ticket.
+    /// Claims what a verified ticket is for: a seat, which this secret resumes, or a place among the
+    /// spectators. A refusal before the claim does not spend the ticket.
     ///
     /// # Errors
     ///
     /// Why the client is not admitted.
-    pub fn admit(&self, request: AdmissionRequest<'_>) -> Result<Admission, RefusalCode> {
+    pub fn admit(
+        &self,
+        ticket: &JoinTicket,
+        hello: &Hello,
+        resume_secret: [u8; 16],
+        now_ms: i64,
+    ) -> Result<Admission, RefusalCode> {
         let mut state = self.lock();
-        state.check_protocol(&request)?;
-        state.check_load(request.ticket, self.budget_max)?;
-        if request.ticket.role == Role::Player && state.players >= self.players_max {
+        state.check_protocol(ticket, hello)?;
+        state.check_load(ticket, self.budget_max)?;
+        if ticket.role == Role::Player && state.players >= self.players_max {
             return Err(RefusalCode::Busy);
         }
-        state.used_tickets.mark(request.ticket, request.now_ms)?;
-        let ticket = request.ticket;
+        state.used_tickets.mark(ticket, now_ms)?;
         let admission = match (ticket.role, ticket.seat, ticket.watch) {
-            (Role::Player, Some(seat), None) => state.claim_seat(&request, seat),
+            (Role::Player, Some(seat), None) => state.claim_seat(ticket, seat, resume_secret),
             (Role::Spectator, None, Some(claim)) => state.add_spectator(ticket, claim),
             (Role::Player | Role::Spectator, _, _) => Err(RefusalCode::TicketMalformed),
         }?;
@@ -371,13 +376,12 @@ impl MatchDirectory {
 }
 
 impl State {
-    fn check_protocol(&self, request: &AdmissionRequest<'_>) -> Result<(), RefusalCode> {
-        let ticket = request.ticket;
+    fn check_protocol(&self, ticket: &JoinTicket, hello: &Hello) -> Result<(), RefusalCode> {
         let hosted = self.matches.get(&ticket.match_id);
-        let differs = hosted.is_some_and(|hosted| hosted.info.fingerprint != request.fingerprint);
+        let differs = hosted.is_some_and(|hosted| hosted.info.fingerprint != hello.fingerprint);
         // Watching is for thin clients: their frames are encoded once for all of them.
         let watches = matches!((ticket.role, ticket.watch), (Role::Spectator, Some(_)));
-        if request.mode == Mode::Native && (differs || (watches && ticket.seat.is_none())) {
+        if hello.mode == Mode::Native && (differs || (watches && ticket.seat.is_none())) {
             return Err(RefusalCode::ProtocolMismatch);
         }
         Ok(())
@@ -399,22 +403,16 @@ impl State {
 
     fn claim_seat(
         &mut self,
-        request: &AdmissionRequest<'_>,
+        ticket: &JoinTicket,
         seat: Seat,
+        resume_secret: [u8; 16],
     ) -> Result<Admission, RefusalCode> {
         let connection = self.next_connection();
-        let JoinTicket {
-            match_id,
-            player,
-            ref display_name,
-            ..
-        } = *request.ticket;
-        let resume_secret = request.resume_secret;
-        let hosted = self.open_match(match_id)?;
+        let hosted = self.open_match(ticket.match_id)?;
         let before = hosted.players();
         let holder = SeatHolder {
-            player,
-            display_name: display_name.clone(),
+            player: ticket.player,
+            display_name: ticket.display_name.clone(),
             connection,
             resume_secret,
         };
@@ -423,10 +421,10 @@ impl State {
         self.players += seated;
         Ok(Admission {
             connection,
-            match_id,
+            match_id: ticket.match_id,
             info,
-            player,
-            display_name: display_name.clone(),
+            player: ticket.player,
+            display_name: ticket.display_name.clone(),
             entry: Entry::Seat {
                 seat,
                 resume_secret,

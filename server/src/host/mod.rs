@@ -21,7 +21,7 @@ mod tests;
 mod used_tickets;
 mod worker;
 
-pub use admission::{Admission, AdmissionRequest, Entry};
+pub use admission::{Admission, Entry};
 pub use gameserver_control::Admits;
 pub use headroom::{BudgetMax, MEASURE_INTERVAL, RETRY_AFTER};
 pub use hosted_match::{MatchInfo, MatchSummary};

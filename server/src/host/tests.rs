@@ -10,10 +10,10 @@ use gameserver_contract::session::Role;
 use gameserver_contract::spectator::SpectatorClaim;
 use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION};
 use gameserver_transport::close::RefusalCode;
-use gameserver_transport::frame::Mode;
+use gameserver_transport::frame::{Credential, Hello, Mode};
 use uuid::Uuid;
 
-use super::admission::{Admission, AdmissionRequest};
+use super::admission::Admission;
 use super::headroom::BudgetMax;
 use super::hosted_match::MatchInfo;
 use super::match_directory::MatchDirectory;
@@ -75,13 +75,8 @@ fn ticket(id: u8, player: u128, seat: u16) -> JoinTicket {
 }
 
 fn admit(directory: &MatchDirectory, ticket: &JoinTicket) -> Result<Admission, RefusalCode> {
-    directory.admit(AdmissionRequest {
-        ticket,
-        mode: Mode::Thin,
-        fingerprint: 0,
-        resume_secret: ticket.id,
-        now_ms: 1,
-    })
+    let hello = Hello::new(Mode::Thin, Credential::Ticket(String::new()), "tests");
+    directory.admit(ticket, &hello, ticket.id, 1)
 }
 
 fn refusal(directory: &MatchDirectory, ticket: &JoinTicket) -> Option<RefusalCode> {
