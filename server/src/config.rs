@@ -13,7 +13,7 @@ pub use crate::public_address::{
     InvalidPathPrefix, InvalidPublicHost, PathPrefix, PublicAddress, PublicHost,
 };
 
-/// What an instance is told at its start.
+/// The configuration of an instance.
 #[derive(Debug, Clone)]
 pub struct InstanceConfig {
     /// Its name in the registry; when absent the one that its log folder remembers, without a
@@ -64,10 +64,10 @@ pub struct InstanceConfig {
 /// Who speaks TLS on the WebSocket port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WebSocketTls {
-    /// Nobody: offers say `ws://`. For development and private networks.
+    /// Nobody: offers contain `ws://`. For development and private networks.
     #[default]
     Plain,
-    /// A proxy in front: offers say `wss://`.
+    /// A proxy in front: offers contain `wss://`.
     ByProxy,
 }
 

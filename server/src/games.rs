@@ -1,4 +1,4 @@
-//! The games that an instance can host, with their types erased.
+//! Holds the games that an instance can host, with their types erased. It does not know matches.
 
 use std::collections::BTreeMap;
 
@@ -20,11 +20,11 @@ pub struct Games {
 /// One game.
 #[derive(Debug, Clone)]
 pub struct HostedGame {
-    /// What the lobby knows of it.
+    /// What the lobby needs.
     pub descriptor: GameDescriptor,
     /// What its clients must send and understand, as one number.
     pub fingerprint: u64,
-    /// What the first frame of a thin connection says.
+    /// The first frame of a thin connection.
     pub start: StartFrame,
     /// Whether its matches are simulated while nobody is in them.
     pub steps_when_empty: bool,
@@ -66,7 +66,7 @@ impl Games {
     }
 }
 
-/// A match that is built once to be asked what it sends, and never played.
+/// A match that is built once to find out what it sends, and never played.
 fn sample_settings(game: &GameDescriptor) -> MatchSettings {
     let mode = game.modes.first();
     MatchSettings {

@@ -25,8 +25,8 @@ pub use crate::certificate::Reload;
 use crate::config::{InstanceConfig, WebSocketTls};
 use crate::control::{self, Announcement, ControlService};
 use crate::games::Games;
-use crate::gateway::{self, Admission};
-use crate::host::{Board, EMPTY_MATCH_LIFETIME, HostConfig, MatchHost};
+use crate::gateway::{self, AdmissionControl};
+use crate::host::{EMPTY_MATCH_LIFETIME, HostConfig, MatchHost};
 use crate::match_log::{ClaimError, FolderClaim, LogFolder};
 use crate::offers::{Identity, Offers};
 use crate::telemetry;
@@ -58,7 +58,7 @@ pub struct Instance {
 /// What an instance runs on besides its configuration.
 #[derive(Debug, Clone)]
 pub struct Deps {
-    /// Tells the wall-clock time, for tickets and results.
+    /// The wall-clock time, for tickets and results.
     pub clock: SharedClock,
     /// Makes secrets and epochs.
     pub entropy: SharedEntropy,
@@ -90,7 +90,7 @@ pub enum StartError {
     /// The threads.
     #[error("failed to start the match workers")]
     Workers(#[source] std::io::Error),
-    /// A game's descriptor cannot be told to web-api.
+    /// A game's descriptor cannot be sent to web-api.
     #[error("failed to encode a game's descriptor")]
     Descriptor(#[source] serde_json::Error),
 }
@@ -125,9 +125,11 @@ impl Instance {
             offers.subscribe(),
             control_address,
         )?;
-        let (stop, board) = (CancellationToken::new(), host.board().clone());
-        let admission = Arc::new(admission(&config, &deps, &board));
-        let (told, registered) = watch::channel(false);
+        let (stop, directory) = (CancellationToken::new(), host.directory().clone());
+        let admission =
+            AdmissionControl::new(directory.clone(), deps.clock.clone(), deps.entropy.clone());
+        let admission = Arc::new(admission);
+        let (is_registered, registered) = watch::channel(false);
         let certificate = offers.certificate_keeper();
         let keep_offers = offers.keep(deps.clock.clone(), stop.clone());
         let service = ControlService::new(host.clone(), config.log_folder.clone());
@@ -136,7 +138,7 @@ impl Instance {
             registry.clone(),
             host.clone(),
             admission.clone(),
-            told,
+            is_registered,
             stop.clone(),
         );
         let tasks = vec![
@@ -155,7 +157,7 @@ impl Instance {
                 stop.clone(),
             )),
         ];
-        let results = tokio::spawn(control::hand_in_results(finished, registry, board));
+        let results = tokio::spawn(control::hand_in_results(finished, registry, directory));
         Ok(Self {
             host,
             game_address,
@@ -215,21 +217,21 @@ impl Instance {
         }
     }
 
-    /// Takes no new matches and no new players, tells those who play, and waits for the running
+    /// Takes no new matches and no new players, informs those who play, and waits for the running
     /// matches, but only so long.
     pub async fn drain(&self, grace: Duration) {
         self.host.drain(grace);
-        let board = self.host.board();
-        let all_over = board.wait_count(|matches| matches == 0);
+        let directory = self.host.directory();
+        let all_over = directory.wait_count(|matches| matches == 0);
         if tokio::time::timeout(grace, all_over).await.is_err() {
             tracing::warn!(
-                matches = board.count(),
+                matches = directory.count(),
                 "matches still running after the grace"
             );
         }
     }
 
-    /// Ends what still runs: matches are aborted, their results handed in, connections told.
+    /// Ends what still runs: matches are aborted, their results handed in, connections closed.
     /// Waits for the results, but only so long.
     pub async fn shutdown(self, patience: Duration) {
         let Self {
@@ -240,9 +242,9 @@ impl Instance {
             claim,
             ..
         } = self;
-        let board = host.board().clone();
-        board.drain();
-        for id in board.all().into_keys() {
+        let directory = host.directory().clone();
+        directory.drain();
+        for id in directory.ids() {
             if let Err(error) = host.shut_match_down(id) {
                 tracing::warn!(
                     match.id = %id, error = &error as &dyn std::error::Error,
@@ -251,10 +253,10 @@ impl Instance {
             }
         }
         // A match is forgotten when its result is handed in.
-        let handed_in = board.wait_count(|matches| matches == 0);
+        let handed_in = directory.wait_count(|matches| matches == 0);
         if tokio::time::timeout(patience, handed_in).await.is_err() {
             tracing::error!(
-                matches = board.count(),
+                matches = directory.count(),
                 "shut down before all results were taken"
             );
         }
@@ -280,15 +282,6 @@ impl Instance {
     }
 }
 
-fn admission(config: &InstanceConfig, deps: &Deps, board: &Arc<Board>) -> Admission {
-    Admission::new(
-        board.clone(),
-        deps.clock.clone(),
-        deps.entropy.clone(),
-        config.players_max,
-    )
-}
-
 /// What this instance is called, and its right to its log folder.
 fn identify(
     config: &InstanceConfig,
@@ -306,6 +299,7 @@ fn host_config(config: &InstanceConfig) -> HostConfig {
     HostConfig {
         workers: config.workers,
         matches_max: config.matches_max,
+        players_max: config.players_max,
         resume_window: config.resume_window,
         empty_match_lifetime: EMPTY_MATCH_LIFETIME,
         budget_max: config.budget_max,

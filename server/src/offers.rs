@@ -1,5 +1,5 @@
-//! How players reach the game port: the offers that web-api hands out, and the certificate behind
-//! them, which gives way to the next one as time passes. It knows no connection.
+//! Publishes how players reach the game port: the offers that web-api hands out, and the
+//! certificate behind them, which is replaced in time. It does not know connections.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -98,7 +98,7 @@ impl Addresses {
         }
     }
 
-    /// What web-api is told, in the order to try. During the time before a rotation there are two
+    /// What web-api is sent, in the order to try. During the time before a rotation there are two
     /// offers of a kind; whoever fails with the first certificate goes on to the second.
     fn offers(&self, identity: &Identity) -> Vec<Transport> {
         let hashes: Vec<&str> = match identity {
@@ -123,7 +123,7 @@ pub(crate) struct Offers {
     /// When the certificate is a given one.
     keeper: Option<Arc<CertificateKeeper>>,
     validity: ValidityWatch,
-    told: watch::Sender<Vec<Transport>>,
+    published: watch::Sender<Vec<Transport>>,
 }
 
 impl Offers {
@@ -141,7 +141,7 @@ impl Offers {
             }
         };
         Self {
-            told: watch::Sender::new(addresses.offers(&identity)),
+            published: watch::Sender::new(addresses.offers(&identity)),
             addresses,
             identity,
             switch,
@@ -157,10 +157,10 @@ impl Offers {
 
     /// The offers that count, now and later.
     pub(crate) fn subscribe(&self) -> watch::Receiver<Vec<Transport>> {
-        self.told.subscribe()
+        self.published.subscribe()
     }
 
-    /// Looks after the certificate until it is told to stop.
+    /// Renews the certificate until it is stopped.
     pub(crate) async fn keep(mut self, clock: SharedClock, stop: CancellationToken) {
         let look_after = async {
             self.look_at_validity(clock.now().into());
@@ -206,7 +206,7 @@ impl Offers {
                 tracing::info!("the next certificate is served");
             }
         }
-        self.told
+        self.published
             .send_replace(self.addresses.offers(&self.identity));
         Ok(())
     }
@@ -268,64 +268,64 @@ mod tests {
         (Offers::at(addresses(), identity, &listener), listener)
     }
 
-    fn kinds(told: &watch::Receiver<Vec<Transport>>) -> Vec<String> {
-        let told = told.borrow();
-        told.iter().map(|offer| offer.kind.clone()).collect()
+    fn kinds(published: &watch::Receiver<Vec<Transport>>) -> Vec<String> {
+        let published = published.borrow();
+        published.iter().map(|offer| offer.kind.clone()).collect()
     }
 
     #[tokio::test]
     async fn offers_stand_in_the_order_to_try() {
         let clock: SharedClock = ManualClock::at_ms(1_700_000_000_000);
         let (offers, listener) = offers(&clock);
-        let told = offers.subscribe().borrow().clone();
+        let published = offers.subscribe().borrow().clone();
         let pinned = listener.certificate_sha256();
         let expected = [
             ("quic", "quic://localhost:7777", pinned),
             ("webtransport", "https://localhost:7777", pinned),
             ("websocket", "wss://localhost:7777", ""),
         ];
-        let told: Vec<_> = told
+        let published: Vec<_> = published
             .iter()
             .map(|offer| {
                 let hash = offer.certificate_sha256.as_str();
                 (offer.kind.as_str(), offer.url.as_str(), hash)
             })
             .collect();
-        assert_eq!(told, expected);
+        assert_eq!(published, expected);
     }
 
     #[tokio::test]
     async fn both_hashes_are_offered_before_the_switch_and_the_new_one_after_it() {
         let clock = ManualClock::at_ms(1_700_000_000_000);
         let (mut offers, _listener) = offers(&(clock.clone() as SharedClock));
-        let told = offers.subscribe();
-        let before = told.borrow().clone();
+        let published = offers.subscribe();
+        let before = published.borrow().clone();
         clock.advance(DAY * 7);
         offers.advance(clock.now().into()).unwrap();
         let twice = ["quic", "quic", "webtransport", "webtransport", "websocket"];
-        assert_eq!(kinds(&told), twice);
+        assert_eq!(kinds(&published), twice);
         clock.advance(DAY);
         offers.advance(clock.now().into()).unwrap();
-        assert_eq!(kinds(&told), ["quic", "webtransport", "websocket"]);
-        assert_ne!(*told.borrow(), before);
+        assert_eq!(kinds(&published), ["quic", "webtransport", "websocket"]);
+        assert_ne!(*published.borrow(), before);
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_certificate_is_looked_after_until_the_stop() {
         let clock = ManualClock::at_ms(1_700_000_000_000);
         let (offers, _listener) = offers(&(clock.clone() as SharedClock));
-        let mut told = offers.subscribe();
-        told.mark_unchanged();
+        let mut published = offers.subscribe();
+        published.mark_unchanged();
         let stop = CancellationToken::new();
         let keeper = tokio::spawn(offers.keep(clock.clone(), stop.clone()));
         clock.advance(DAY * 20);
-        told.changed().await.unwrap();
-        assert_eq!(kinds(&told), ["quic", "webtransport", "websocket"]);
+        published.changed().await.unwrap();
+        assert_eq!(kinds(&published), ["quic", "webtransport", "websocket"]);
         stop.cancel();
         keeper.await.unwrap();
     }
 
-    /// Puts another certificate for `localhost` into the folder, and tells its hash.
+    /// Puts another certificate for `localhost` into the folder, and returns its hash.
     fn put_certificate(folder: &Path) -> String {
         let names = ["localhost".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).unwrap();

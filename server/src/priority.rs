@@ -1,8 +1,8 @@
-//! Which threads give way: those with a deadline, which step matches, go first.
+//! Lowers the priority of threads without a deadline below those that step matches.
 //!
 //! It knows neither what those threads do nor who starts them.
 
-/// Lets the calling thread, and those that it starts, give way to the threads that step matches: it
+/// Lets the calling thread, and those that it starts, yield to the threads that step matches: it
 /// runs at a `nice` value 10 above that of the process and, when it wakes, does not interrupt one
 /// that is at work (`SCHED_BATCH`, `sched(7)`). For threads whose work can wait a millisecond: of
 /// the network, of output, of SQLite and of the match logs. Measured on one core:
@@ -24,12 +24,12 @@ pub fn yield_to_ticks() {
     if let Err(error) = set_thread_priority_and_policy(thread_native_id(), priority, policy) {
         tracing::debug!(
             error = &error as &dyn std::error::Error,
-            "a thread does not give way to ticks"
+            "a thread does not yield to ticks"
         );
     }
 }
 
-/// Lets the calling thread give way, where the system can.
+/// Lets the calling thread yield, where the system can.
 #[cfg(not(target_os = "linux"))]
 pub fn yield_to_ticks() {}
 
@@ -65,7 +65,7 @@ mod tests {
     /// `SCHED_BATCH` of `sched(7)`.
     const BATCH: u32 = 3;
 
-    /// What the system says of the calling thread.
+    /// What the system reports about the calling thread.
     fn niceness_and_policy() -> (i64, Option<u32>) {
         let stat = Stat::from_file("/proc/thread-self/stat").expect("a thread has one");
         (stat.nice, stat.policy)

@@ -12,8 +12,6 @@ use metrics::{
     Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
 
-use crate::simulation::{TickPart, TickParts};
-
 /// Upper bounds in seconds of the buckets of `gs_tick_seconds`: steps of a tenth from 0.1 ms to a
 /// tick of 30 Hz, so that a percentile is known to a tenth; the budget of 60 Hz itself; and a few
 /// for ticks that are much too long.
@@ -38,7 +36,7 @@ pub fn tick_part_buckets_s() -> Vec<f64> {
     tenths_us.map(|tenths| f64::from(tenths) / 1e7).collect()
 }
 
-/// Tells the recorder what the names mean, and makes counters appear before they first count.
+/// Describes the metrics to the recorder, and makes counters appear before they first count.
 pub fn describe() {
     describe_histogram!("gs_tick_seconds", "time that one tick of one match takes");
     describe_histogram!(
@@ -83,7 +81,7 @@ pub fn describe() {
     );
     describe_counter!(
         "gs_arrivals_ended_total",
-        "connections that ended before they were let in, by reason"
+        "connections that ended before they were admitted, by reason"
     );
     describe_counter!(
         "gs_system_errors_total",
@@ -119,21 +117,23 @@ pub fn count_system_error(error: BevyError, context: ErrorContext) {
 /// Where a match records its ticks; asked for once, because labels cost a look-up.
 pub(crate) struct TickTimes {
     whole: Histogram,
-    parts: [Histogram; TickPart::COUNT],
+    parts: Vec<Histogram>,
 }
 
 impl TickTimes {
-    pub(crate) fn of(game: &GameId) -> Self {
+    /// For a game whose ticks have these parts.
+    pub(crate) fn of(game: &GameId, parts: impl Iterator<Item = &'static str>) -> Self {
         Self {
             whole: histogram!("gs_tick_seconds", "game" => game.to_string()),
-            parts: TickPart::ALL
-                .map(|part| histogram!("gs_tick_part_seconds", "part" => part.name())),
+            parts: parts
+                .map(|part| histogram!("gs_tick_part_seconds", "part" => part))
+                .collect(),
         }
     }
 
-    pub(crate) fn record(&self, whole: Duration, parts: &TickParts) {
+    pub(crate) fn record(&self, whole: Duration, parts: &[Duration]) {
         self.whole.record(whole);
-        for (histogram, spent) in self.parts.iter().zip(parts.spent()) {
+        for (histogram, spent) in self.parts.iter().zip(parts) {
             histogram.record(*spent);
         }
     }

@@ -12,9 +12,9 @@ use metrics::gauge;
 /// Time before the end in which somebody should do something: certificate authorities renew weeks
 /// ahead, so what is closer than this was forgotten.
 const WARNED_AHEAD: Duration = Duration::from_hours(14 * 24);
-/// How often a certificate that nobody can use is told again.
+/// How often a certificate that nobody can use is reported again.
 const USELESS_AGAIN_AFTER: Duration = Duration::from_hours(1);
-/// How often one that ends soon is told again.
+/// How often one that ends soon is reported again.
 const ENDING_AGAIN_AFTER: Duration = Duration::from_hours(24);
 
 /// How a certificate stands at one moment.
@@ -48,14 +48,14 @@ impl Standing {
     }
 }
 
-/// What was told last, so that nothing is told every minute.
+/// What was reported last, so that nothing is reported every minute.
 #[derive(Debug, Default)]
 pub(crate) struct ValidityWatch {
-    told: Option<(Validity, Standing, SystemTime)>,
+    reported: Option<(Validity, Standing, SystemTime)>,
 }
 
 impl ValidityWatch {
-    /// Looks at a certificate that others renew; a self-signed one gives way in time by itself.
+    /// Looks at a certificate that others renew; a self-signed one is replaced in time by itself.
     pub(crate) fn look_at_given(&mut self, certificate: &ServerCertificate, now: SystemTime) {
         let Some(validity) = certificate.validity() else {
             return;
@@ -65,7 +65,7 @@ impl ValidityWatch {
         if !self.is_due(validity, standing, now) {
             return;
         }
-        self.told = Some((validity, standing, now));
+        self.reported = Some((validity, standing, now));
         let days = |span: Duration| span.as_secs() / 86_400;
         match standing {
             Standing::Good => {}
@@ -93,11 +93,11 @@ impl ValidityWatch {
     }
 
     fn is_due(&self, validity: Validity, standing: Standing, now: SystemTime) -> bool {
-        let Some((told, before, at)) = self.told else {
+        let Some((reported, before, at)) = self.reported else {
             return true;
         };
         let since = now.duration_since(at).unwrap_or_default();
-        told != validity || before != standing || since >= standing.again_after()
+        reported != validity || before != standing || since >= standing.again_after()
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
             watch.is_due(validity(), Standing::of(validity(), now), now)
         };
         assert!(due(&watch, at(201)));
-        watch.told = Some((validity(), Standing::Expired, at(201)));
+        watch.reported = Some((validity(), Standing::Expired, at(201)));
         assert!(!due(&watch, at(201) + hour / 2));
         assert!(due(&watch, at(201) + hour));
         let renewed = Validity {

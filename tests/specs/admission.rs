@@ -107,14 +107,14 @@ impl Door {
     }
 
     fn holder_of_first_seat(&self) -> Option<PlayerId> {
-        let facts = self.stage.facts(self.match_id);
-        facts.seats.get(&Seat(0)).map(|holder| holder.player)
+        let summary = self.stage.summary(self.match_id);
+        summary.seats.get(&Seat(0)).copied()
     }
 
     async fn sees_first_seat_free(&self) {
         self.stage
-            .shows(self.match_id, "the seat is free", |facts| {
-                !facts.seats.contains_key(&Seat(0))
+            .shows(self.match_id, "the seat is free", |hosted| {
+                !hosted.seats.contains_key(&Seat(0))
             })
             .await;
     }
@@ -263,7 +263,7 @@ async fn a_client_of_another_build_is_refused_and_may_keep_its_ticket() {
 async fn a_draining_instance_lets_nobody_in_and_throws_nobody_out() {
     let door = Door::open().await;
     let inside = door.join().await;
-    door.stage.host.board().drain();
+    door.stage.host.directory().drain();
     let answer = door.stage.join(door.match_id, 1);
     door.assert_refused(&answer, RefusalCode::Draining).await;
     inside.receive_next().await;

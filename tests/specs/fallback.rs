@@ -62,7 +62,7 @@ async fn players_whose_udp_is_cut_keep_their_seats_over_websocket_until_quic_is_
 
     eventually("they come over QUIC", || quic(&crew)).await;
     all_play_on(&crew).await;
-    let seats = stage.facts(id).seats;
+    let seats = stage.summary(id).seats;
 
     path.cut();
     let cut = Instant::now();
@@ -74,7 +74,7 @@ async fn players_whose_udp_is_cut_keep_their_seats_over_websocket_until_quic_is_
     eventually("they come back to QUIC", || quic(&crew)).await;
     all_play_on(&crew).await;
 
-    let held = stage.facts(id).seats;
+    let held = stage.summary(id).seats;
     assert!(held.keys().eq(seats.keys()), "{held:?}");
     let ended = tokio::task::spawn_blocking(move || crew.finish());
     for bot in ended.await.expect("the bots end") {

@@ -5,7 +5,7 @@ use game_arena::Arena;
 use gameserver_contract::ids::{MatchId, Seat};
 use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
 use gameserver_server::Games;
-use gameserver_server::host::MatchFacts;
+use gameserver_server::host::MatchSummary;
 use gameserver_tests::counters::Counter;
 use gameserver_tests::dialect::{Dialect, data, packet, packet_type, reliable, unreliable};
 use gameserver_tests::patience::eventually;
@@ -54,7 +54,7 @@ impl Scene {
 
     async fn see_the_match_go_on(self) {
         self.witnesses.see_the_match_go_on().await;
-        let state = self.stage.facts(self.match_id).state;
+        let state = self.stage.summary(self.match_id).state;
         assert!(state.is_joinable(), "{state:?}");
         assert_eq!(self.panics.increase(), 0);
         self.witnesses.leave().await;
@@ -323,7 +323,7 @@ async fn a_websocket_player_who_sends_other_frames_is_closed() {
             "{end:?}"
         );
         // A seat is held for those who are lost: this one is free because of the end's code.
-        let is_free = |facts: &MatchFacts| !facts.seats.contains_key(&Seat(1));
+        let is_free = |hosted: &MatchSummary| !hosted.seats.contains_key(&Seat(1));
         scene
             .stage
             .shows(scene.match_id, "the seat is free", is_free)

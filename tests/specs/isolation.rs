@@ -6,7 +6,7 @@ use gameserver_contract::ids::{MatchId, Seat};
 use gameserver_contract::session::SessionState;
 use gameserver_contract::session::TransportKind::Quic;
 use gameserver_server::Games;
-use gameserver_server::simulation::Entrant;
+use gameserver_server::simulation::{ConnectionId, Entrant};
 use gameserver_tests::counters::Counter;
 use gameserver_tests::fragile::{FAILS, FRAGILE, Fragile, PANICS, PANICS_WHEN_BUILT, SOUND};
 use gameserver_tests::patience::{eventually, within};
@@ -59,7 +59,7 @@ async fn a_match_that_panics_tells_its_players_and_is_failed() {
     for player in fill(&stage, broken).await {
         assert_eq!(player.closed().await.code, CloseCode::Internal);
     }
-    assert_eq!(stage.facts(broken).state, SessionState::Failed);
+    assert_eq!(stage.summary(broken).state, SessionState::Failed);
     assert_eq!(panics.increase(), 1);
 }
 
@@ -100,8 +100,8 @@ async fn a_match_that_cannot_be_built_is_failed_and_its_worker_goes_on() {
     let stage = stage().await;
     let panics = Counter::watch("gs_match_panics_total");
     let broken = start(&stage, PANICS_WHEN_BUILT);
-    eventually("the board shows the failure", || {
-        stage.facts(broken).state == SessionState::Failed
+    eventually("the directory shows the failure", || {
+        stage.summary(broken).state == SessionState::Failed
     })
     .await;
     assert_eq!(panics.increase(), 1);
@@ -128,6 +128,7 @@ async fn a_player_who_comes_too_late_is_told_so() {
         player: stage.new_player(),
         display_name: "late".to_owned(),
         seat: Seat(0),
+        connection_id: ConnectionId(0),
         connection: inside.clone(),
     };
     assert_eq!(stage.host.enter(broken, entrant), Ok(true));
@@ -148,6 +149,6 @@ async fn a_system_that_fails_in_every_tick_is_counted_and_ends_nothing() {
     witnesses.see_the_match_go_on().await;
     assert!(errors.increase() > before);
     assert_eq!(panics.increase(), 0);
-    assert!(stage.facts(failing).state.is_joinable());
+    assert!(stage.summary(failing).state.is_joinable());
     witnesses.leave().await;
 }

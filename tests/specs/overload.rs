@@ -56,10 +56,9 @@ impl Theatre {
     }
 
     async fn admits(&self, whom: Admits) {
-        let board = self.stage.host.board();
         self.stage
-            .shows(self.match_id, &format!("{whom:?} may come"), |facts| {
-                board.admits(facts) == whom
+            .shows(self.match_id, &format!("{whom:?} may come"), |hosted| {
+                hosted.admits == whom
             })
             .await;
     }
@@ -139,6 +138,6 @@ async fn a_refused_player_keeps_the_ticket_for_another_try() {
     let late = theatre.stage.join(theatre.match_id, 3);
     // Refused twice for want of time, and not because the ticket was used.
     theatre.assert_refused(&late, "player").await;
-    let seats = theatre.stage.facts(theatre.match_id).seats.len();
+    let seats = theatre.stage.summary(theatre.match_id).seats.len();
     assert_eq!(seats, 3, "no seat is taken by who was refused");
 }

@@ -9,7 +9,7 @@ use gameserver_contract::session::SessionState;
 use gameserver_contract::session::TransportKind::WebSocket;
 use gameserver_control::result_signature;
 use gameserver_server::Games;
-use gameserver_server::host::MatchFacts;
+use gameserver_server::host::MatchSummary;
 use gameserver_server::replay::{Evidence, Verdict, VerifyReport, verify, verify_from};
 use gameserver_stream::log::record::log_claim;
 use gameserver_stream::log::{DamageKind, Item, LogReader, Record, SeatChange};
@@ -130,7 +130,7 @@ async fn a_replay_shows_the_tick_that_decided_its_match() {
         let id = stage.start_match("arena", 2, 2);
         let stays = RawPlayer::join(&stage, &stage.join(id, 0), WebSocket).await;
         let leaves = RawPlayer::join(&stage, &stage.join(id, 1), WebSocket).await;
-        let runs = |facts: &MatchFacts| facts.state == SessionState::Running;
+        let runs = |hosted: &MatchSummary| hosted.state == SessionState::Running;
         stage.shows(id, "play has begun", runs).await;
         leaves.connection.close(CloseCode::Consented, "enough");
         assert_eq!(stays.closed().await.code, CloseCode::MatchOver);

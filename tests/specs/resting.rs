@@ -24,17 +24,17 @@ fn arena() -> Games {
 }
 
 async fn works(stage: &Stage) {
-    let board = stage.host.board();
+    let directory = stage.host.directory();
     eventually("matches are simulated", || {
-        board.busiest_worker() > RESTING_MAX
+        directory.busiest_worker() > RESTING_MAX
     })
     .await;
 }
 
 async fn rests(stage: &Stage) {
-    let board = stage.host.board();
+    let directory = stage.host.directory();
     eventually("no match is simulated", || {
-        board.busiest_worker() < RESTING_MAX
+        directory.busiest_worker() < RESTING_MAX
     })
     .await;
 }
@@ -78,5 +78,5 @@ async fn a_match_that_nobody_comes_to_is_ended_soon_and_one_with_a_player_is_not
     assert_eq!(finished.result.match_id, empty);
     assert_eq!(finished.result.outcome, MatchOutcome::Aborted);
     player.receive_next().await;
-    assert_eq!(stage.facts(joined).state, SessionState::Filling);
+    assert_eq!(stage.summary(joined).state, SessionState::Filling);
 }

@@ -102,7 +102,7 @@ async fn a_spectator_sees_all_fighters_of_a_full_match_on_every_transport() {
         // What only its owner sees, a spectator of everything sees too.
         assert_eq!(watcher.field_of_seat(2, "ammunition"), Some(12.0));
     }
-    assert_eq!(show.stage.facts(show.match_id).seats.len(), 4);
+    assert_eq!(show.stage.summary(show.match_id).seats.len(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,7 +204,7 @@ async fn a_spectator_cannot_play_and_may_go_when_they_like() {
     .await;
     assert!(show.players[0].heard("chat").is_none());
     assert!(show.players[0].events.len() >= before);
-    let counted = show.stage.facts(show.match_id).spectators;
+    let counted = show.stage.summary(show.match_id).spectators;
     assert_eq!(counted, 1);
     let mut leave = Vec::new();
     frame::put_leave(&mut leave);

@@ -15,9 +15,9 @@ use gameserver_contract::session::{JoinResponse, Role, TransportKind, TransportO
 use gameserver_contract::spectator::SpectatorClaim;
 use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION, TicketSigner, TicketVerifier};
 use gameserver_server::Games;
-use gameserver_server::gateway::{self, Admission};
+use gameserver_server::gateway::{self, AdmissionControl};
 use gameserver_server::host::{
-    BudgetMax, EMPTY_MATCH_LIFETIME, FinishedMatch, HostConfig, MatchFacts, MatchHost, MatchSpec,
+    BudgetMax, EMPTY_MATCH_LIFETIME, FinishedMatch, HostConfig, MatchHost, MatchSpec, MatchSummary,
 };
 use gameserver_server::match_log::LogFolder;
 use gameserver_shared::flow::MatchSettings;
@@ -62,6 +62,7 @@ fn host_config(workers: usize) -> HostConfig {
     HostConfig {
         workers,
         matches_max: 64,
+        players_max: 1_000,
         resume_window: RESUME_WINDOW,
         empty_match_lifetime: EMPTY_MATCH_LIFETIME,
         logs: None,
@@ -152,7 +153,7 @@ impl Stage {
         let signer = TicketSigner::generate(&*entropy);
         let instance = InstanceId::generate(&*clock, &*entropy);
         let epoch = InstanceEpoch(1);
-        let admission = Admission::new(host.board().clone(), clock, entropy.clone(), 1_000);
+        let admission = AdmissionControl::new(host.directory().clone(), clock, entropy.clone());
         let verifier = TicketVerifier::new(&[signer.public_key()], instance, epoch);
         admission.set_verifier(verifier.expect("a public key"));
         let stop = CancellationToken::new();
@@ -331,19 +332,24 @@ impl Stage {
         PlayerId::generate(&SystemClock, &*self.entropy)
     }
 
-    /// What the board shows of a match.
+    /// What the directory shows of a match.
     ///
     /// # Panics
     ///
     /// When the match was never hosted.
     #[must_use]
-    pub fn facts(&self, match_id: MatchId) -> MatchFacts {
-        let facts = self.host.board().facts(match_id);
-        facts.expect("the board keeps a match until it is removed")
+    pub fn summary(&self, match_id: MatchId) -> MatchSummary {
+        let summary = self.host.directory().summary(match_id);
+        summary.expect("the directory keeps a match until it is removed")
     }
 
-    /// Waits until the board shows that a match has come so far.
-    pub async fn shows(&self, match_id: MatchId, what: &str, is_so: impl Fn(&MatchFacts) -> bool) {
-        eventually(what, || is_so(&self.facts(match_id))).await;
+    /// Waits until the directory shows that a match has come so far.
+    pub async fn shows(
+        &self,
+        match_id: MatchId,
+        what: &str,
+        is_so: impl Fn(&MatchSummary) -> bool,
+    ) {
+        eventually(what, || is_so(&self.summary(match_id))).await;
     }
 }

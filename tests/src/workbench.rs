@@ -10,7 +10,7 @@ use gameserver_contract::clock::{Clock as _, SystemClock};
 use gameserver_contract::ids::{GameId, PlayerId, Seat};
 use gameserver_contract::session::TransportKind::WebSocket;
 use gameserver_contract::session::{Role, TransportOffer};
-use gameserver_server::simulation::{Entrant, Seats, build_match};
+use gameserver_server::simulation::{ConnectionId, Entrant, build_match, seating};
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::prelude::Game;
 use gameserver_transport::certificate::ServerCertificate;
@@ -64,9 +64,10 @@ impl Workbench {
             player: PlayerId(Uuid::from_u128(seat.0.into())),
             display_name: format!("player {seat}"),
             seat,
+            connection_id: ConnectionId(0),
             connection: inside,
         };
-        Seats::enter(self.app.world_mut(), entrant);
+        seating::enter(self.app.world_mut(), entrant);
     }
 
     /// Goes on by so many ticks.

@@ -85,14 +85,14 @@ async fn reload_certificate_on(mut hang_up: Signal, instance: &Instance) {
 }
 
 async fn first_match_over(instance: &Instance) {
-    let board = instance.host().board();
-    board.wait_count(|matches| matches > 0).await;
-    board.wait_count(|matches| matches == 0).await;
+    let directory = instance.host().directory();
+    directory.wait_count(|matches| matches > 0).await;
+    directory.wait_count(|matches| matches == 0).await;
 }
 
 /// Lets running matches end, but only so long, and less when a second signal comes.
 pub(super) async fn stop_instance(instance: Instance, shutdown: &Shutdown, grace: Duration) {
-    tracing::info!(matches = instance.host().board().count(), "draining");
+    tracing::info!(matches = instance.host().directory().count(), "draining");
     let patience = tokio::select! {
         () = instance.drain(grace) => RESULTS_PATIENCE,
         () = shutdown.hurry.cancelled() => HURRY_PATIENCE,

@@ -1,5 +1,5 @@
-//! Keeps the instance known to web-api: registers, then heartbeats with the whole truth every
-//! second and whenever something changed.
+//! Keeps the instance known to web-api: registers, then sends a heartbeat with its whole state
+//! every second and whenever something changed. It does not know why something changed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Registry;
-use crate::gateway::Admission;
-use crate::host::{Admits, MatchFacts, MatchHost};
+use crate::gateway::AdmissionControl;
+use crate::host::{MatchHost, MatchSummary};
 
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(1);
 /// Shortest time between two heartbeats, however much changes.
 const HEARTBEAT_SPACING: Duration = Duration::from_millis(50);
 /// Time for the last heartbeat, which nobody waits for longer.
-const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
+const LAST_HEARTBEAT_DEADLINE: Duration = Duration::from_secs(1);
 /// Wait after a failed call, doubled each time up to the longest.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LONGEST: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ pub struct Announcement {
     pub epoch: InstanceEpoch,
     /// What is sent to register.
     pub request: RegisterRequest,
-    /// The transports that count, instead of those in the request; a change is told at once.
+    /// The transports that count, instead of those in the request; a change is reported at once.
     pub transports: watch::Receiver<Vec<Transport>>,
 }
 
@@ -44,16 +44,16 @@ struct Registrar {
     announcement: Announcement,
     registry: Registry,
     host: Arc<MatchHost>,
-    admission: Arc<Admission>,
+    admission: Arc<AdmissionControl>,
     sequence: u64,
 }
 
-/// Runs until it is told to stop. `registered` turns true when web-api knows the instance.
+/// Runs until it is stopped. `registered` turns true when web-api knows the instance.
 pub async fn run(
     announcement: Announcement,
     registry: Registry,
     host: Arc<MatchHost>,
-    admission: Arc<Admission>,
+    admission: Arc<AdmissionControl>,
     registered: watch::Sender<bool>,
     stop: CancellationToken,
 ) {
@@ -68,7 +68,7 @@ pub async fn run(
         () = stop.cancelled() => {}
         () = registrar.keep_known(&registered) => {}
     }
-    registrar.say_goodbye().await;
+    registrar.send_last_heartbeat().await;
 }
 
 impl Registrar {
@@ -97,8 +97,8 @@ impl Registrar {
             transports,
             ..self.announcement.request.clone()
         };
-        let answer = self.registry.register(request).await?.into_inner();
-        let keys: Result<Vec<[u8; 32]>, _> = answer
+        let response = self.registry.register(request).await?.into_inner();
+        let keys: Result<Vec<[u8; 32]>, _> = response
             .ticket_public_keys
             .into_iter()
             .map(TryInto::try_into)
@@ -114,20 +114,20 @@ impl Registrar {
     /// Returns when web-api does not know this instance, or not its transports.
     async fn heartbeat_until_stale(&mut self, registered: &watch::Sender<bool>) {
         let mut next = Instant::now();
-        let board = self.host.board().clone();
+        let directory = self.host.directory().clone();
         let mut transports = self.announcement.transports.clone();
-        let mut is_told_of_draining = false;
+        let mut has_reported_draining = false;
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
                 // At once: every ticket given out from now on is one that will be refused.
-                () = board.wait_draining(), if !is_told_of_draining => is_told_of_draining = true,
+                () = directory.wait_draining(), if !has_reported_draining => has_reported_draining = true,
                 Ok(()) = transports.changed() => return,
-                () = board.changed() => tokio::time::sleep(HEARTBEAT_SPACING).await,
+                () = directory.changed() => tokio::time::sleep(HEARTBEAT_SPACING).await,
             }
             next = Instant::now() + HEARTBEAT_INTERVAL;
             match self.heartbeat().await {
-                Ok(answer) if answer.known => self.obey(answer),
+                Ok(response) if response.known => self.apply(response),
                 Ok(_) => {
                     registered.send_replace(false);
                     tracing::warn!("web-api does not know this instance any more");
@@ -139,44 +139,45 @@ impl Registrar {
         }
     }
 
-    /// The last word: nobody is sent here any more, although the lease lives on for a while.
-    async fn say_goodbye(&mut self) {
-        match tokio::time::timeout(GOODBYE_DEADLINE, self.heartbeat()).await {
+    /// Nobody is sent here any more after it, although the lease lives on for a while.
+    async fn send_last_heartbeat(&mut self) {
+        match tokio::time::timeout(LAST_HEARTBEAT_DEADLINE, self.heartbeat()).await {
             Ok(Ok(_)) => {}
-            Ok(Err(status)) => tracing::warn!(%status, "web-api was not told of the end"),
-            Err(_) => tracing::warn!("web-api was not told of the end in time"),
+            Ok(Err(status)) => tracing::warn!(%status, "last heartbeat not delivered"),
+            Err(_) => tracing::warn!("last heartbeat not delivered in time"),
         }
     }
 
     async fn heartbeat(&mut self) -> Result<HeartbeatResponse, tonic::Status> {
         self.sequence += 1;
-        let all = self.host.board().all();
-        let failed: Vec<MatchId> = all
+        let directory = self.host.directory();
+        let matches = directory.summaries();
+        let failed: Vec<MatchId> = matches
             .iter()
-            .filter(|(_, facts)| facts.state == SessionState::Failed)
+            .filter(|(_, hosted)| hosted.state == SessionState::Failed)
             .map(|(id, _)| *id)
             .collect();
         let request = HeartbeatRequest {
             instance_id: self.announcement.id.to_string(),
             epoch: self.announcement.epoch.0,
             sequence: self.sequence,
-            draining: self.host.board().is_draining(),
-            tick_budget_used: self.host.board().busiest_worker(),
-            matches: all
-                .into_iter()
-                .map(|(id, facts)| match_status(id, &facts, self.host.board().admits(&facts)))
+            draining: directory.is_draining(),
+            tick_budget_used: directory.busiest_worker(),
+            matches: matches
+                .iter()
+                .map(|(id, hosted)| match_status(*id, hosted))
                 .collect(),
         };
-        let answer = self.registry.heartbeat(request).await?.into_inner();
-        // A failed match is told once; then nothing of it is left here.
+        let response = self.registry.heartbeat(request).await?.into_inner();
+        // A failed match is reported once; then nothing of it is left here.
         for id in failed {
-            self.host.board().remove(id);
+            self.host.directory().remove(id);
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    fn obey(&self, answer: HeartbeatResponse) {
-        for kick in answer.kick_players {
+    fn apply(&self, response: HeartbeatResponse) {
+        for kick in response.kick_players {
             let (Ok(id), Ok(player)) = (kick.match_id.parse(), kick.player_id.parse()) else {
                 continue;
             };
@@ -187,7 +188,7 @@ impl Registrar {
                 );
             }
         }
-        for id in answer.stop_match_ids {
+        for id in response.stop_match_ids {
             let Ok(id) = id.parse::<MatchId>() else {
                 continue;
             };
@@ -201,21 +202,16 @@ impl Registrar {
     }
 }
 
-fn match_status(id: MatchId, facts: &MatchFacts, admits: Admits) -> MatchStatus {
-    let seats = facts.seats.iter().map(|(seat, holder)| SeatStatus {
+fn match_status(id: MatchId, hosted: &MatchSummary) -> MatchStatus {
+    let seats = hosted.seats.iter().map(|(seat, player)| SeatStatus {
         seat: u32::from(seat.0),
-        player_id: holder.player.to_string(),
+        player_id: player.to_string(),
     });
     MatchStatus {
         match_id: id.to_string(),
-        state: facts.state.as_str().to_owned(),
+        state: hosted.state.as_str().to_owned(),
         seats: seats.collect(),
-        spectators: facts.spectators,
-        admits: match admits {
-            Admits::Everybody => gameserver_control::Admits::Everybody,
-            Admits::Players => gameserver_control::Admits::Players,
-            Admits::Nobody => gameserver_control::Admits::Nobody,
-        }
-        .into(),
+        spectators: hosted.spectators,
+        admits: hosted.admits.into(),
     }
 }

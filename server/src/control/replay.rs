@@ -1,6 +1,6 @@
 //! Reads the logs of matches for web-api, piece by piece.
 //!
-//! It knows where a log lies and how long it is, and nothing of what stands in it.
+//! It does not know what is in a log.
 
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -21,7 +21,7 @@ const READS_MAX: usize = 4;
 #[derive(Debug)]
 pub(super) struct Replays {
     folder: Option<PathBuf>,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Replays {
@@ -29,7 +29,7 @@ impl Replays {
     pub(super) fn new(folder: Option<PathBuf>) -> Self {
         Self {
             folder,
-            turns: Arc::new(Semaphore::new(READS_MAX)),
+            permits: Arc::new(Semaphore::new(READS_MAX)),
         }
     }
 
@@ -38,7 +38,7 @@ impl Replays {
     ///
     /// # Errors
     ///
-    /// What the file system says; a missing file is none.
+    /// The file system's; a missing file is none.
     pub(super) async fn read(
         &self,
         id: MatchId,
@@ -48,10 +48,10 @@ impl Replays {
         let Some(folder) = self.folder.clone() else {
             return Ok(ReadReplayResponse::default());
         };
-        let turn = Arc::clone(&self.turns).acquire_owned().await;
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
         let reading = tokio::task::spawn_blocking(move || {
             let answer = read_piece(&folder, id, offset, length_max.min(REPLAY_BYTES_MAX));
-            drop(turn);
+            drop(permit);
             answer
         });
         reading.await.map_err(io::Error::other)?

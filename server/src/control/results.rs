@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tonic::Code;
 
 use super::Registry;
-use crate::host::{Board, FinishedMatch};
+use crate::host::{FinishedMatch, MatchDirectory};
 use crate::telemetry;
 
 const RETRY_FIRST: Duration = Duration::from_millis(200);
@@ -19,13 +19,13 @@ const RETRY_LONGEST: Duration = Duration::from_secs(5);
 pub async fn run(
     mut finished: mpsc::Receiver<FinishedMatch>,
     registry: Registry,
-    board: Arc<Board>,
+    directory: Arc<MatchDirectory>,
 ) {
     while let Some(next) = finished.recv().await {
         telemetry::queue_holds("results", finished.len() + 1);
         let id = next.result.match_id;
         hand_in(&next, registry.clone()).await;
-        board.remove(id);
+        directory.remove(id);
         telemetry::queue_holds("results", finished.len());
     }
 }

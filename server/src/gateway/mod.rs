@@ -1,12 +1,12 @@
-//! Lets clients in: takes arrivals from the listener, checks what they show, gives them their
-//! seat and hands their connection to the match.
+//! Admits clients: takes arrivals from the listener, checks their credentials and hands their
+//! connections to the match.
 //!
-//! It knows nothing of the simulation; nothing of a client reaches a match before it is welcomed.
+//! It does not know the simulation; nothing of a client reaches a match before it is welcomed.
 
-mod admission;
-mod door;
+mod admission_control;
+mod listener_metrics;
 mod resume_token;
-mod tickets;
+mod traffic;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,31 +17,33 @@ use gameserver_transport::connection::Connection;
 use gameserver_transport::listener::{Listener, PendingConnection};
 use tokio_util::sync::CancellationToken;
 
-pub use admission::Admission;
-use admission::{Admitted, Place};
-use door::DoorCounts;
+pub use admission_control::AdmissionControl;
+use listener_metrics::ListenerMetrics;
+use traffic::Traffic;
 
-use crate::host::MatchHost;
+use crate::host::{Admission, Entry, MatchHost};
 use crate::simulation::Entrant;
 use crate::telemetry;
 
-/// How often the listener's counters are shown in the metrics.
+/// How often the counters of the listener and of connections are shown in the metrics.
 const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Takes arrivals until it is told to stop, then closes the door.
+/// Takes arrivals until it is stopped, then closes the listener.
 pub async fn run(
     mut listener: Listener,
-    admission: Arc<Admission>,
+    control: Arc<AdmissionControl>,
     host: Arc<MatchHost>,
     stop: CancellationToken,
 ) {
-    let mut counts = DoorCounts::new(listener.events());
+    let mut metrics = ListenerMetrics::new(listener.events());
+    let traffic = Arc::new(Traffic::default());
     let mut publish = tokio::time::interval(PUBLISH_INTERVAL);
     loop {
         let arrival = tokio::select! {
             () = stop.cancelled() => break,
             _ = publish.tick() => {
-                counts.publish();
+                metrics.publish();
+                traffic.publish();
                 continue;
             }
             arrival = listener.accept() => arrival,
@@ -49,24 +51,27 @@ pub async fn run(
         let Some(arrival) = arrival else { break };
         // Answering a refusal waits for the peer, so each arrival has a task; the listener
         // bounds how many there are.
-        tokio::spawn(answer(arrival, admission.clone(), host.clone()));
+        let (control, host, traffic) = (control.clone(), host.clone(), traffic.clone());
+        tokio::spawn(async move {
+            if let Some((connection, role)) = answer(arrival, &control, &host).await {
+                traffic.add(connection.clone());
+                count_until_closed(&connection, role).await;
+            }
+        });
     }
     listener.close().await;
+    traffic.publish();
 }
 
-async fn answer(arrival: PendingConnection, admission: Arc<Admission>, host: Arc<MatchHost>) {
+/// Answers an arrival, and returns the connection of one that was welcomed.
+async fn answer(
+    arrival: PendingConnection,
+    control: &AdmissionControl,
+    host: &MatchHost,
+) -> Option<(Connection, Role)> {
     let kind = arrival.kind();
-    match admission.decide(arrival.hello()) {
-        Ok(admitted) => match arrival.welcome(admitted.welcome.clone()) {
-            Ok(connection) => {
-                let role = admitted.role;
-                enter(&host, admitted, &connection);
-                watch(connection, role).await;
-            }
-            Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "welcome not sent");
-            }
-        },
+    let admission = match control.admit(arrival.hello()) {
+        Ok(admission) => admission,
         Err(code) => {
             telemetry::arrival_refused(code.as_str());
             tracing::debug!(
@@ -74,26 +79,41 @@ async fn answer(arrival: PendingConnection, admission: Arc<Admission>, host: Arc
                 transport = kind.as_str(),
                 "arrival refused"
             );
-            arrival.refuse(admission::refused(code)).await;
+            arrival.refuse(admission_control::refused(code)).await;
+            return None;
+        }
+    };
+    let welcome = admission_control::welcome(&admission);
+    let role = welcome.role;
+    match arrival.welcome(welcome) {
+        Ok(connection) => {
+            enter(host, admission, &connection);
+            Some((connection, role))
+        }
+        Err(error) => {
+            tracing::error!(error = &error as &dyn std::error::Error, "welcome not sent");
+            host.directory().revoke(&admission);
+            None
         }
     }
 }
 
-fn enter(host: &MatchHost, admitted: Admitted, connection: &Connection) {
-    let id = admitted.match_id;
-    let seat = match admitted.place {
-        Place::Seat(seat) => seat,
-        Place::Audience(watch) => {
-            if !host.watch(id, connection.clone(), watch) {
+fn enter(host: &MatchHost, admission: Admission, connection: &Connection) {
+    let id = admission.match_id;
+    let seat = match admission.entry {
+        Entry::Seat { seat, .. } => seat,
+        Entry::Spectator(feed) => {
+            if !host.watch(id, connection.clone(), feed) {
                 connection.close(CloseCode::MatchOver, "nobody else can watch this match now");
             }
             return;
         }
     };
     let entrant = Entrant {
-        player: admitted.player,
-        display_name: admitted.display_name,
+        player: admission.player,
+        display_name: admission.display_name,
         seat,
+        connection_id: admission.connection,
         connection: connection.clone(),
     };
     match host.enter(id, entrant) {
@@ -109,33 +129,10 @@ fn enter(host: &MatchHost, admitted: Admitted, connection: &Connection) {
     }
 }
 
-/// Counts a connection while it lives, and its bytes.
-async fn watch(connection: Connection, role: Role) {
-    telemetry::connection_opened(&connection, role);
-    let reason = watch_until_closed(&connection).await;
-    telemetry::connection_closed(&connection, role, &reason);
+/// Counts a connection while it lives.
+async fn count_until_closed(connection: &Connection, role: Role) {
+    telemetry::connection_opened(connection, role);
+    let reason = connection.wait_closed().await;
+    telemetry::connection_closed(connection, role, &reason);
     tracing::debug!(%reason, transport = connection.kind().as_str(), "connection ended");
-}
-
-async fn watch_until_closed(connection: &Connection) -> gameserver_transport::close::CloseReason {
-    let mut interval = tokio::time::interval(Duration::from_secs(1));
-    let mut counted = connection.stats();
-    loop {
-        let closed = tokio::select! {
-            reason = connection.wait_closed() => Some(reason),
-            _ = interval.tick() => None,
-        };
-        let now = connection.stats();
-        telemetry::bytes_moved(
-            now.bytes_in - counted.bytes_in,
-            now.bytes_out - counted.bytes_out,
-        );
-        telemetry::packets_dropped("incoming", now.dropped_in - counted.dropped_in);
-        telemetry::packets_dropped("outgoing", now.dropped_out - counted.dropped_out);
-        telemetry::packets_dropped("replaced", now.replaced_out - counted.replaced_out);
-        counted = now;
-        if let Some(reason) = closed {
-            return reason;
-        }
-    }
 }

@@ -1,5 +1,5 @@
 //! The token that gives a seat back after a broken connection: `match || seat || secret` in
-//! base64url. Only this instance reads it.
+//! base64url. It does not know who holds the seat. Only this instance reads it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ const MATCH_BYTES: usize = 16;
 const SEAT_BYTES: usize = 2;
 const SECRET_BYTES: usize = 16;
 
-/// What a resume token says.
+/// What a resume token contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ResumeToken {
     pub(super) match_id: MatchId,

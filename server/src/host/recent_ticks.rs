@@ -1,10 +1,10 @@
-//! How long the latest ticks of a match took. It is told the times and reads no clock.
+//! Tracks how long the latest ticks of a match took. It receives the times and reads no clock.
 
 use std::time::Duration;
 
 /// Ticks that are remembered: a little more than four seconds at 60 Hz.
 const TICKS: usize = 256;
-/// Longest ticks that say nothing: one in a hundred, but never fewer, because a single one may be
+/// Longest ticks that are ignored: one in a hundred, but never fewer, because a single one may be
 /// the machine's fault.
 const FORGIVEN_MIN: usize = 2;
 
@@ -28,8 +28,8 @@ impl Default for RecentTicks {
 }
 
 impl RecentTicks {
-    /// Notes a tick.
-    pub(super) fn note(&mut self, time: Duration) {
+    /// Adds a tick.
+    pub(super) fn record(&mut self, time: Duration) {
         let microseconds = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
         self.microseconds[self.ticks % TICKS] = microseconds;
         self.ticks = self.ticks.wrapping_add(1);
@@ -71,12 +71,12 @@ mod tests {
         let mut times = RecentTicks::default();
         assert_eq!(times.p99(240), Duration::ZERO);
         for _ in 0..237 {
-            times.note(ms(3));
+            times.record(ms(3));
         }
-        times.note(ms(900));
-        times.note(ms(900));
+        times.record(ms(900));
+        times.record(ms(900));
         assert_eq!(times.p99(240), ms(3));
-        times.note(ms(20));
+        times.record(ms(20));
         assert_eq!(times.p99(240), ms(20));
     }
 
@@ -84,15 +84,15 @@ mod tests {
     fn old_ticks_are_forgotten() {
         let mut times = RecentTicks::default();
         for _ in 0..300 {
-            times.note(ms(50));
+            times.record(ms(50));
         }
         for _ in 0..80 {
-            times.note(ms(4));
+            times.record(ms(4));
         }
         assert_eq!(times.p99(80), ms(4));
         assert_eq!(times.p99(100), ms(50));
         for _ in 0..TICKS {
-            times.note(ms(1));
+            times.record(ms(1));
         }
         assert_eq!(times.p99(usize::MAX), ms(1));
     }
@@ -100,8 +100,8 @@ mod tests {
     #[test]
     fn work_is_told_once() {
         let mut times = RecentTicks::default();
-        times.note(ms(3));
-        times.note(ms(4));
+        times.record(ms(3));
+        times.record(ms(4));
         assert_eq!(times.take_worked(), ms(7));
         assert_eq!(times.take_worked(), Duration::ZERO);
     }

@@ -1,13 +1,13 @@
-//! When in a tick each match of a worker is stepped: in a few groups, whose members follow one
-//! another while the code and the tables that all of them use are still in the cache, and between
-//! which the network has its turn.
+//! Decides when in a tick each match of a worker is stepped: in a few groups, whose members
+//! follow one another while the code and the tables that all of them use are still in the cache,
+//! and between which the network has its turn. It does not know matches.
 
 use std::time::{Duration, Instant};
 
 /// Groups in a tick.
 const GROUPS: u32 = 4;
 
-/// Gives matches their places, to one group after the other.
+/// Assigns matches to one group after the other.
 #[derive(Debug)]
 pub(super) struct Stagger {
     epoch: Instant,
@@ -15,7 +15,7 @@ pub(super) struct Stagger {
 }
 
 impl Stagger {
-    /// Ticks are counted from then on.
+    /// Ticks are counted from this moment on.
     pub(super) fn since(epoch: Instant) -> Self {
         Self { epoch, given: 0 }
     }

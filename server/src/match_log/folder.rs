@@ -1,4 +1,5 @@
-//! Where logs are kept: a file for each match, and no more of them than there is room for.
+//! Keeps logs in a folder: a file for each match, and no more of them than there is room for. It
+//! does not know what is in them, only whether a tick can be read.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
@@ -75,7 +76,7 @@ impl LogFolder {
     }
 
     /// Deletes the oldest logs that are not being written until the rest is small enough, and
-    /// tells which. Names begin with the match's id, and ids sort by time. The newest log is never
+    /// returns them. Names begin with the match's id, and ids sort by time. The newest log is never
     /// deleted.
     pub(super) fn make_room(&self) -> io::Result<Vec<PathBuf>> {
         let mut logs = self.logs()?;

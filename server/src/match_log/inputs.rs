@@ -1,5 +1,5 @@
-//! The inputs that a tick really used: noted while a match is recorded, given back when it is
-//! replayed.
+//! Holds the inputs that a tick really used: collected while a match is recorded, applied when it
+//! is replayed. It does not know where inputs come from or where they are written.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,8 +9,6 @@ use gameserver_contract::ids::Seat;
 use gameserver_shared::game::Game;
 use gameserver_shared::input::PlayerAction;
 use gameserver_shared::player::Avatar;
-
-use super::recorder::MatchRecorder;
 
 /// The inputs of one tick that differ from the tick before.
 #[derive(Debug, Default)]
@@ -30,13 +28,24 @@ impl ChangedInputs {
         changed.map(|(seat, range)| (*seat, &bytes[range.clone()]))
     }
 
-    fn begin_tick(&mut self) {
+    /// Takes the inputs of a new tick instead.
+    pub(super) fn replace<G: Game>(
+        &mut self,
+        avatars: &Query<(Entity, &Avatar, &PlayerAction<G::Input>)>,
+    ) -> Result<(), BevyError> {
         self.changed.clear();
         self.bytes.clear();
+        for (entity, avatar, action) in avatars {
+            let start = self.bytes.len();
+            rmp_serde::encode::write(&mut self.bytes, &action.0)?;
+            self.add(avatar.seat, entity, start);
+        }
+        self.changed.sort_unstable_by_key(|row| row.0);
+        Ok(())
     }
 
-    /// Notes the input that was just appended at `start`, unless it is the one of the tick before.
-    fn note(&mut self, seat: Seat, avatar: Entity, start: usize) {
+    /// Adds the input that was just appended at `start`, unless it is the one of the tick before.
+    fn add(&mut self, seat: Seat, avatar: Entity, start: usize) {
         let input = &self.bytes[start..];
         let empty = || (avatar, Vec::new());
         let previous = self.previous.entry(seat).or_insert_with(empty);
@@ -51,23 +60,7 @@ impl ChangedInputs {
     }
 }
 
-/// Runs before anything reads an input.
-pub(super) fn note_inputs<G: Game>(
-    mut recorder: ResMut<MatchRecorder>,
-    avatars: Query<(Entity, &Avatar, &PlayerAction<G::Input>)>,
-) -> Result<(), BevyError> {
-    let inputs = recorder.inputs_mut();
-    inputs.begin_tick();
-    for (entity, avatar, action) in &avatars {
-        let start = inputs.bytes.len();
-        rmp_serde::encode::write(&mut inputs.bytes, &action.0)?;
-        inputs.note(avatar.seat, entity, start);
-    }
-    inputs.changed.sort_unstable_by_key(|row| row.0);
-    Ok(())
-}
-
-/// Where this resource is, avatars do what it says instead of what connections bring.
+/// Where this resource is, avatars follow its inputs instead of those of connections.
 #[derive(Resource, Debug, Default)]
 pub struct ReplayedInputs {
     /// The inputs that change in the next tick; emptied by it.

@@ -17,6 +17,7 @@ pub mod sink;
 mod tests;
 
 pub use folder::LogFolder;
+pub use gameserver_stream::log::LogHeader;
 pub use owner::{ClaimError, FolderClaim};
-pub use recorder::{MatchRecorder, RecordPlugin, RecordSystems, begin, finish, record_shown};
+pub use recorder::{MatchRecorder, RecordPlugin, RecordSystems, begin, finish, record_frames};
 pub use sink::{LogSink, LogWriters};

@@ -1,4 +1,5 @@
-//! The recorder of one match: a resource of its App that turns ticks into blocks of the log.
+//! Turns the ticks of one match into blocks of its log, as a resource of the match's App. It does
+//! not know files.
 
 use std::marker::PhantomData;
 
@@ -8,22 +9,19 @@ use bytes::Bytes;
 use gameserver_contract::ids::MatchId;
 use gameserver_contract::result::MatchResult;
 use gameserver_control::result_signature::{self, ResultKey};
-use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
-use gameserver_shared::player::{self, SeatChanges};
-use gameserver_shared::state::{self, StateHashes, StateRegistry};
-use gameserver_shared::stream::broadcast::{Form, View};
+use gameserver_shared::input::PlayerAction;
+use gameserver_shared::player::{self, Avatar, SeatChanges};
+use gameserver_shared::state::{self, StateHashes};
+use gameserver_shared::stream::broadcast::Form;
 use gameserver_shared::tick::{CurrentTick, TickSystems};
 use gameserver_stream::log::{
     EncodeError, Footer, LogHeader, LogWriter, RawBlock, SeatChange, SnapshotKind, TickEntry,
 };
 use lightyear::prelude::LocalTimeline;
 
-use super::inputs::{ChangedInputs, ReplayedInputs, follow_inputs, note_inputs};
+use super::inputs::{ChangedInputs, ReplayedInputs, follow_inputs};
 use super::sink::{LogSink, SinkFull};
-use crate::games::HostedGame;
-use crate::host::MatchSpec;
-use crate::simulation::Published;
 
 /// Blocks a second: what a crash may cost is a quarter of a second.
 const BLOCKS_PER_SECOND: u32 = 4;
@@ -70,7 +68,7 @@ impl<G: Game> Plugin for RecordPlugin<G> {
             FixedUpdate,
             (
                 (
-                    note_inputs::<G>.run_if(resource_exists::<MatchRecorder>),
+                    record_inputs::<G>.run_if(resource_exists::<MatchRecorder>),
                     follow_inputs::<G>.run_if(resource_exists::<ReplayedInputs>),
                 )
                     .before(TickSystems::ReadInputs),
@@ -91,47 +89,15 @@ impl<G: Game> Plugin for RecordPlugin<G> {
 }
 
 /// Begins the log of a match that has not made a tick yet. Without room for it there is no log.
-pub fn begin(app: &mut App, spec: &MatchSpec, game: &HostedGame, sink: &LogSink, now_ms: i64) {
+pub fn begin(app: &mut App, header: &LogHeader, sink: &LogSink) {
     let world = app.world_mut();
-    let header = header(world, spec, game, now_ms);
-    let Ok(recorder) = MatchRecorder::begin(&header, sink) else {
-        tracing::warn!(match.id = %spec.id, "match not recorded: too many logs wait to be written");
+    let Ok(recorder) = MatchRecorder::begin(header, sink) else {
+        tracing::warn!(match.id = %header.match_id, "match not recorded: too many logs wait to be written");
         return;
     };
     world.insert_resource(recorder);
     world.init_resource::<StateHashes>();
     world.init_resource::<SeatChanges>();
-}
-
-fn header(world: &World, spec: &MatchSpec, game: &HostedGame, now_ms: i64) -> LogHeader {
-    let registry = world.resource::<StateRegistry>();
-    // The same for every match of the game, so that it also tells two schemas apart.
-    let start_frame = game.start.frame(0);
-    let MatchSettings {
-        mode,
-        players_min,
-        players_max,
-        tick_rate_hz,
-        seed,
-    } = spec.settings.clone();
-    LogHeader {
-        match_id: spec.id,
-        session: spec.session,
-        game: spec.game.clone(),
-        mode,
-        build: env!("CARGO_PKG_VERSION").to_owned(),
-        fingerprint: game.fingerprint,
-        rules_hash: registry.rules_hash(),
-        seed,
-        players_min,
-        players_max,
-        tick_rate_hz,
-        snapshot_interval_ticks: game.descriptor.snapshot_interval_ticks(),
-        schema_hash: xxhash_rust::xxh3::xxh3_64(&start_frame),
-        start_frame: start_frame.to_vec(),
-        started_at_ms: now_ms,
-        components: registry.hashed_names().map(str::to_owned).collect(),
-    }
 }
 
 /// Ends the log with the result. What the App still does is not recorded.
@@ -152,19 +118,23 @@ pub fn finish(world: &mut World, result: &MatchResult, key: &ResultKey) {
     }
 }
 
-/// Records what watchers are shown of the tick that just ended: the view of everything, and the
-/// events.
-pub fn record_shown(world: &mut World, published: &[Published], events: &[Bytes]) {
+/// Records what spectators are shown of the tick that just ended: the snapshots of everything, each
+/// with its tick, and the events.
+pub fn record_frames<'f>(
+    world: &mut World,
+    snapshots: impl Iterator<Item = (u32, Form, &'f Bytes)>,
+    events: &[Bytes],
+) {
     let tick = world.resource::<LocalTimeline>().tick().0;
     let Some(mut recorder) = world.get_resource_mut::<MatchRecorder>() else {
         return;
     };
-    for shown in published.iter().filter(|shown| shown.view == View::All) {
-        let kind = match shown.form {
+    for (tick, form, frame) in snapshots {
+        let kind = match form {
             Form::KeyFrame => SnapshotKind::Key,
             Form::Delta => SnapshotKind::Delta,
         };
-        recorder.push_frame(shown.tick, kind, &shown.frame);
+        recorder.push_frame(tick, kind, frame);
     }
     for event in events {
         recorder.push_event(tick, event);
@@ -197,13 +167,13 @@ impl MatchRecorder {
             self.key_snapshot = KeySnapshot::Recorded;
         }
         let full = self.writer.snapshot(tick, kind, frame);
-        self.hand_over_or_tell(full);
+        self.hand_over_or_warn(full);
     }
 
-    /// Records what spectators are told, after its tick was simulated.
+    /// Records an event that spectators are sent, after its tick was simulated.
     pub fn push_event(&mut self, tick: u32, frame: &[u8]) {
         let full = self.writer.event(tick, frame);
-        self.hand_over_or_tell(full);
+        self.hand_over_or_warn(full);
     }
 
     /// True when the next snapshot should be one that can be read alone, so that a replay which
@@ -211,10 +181,6 @@ impl MatchRecorder {
     #[must_use]
     pub fn wants_key_snapshot(&self) -> bool {
         self.key_snapshot == KeySnapshot::Wanted
-    }
-
-    pub(super) fn inputs_mut(&mut self) -> &mut ChangedInputs {
-        &mut self.inputs
     }
 
     pub(super) fn record_tick(&mut self, tick: u32, changes: &[SeatChange], hashes: &StateHashes) {
@@ -239,11 +205,11 @@ impl MatchRecorder {
         self.key_snapshot = KeySnapshot::Wanted;
         if self.writer.is_losing() {
             let resumed = self.writer.resume(state).map(|()| None);
-            self.hand_over_or_tell(resumed);
+            self.hand_over_or_warn(resumed);
             return;
         }
         let before = self.writer.key_frame(tick, state);
-        self.hand_over_or_tell(before);
+        self.hand_over_or_warn(before);
     }
 
     pub(super) fn finish(&mut self, result: Vec<u8>, key: &ResultKey) {
@@ -266,7 +232,7 @@ impl MatchRecorder {
         self.is_finished = self.sink.finish(self.id, last_tick, footer, *key).is_ok();
     }
 
-    fn hand_over_or_tell(&mut self, full: Result<Option<RawBlock>, EncodeError>) {
+    fn hand_over_or_warn(&mut self, full: Result<Option<RawBlock>, EncodeError>) {
         match full {
             Ok(full) => self.hand_over(full),
             Err(error) => tracing::warn!(
@@ -295,6 +261,14 @@ impl Drop for MatchRecorder {
             self.sink.leave(self.id);
         }
     }
+}
+
+/// Runs before anything reads an input.
+fn record_inputs<G: Game>(
+    mut recorder: ResMut<MatchRecorder>,
+    avatars: Query<(Entity, &Avatar, &PlayerAction<G::Input>)>,
+) -> Result<(), BevyError> {
+    recorder.inputs.replace::<G>(&avatars)
 }
 
 fn record_tick(

@@ -1,4 +1,5 @@
-//! The thread that writes the logs of all matches of an instance, and the bounded way to it.
+//! Writes the logs of all matches of an instance on one thread, behind a bounded queue. It does not
+//! know what a block contains.
 
 use std::collections::BTreeMap;
 use std::fs::File;

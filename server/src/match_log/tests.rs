@@ -1,4 +1,4 @@
-//! The way from a recorder to a file: what is kept, what is given up, and what is told of it.
+//! The way from a recorder to a file: what is kept, what is given up, and what the log states.
 
 use std::fs;
 use std::path::Path;

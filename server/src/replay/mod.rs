@@ -1,5 +1,5 @@
-//! Plays recorded matches again: the same App, the same inputs, no connections. What comes of it
-//! must be what the log says, tick for tick.
+//! Plays recorded matches again: the same App, the same inputs, no connections. The outcome must be
+//! what the log contains, tick for tick.
 //!
 //! A log is not believed in anything: one that was made up ends as an error.
 //!

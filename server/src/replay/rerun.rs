@@ -1,4 +1,4 @@
-//! One match simulated again, a tick at a time.
+//! Simulates one recorded match again, a tick at a time. It does not compare the outcome.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -71,7 +71,7 @@ impl Rerun {
         let game = games
             .get(&header.game)
             .ok_or_else(|| RerunError::UnknownGame(header.game.clone()))?;
-        fenced(0, || build(header, game))?
+        catch_panic(0, || build(header, game))?
     }
 
     /// Builds the match as it was at the end of the tick that a key frame was taken in.
@@ -81,7 +81,7 @@ impl Rerun {
     /// This build cannot simulate it, or the key frame makes no sense.
     pub fn resume(header: &LogHeader, games: &Games, frame: &[u8]) -> Result<Self, RerunError> {
         let mut rerun = Self::begin(header, games)?;
-        fenced(0, || {
+        catch_panic(0, || {
             // What an App does once at its start is part of the frame already.
             rerun.app.update();
             rerun.tick = state::restore(rerun.app.world_mut(), frame)?;
@@ -96,14 +96,14 @@ impl Rerun {
         self.tick
     }
 
-    /// Simulates the next tick from what the log says came into it. The hashes tell what came of
-    /// it, one for each of the header's components.
+    /// Simulates the next tick from what the log recorded as its input. Returns the hashes of
+    /// its state, one for each of the header's components.
     ///
     /// # Errors
     ///
     /// Why it cannot be simulated. The match cannot be used after that.
     pub fn step(&mut self, record: &TickRecord<'_>) -> Result<&[u32], RerunError> {
-        fenced(record.tick, || self.advance(record))??;
+        catch_panic(record.tick, || self.advance(record))??;
         Ok(&self.app.world().resource::<StateHashes>().values)
     }
 
@@ -173,7 +173,7 @@ fn build(header: &LogHeader, game: &HostedGame) -> Result<Rerun, RerunError> {
     Ok(Rerun { app, tick: 0 })
 }
 
-fn fenced<T>(tick: u32, run: impl FnOnce() -> T) -> Result<T, RerunError> {
+fn catch_panic<T>(tick: u32, run: impl FnOnce() -> T) -> Result<T, RerunError> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|_| RerunError::Panicked(tick))
 }
 

@@ -1,4 +1,4 @@
-//! Whether a log tells the truth: the match is simulated again and every tick compared.
+//! Verifies a log: simulates the match again and compares every tick. It does not know files.
 
 use gameserver_stream::log::record::HASH_BYTES;
 use gameserver_stream::log::{Damage, Footer, Item, LogReader, Record, TickRecord};
@@ -41,7 +41,7 @@ pub struct Divergence {
     pub found: u32,
 }
 
-/// What a log's end says about the file.
+/// What a log's end proves about the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Evidence {
     /// The footer's SHA-256 is that of the bytes before it.
@@ -58,7 +58,7 @@ pub enum Verdict {
     /// Every tick of the match is there and came out as recorded, up to the end.
     Verified,
     /// Every tick up to this one came out as recorded; something behind it is missing or cannot be
-    /// read. Nothing says that anybody meant to change it.
+    /// read. It need not have been changed on purpose.
     VerifiedUpTo(u32),
     /// A tick came out otherwise, or the file is whole and not what was recorded.
     Differs,
@@ -125,7 +125,7 @@ pub fn verify_from(
     };
     let mut playback = reader.play_from(block);
     while let Some(item) = playback.next_item() {
-        check.take(item)?;
+        check.apply(item)?;
         if check.report.divergence.is_some() {
             break;
         }
@@ -144,9 +144,9 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn take(&mut self, item: Item<'_>) -> Result<(), RerunError> {
+    fn apply(&mut self, item: Item<'_>) -> Result<(), RerunError> {
         match item {
-            // The next key frame tells the state again.
+            // The next key frame states everything again.
             Item::Damaged(_) | Item::Record(Record::Gap { .. }) => {
                 self.rerun = None;
                 self.report.losses += 1;

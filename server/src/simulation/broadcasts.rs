@@ -1,5 +1,5 @@
-//! Encodes what watchers are shown, and what the match log keeps: each view once a snapshot,
-//! however many look at it.
+//! Encodes what spectators are shown and what the match log keeps: each view once a snapshot,
+//! however many watch it. It does not know spectators.
 
 use std::collections::BTreeMap;
 
@@ -22,14 +22,14 @@ const KEY_FRAME_S: u32 = 2;
 /// Views of one match, beside the one of everything.
 const VIEWS_MAX: usize = 64;
 
-/// A frame that watchers are sent.
+/// A frame that spectators are sent.
 #[derive(Debug, Clone)]
-pub struct Published {
+pub struct BroadcastFrame {
     /// What it shows.
     pub view: View,
     /// The snapshot's tick.
     pub tick: u32,
-    /// Whether a watcher may begin here.
+    /// Whether a spectator may begin here.
     pub form: Form,
     /// The frame.
     pub frame: Bytes,
@@ -42,7 +42,7 @@ pub struct Broadcasts {
     next_key_tick: u32,
     seen: Vec<(u32, Slot)>,
     /// The frames of the last tick.
-    pub recent: Vec<Published>,
+    pub recent: Vec<BroadcastFrame>,
 }
 
 impl Default for Broadcasts {
@@ -94,7 +94,7 @@ fn forget_last_tick(mut broadcasts: ResMut<Broadcasts>) {
 }
 
 /// What a team sees together is what its players see in the same tick: they look in the common
-/// turn, with the watchers.
+/// turn, with the spectators.
 fn gather_watched_teams(broadcasts: Res<Broadcasts>, shown: Res<Shown>, mut turns: ResMut<Turns>) {
     for view in broadcasts.views.keys() {
         let View::Team(team) = view else { continue };
@@ -140,7 +140,7 @@ fn encode_views(
             (View::All, _) | (View::Team(_), None) => Seen::All,
         };
         broadcast.write(stage, records, visible, form, |frame, form| {
-            recent.push(Published {
+            recent.push(BroadcastFrame {
                 view: *view,
                 tick,
                 form,

@@ -1,6 +1,7 @@
-//! Tells everybody what happened: encoded once, numbered through the match.
+//! Sends events to thin clients: encoded once, numbered through the match. The same kinds of events
+//! state how things stand to whoever comes later.
 //!
-//! Whoever comes later is told how things stand by the same events.
+//! It does not know spectators; the host hands them the same frames.
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
@@ -13,20 +14,21 @@ use gameserver_shared::stream::frame::{Event, put_event};
 use gameserver_shared::tick::CurrentTick;
 use lightyear::prelude::LocalTimeline;
 
+use super::client_link::ClientLink;
 use super::outcome::Outcome;
-use super::thin::ThinLink;
+use super::thin::Thin;
 
 /// Seats in one event: names and all, far below the limit of an event.
 const SEATS_PER_EVENT: usize = 100;
-/// How often in a second players are told who came and went: a thousand who come within seconds
+/// How often in a second players learn who came and went: a thousand who come within seconds
 /// would otherwise be a million frames.
-const PASSAGES_PER_S: u32 = 4;
+const ANNOUNCEMENTS_PER_S: u32 = 4;
 
-/// The telling, before the tick's snapshot.
+/// The sending, before the tick's snapshot.
 #[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct EventSystems;
 
-/// Adds the telling.
+/// Adds the sending.
 #[derive(Debug)]
 pub(super) struct EventPlugin;
 
@@ -36,7 +38,7 @@ impl Plugin for EventPlugin {
             .init_resource::<EventLog>()
             .add_systems(
                 FixedPostUpdate,
-                (tell_of_players, tell_of_phase, tell_of_end, send_events)
+                (announce_players, announce_phase, announce_end, send_events)
                     .chain()
                     .in_set(EventSystems)
                     .before(SnapshotSystems::Enter),
@@ -48,7 +50,7 @@ impl Plugin for EventPlugin {
 #[derive(Resource, Debug, Default)]
 pub struct EventLog {
     number: u32,
-    /// The frames of the last tick, with nobody left to be told but watchers and the log.
+    /// The frames of the last tick, for spectators and the match log.
     pub recent: Vec<Bytes>,
 }
 
@@ -70,20 +72,20 @@ fn encode(number: u32, tick: u32, event: &MatchEvent) -> Bytes {
     frame.into()
 }
 
-/// Who came and went since players were last told of it.
+/// Who came and went since it was last announced.
 #[derive(Debug, Default)]
-struct Passage {
+struct Arrivals {
     left: Vec<u16>,
     joined: Vec<(u16, String)>,
-    /// The tick from which on they may be told again.
+    /// The tick of the next announcement, at the earliest.
     due: u32,
 }
 
-impl Passage {
-    fn note_left(&mut self, seat: u16) {
+impl Arrivals {
+    fn remove(&mut self, seat: u16) {
         let waiting = self.joined.iter().position(|new| new.0 == seat);
         match waiting {
-            // Nobody has heard of them yet.
+            // Nobody knows of them yet.
             Some(index) => drop(self.joined.swap_remove(index)),
             None => self.left.push(seat),
         }
@@ -106,30 +108,30 @@ fn joined(players: &[(u16, String)]) -> impl Iterator<Item = MatchEvent> {
         .map(|players| MatchEvent::new("joined", &players))
 }
 
-fn tell_of_players(
+fn announce_players(
     tick: CurrentTick,
     settings: Res<MatchSettings>,
     mut joined: MessageReader<PlayerJoined>,
     mut left: MessageReader<PlayerLeft>,
-    mut passage: Local<Passage>,
+    mut arrivals: Local<Arrivals>,
     mut events: MessageWriter<MatchEvent>,
 ) {
-    left.read().for_each(|gone| passage.note_left(gone.seat.0));
+    left.read().for_each(|gone| arrivals.remove(gone.seat.0));
     let new = joined.read();
-    passage
+    arrivals
         .joined
         .extend(new.map(|new| (new.seat.0, new.display_name.clone())));
-    if tick.number() < passage.due {
+    if tick.number() < arrivals.due {
         return;
     }
-    let told = passage.events();
-    if !told.is_empty() {
-        events.write_batch(told);
-        passage.due = tick.number() + u32::from(settings.tick_rate_hz) / PASSAGES_PER_S;
+    let announced = arrivals.events();
+    if !announced.is_empty() {
+        events.write_batch(announced);
+        arrivals.due = tick.number() + u32::from(settings.tick_rate_hz) / ANNOUNCEMENTS_PER_S;
     }
 }
 
-fn tell_of_phase(
+fn announce_phase(
     status: Single<&MatchStatus, Changed<MatchStatus>>,
     mut events: MessageWriter<MatchEvent>,
 ) {
@@ -146,13 +148,13 @@ fn phase_event(status: MatchStatus) -> MatchEvent {
     MatchEvent::new("phase", &(phase, status.since_tick))
 }
 
-fn tell_of_end(
+fn announce_end(
     mut over: MessageReader<MatchOver>,
     outcome: Res<Outcome>,
     mut events: MessageWriter<MatchEvent>,
-    mut told: Local<bool>,
+    mut is_announced: Local<bool>,
 ) {
-    if over.read().count() > 0 && !std::mem::replace(&mut *told, true) {
+    if over.read().count() > 0 && !std::mem::replace(&mut *is_announced, true) {
         events.write(MatchEvent::new("over", &outcome.placements()));
     }
 }
@@ -163,8 +165,8 @@ struct DrainsAt {
     tick: u32,
 }
 
-/// Tells everybody that the instance goes away in so many ticks.
-pub fn tell_of_draining(world: &mut World, ticks: u32) {
+/// Announces to everybody that the instance goes away in so many ticks.
+pub fn announce_draining(world: &mut World, ticks: u32) {
     let now = world.resource::<LocalTimeline>().tick().0;
     let drains = DrainsAt {
         tick: now.saturating_add(ticks),
@@ -185,12 +187,12 @@ fn send_events(
     tick: CurrentTick,
     mut events: MessageReader<MatchEvent>,
     mut log: ResMut<EventLog>,
-    links: Query<&ThinLink>,
+    clients: Query<&ClientLink, With<Thin>>,
 ) {
     log.recent.clear();
     for event in events.read() {
         let frame = log.frame(tick.number(), event);
-        for link in links.iter().filter(|link| event.is_for(link.seat())) {
+        for link in clients.iter().filter(|link| event.is_for(link.seat())) {
             // One that cannot take it is closed, which is noticed after the tick.
             let _ = link.connection().send_reliable(frame.clone());
         }
@@ -198,11 +200,11 @@ fn send_events(
     }
 }
 
-/// What the game adds to how things stand.
+/// The game's part of how things stand.
 #[derive(Resource, Clone, Copy)]
 pub(super) struct GameStanding(pub(super) fn(&mut World) -> Vec<MatchEvent>);
 
-/// How things stand, for somebody who comes now: the phase, who is there, and what the game says.
+/// How things stand, for somebody who comes now: the phase, who is there, and what the game adds.
 pub fn standing(world: &mut World) -> Vec<Bytes> {
     let tick = world.resource::<LocalTimeline>().tick().0;
     let number = world.resource::<EventLog>().number;
@@ -226,20 +228,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_came_and_went_unheard_is_not_told_of() {
-        let mut passage = Passage::default();
-        passage.note_left(3);
-        passage.joined.push((3, "ann".to_owned()));
-        passage.joined.push((4, "bob".to_owned()));
-        passage.note_left(4);
-        let events = passage.events();
+    fn who_came_and_went_between_announcements_is_not_announced() {
+        let mut arrivals = Arrivals::default();
+        arrivals.remove(3);
+        arrivals.joined.push((3, "ann".to_owned()));
+        arrivals.joined.push((4, "bob".to_owned()));
+        arrivals.remove(4);
+        let events = arrivals.events();
         let ann = MatchEvent::new("joined", &[(3, "ann")]);
         assert_eq!(events, [MatchEvent::new("left", &[3]), ann]);
-        assert!(passage.events().is_empty());
+        assert!(arrivals.events().is_empty());
     }
 
     #[test]
-    fn a_crowd_is_told_of_in_few_events() {
+    fn a_crowd_is_announced_in_few_events() {
         let crowd: Vec<_> = (0..1_000).map(|seat| (seat, "x".repeat(64))).collect();
         assert_eq!(joined(&crowd).count(), 10);
     }

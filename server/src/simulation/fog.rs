@@ -1,7 +1,7 @@
-//! What a game hides, native clients are not sent either: an avatar is hidden from everybody but
-//! its own player until somebody's sight finds it.
+//! Keeps from native clients what a game hides: an avatar is hidden from everybody but its own
+//! player until somebody's sight finds it.
 //!
-//! Without [`Sight`] nothing is hidden.
+//! It does not decide what is visible; [`Sight`] does, and without it nothing is hidden.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +14,9 @@ use gameserver_shared::sight::Sight;
 use gameserver_shared::snapshot::{Shown, SnapshotSystems};
 use gameserver_shared::stream::stage::Slot;
 use gameserver_shared::turns::is_common_turn;
-use lightyear::prelude::{PeerId, RemoteId, VisibilityExt};
+use lightyear::prelude::{RemoteId, VisibilityExt};
 
-use super::link::PlayerLink;
+use super::native::Native;
 use super::seats::{Seats, peer_of};
 
 /// What each native client was shown last, by link.
@@ -50,7 +50,7 @@ impl Plugin for FogPlugin {
 fn hide_new_avatar(
     added: On<Add, Avatar>,
     avatars: Query<&Avatar>,
-    links: Query<(Entity, &RemoteId), With<PlayerLink>>,
+    links: Query<(Entity, &RemoteId), With<Native>>,
     mut commands: Commands,
 ) {
     let owner = avatars.get(added.entity).map(|avatar| peer_of(avatar.seat));
@@ -61,17 +61,17 @@ fn hide_new_avatar(
     }
 }
 
-/// Hides from a link that was just let in what is there already, all but its own player's avatar.
+/// Hides from a link that was just added what is there already, all but its own player's avatar.
 /// lightyear gives a link its visibility, with nothing hidden, in response to `Connected`; what is
 /// hidden from a link before that has no effect.
-pub(super) fn hide_all_from_new_link(world: &mut World, link: Entity, own: PeerId) {
+pub(super) fn hide_all_from_new_link(world: &mut World, link: Entity, own: Seat) {
     if !world.contains_resource::<Sight>() {
         return;
     }
     let mut avatars = world.query::<(Entity, &Avatar)>();
     let foreign: Vec<_> = avatars
         .iter(world)
-        .filter(|(_, avatar)| peer_of(avatar.seat) != own)
+        .filter(|(_, avatar)| avatar.seat != own)
         .map(|row| row.0)
         .collect();
     for avatar in foreign {
@@ -79,7 +79,7 @@ pub(super) fn hide_all_from_new_link(world: &mut World, link: Entity, own: PeerI
     }
 }
 
-fn forget_link(removed: On<Remove, PlayerLink>, mut lifted: ResMut<Lifted>) {
+fn forget_link(removed: On<Remove, Native>, mut lifted: ResMut<Lifted>) {
     lifted.by_link.remove(&removed.entity);
 }
 
@@ -88,11 +88,11 @@ fn lift_fog(
     sight: Res<Sight>,
     shown: Res<Shown>,
     seats: Res<Seats>,
-    natives: Query<(), With<PlayerLink>>,
+    natives: Query<(), With<Native>>,
     mut lifted: ResMut<Lifted>,
     mut commands: Commands,
 ) {
-    for (seat, link) in seats.present() {
+    for (seat, link) in seats.connected() {
         if !natives.contains(link) {
             continue;
         }

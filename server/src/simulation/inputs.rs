@@ -1,5 +1,5 @@
-//! Which inputs reach the simulation: the own avatar's, for ticks near the present, within the
-//! game's ranges.
+//! Drops inputs of native clients that must not reach the simulation: for other avatars, for ticks
+//! far from the present, and out of the game's ranges. It does not know packets; the guard does.
 
 use std::marker::PhantomData;
 use std::time::Duration;

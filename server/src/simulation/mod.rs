@@ -1,18 +1,24 @@
 //! One match as a headless Bevy App: how it is built for any game, and what its host may ask of
 //! it between two ticks.
 //!
-//! It knows connections only as links that packets come from; tickets, threads and the control
-//! plane are not known here.
+//! It knows connections only as links that packets come from. It does not know tickets, threads or
+//! the control plane.
+//!
+//! Reading order: `seats`, [`seating`], `client_link`, `native`, `guard`, `inputs`, `thin`.
 
+mod allowance;
 mod avatars;
 mod broadcasts;
+mod client_link;
 mod events;
 mod fog;
+pub(crate) mod frame_io;
 mod guard;
 mod inputs;
-mod link;
+mod native;
 mod outcome;
 mod parts;
+pub mod seating;
 mod seats;
 mod thin;
 
@@ -28,17 +34,17 @@ use gameserver_shared::player::{PlayerJoined, PlayerLeft, Roster};
 use gameserver_shared::protocol::{ProtocolPlugin, tick_duration};
 use gameserver_shared::snapshot::SnapshotPlugin;
 use gameserver_shared::state::StatePlugin;
-use lightyear::prelude::server::{Server, ServerPlugins, Started};
-use lightyear::prelude::{Linked, NetworkTarget, Replicate, ReplicationMetadata};
+use lightyear::prelude::server::ServerPlugins;
+use lightyear::prelude::{NetworkTarget, Replicate, ReplicationMetadata};
 
-pub use broadcasts::{Broadcasts, Published};
-pub use events::{EventLog, standing, tell_of_draining};
+pub use broadcasts::{BroadcastFrame, Broadcasts};
+pub use events::{EventLog, announce_draining, standing};
 pub use guard::{Guard, GuardRules, Violation};
 pub use outcome::Outcome;
 pub use parts::{TickPart, TickParts};
-pub use seats::{Entrant, SeatEvent, SeatState, Seats};
+pub use seating::Entrant;
+pub use seats::ConnectionId;
 pub use thin::StartFrame;
-pub(crate) use thin::talk;
 
 use crate::match_log::RecordPlugin;
 use crate::telemetry;
@@ -70,7 +76,7 @@ pub fn build_match<G: Game>(settings: MatchSettings) -> App {
         NetIdPlugin,
         StatePlugin::<G>::default(),
         RecordPlugin::<G>::default(),
-        link::LinkPlugin,
+        native::NativePlugin,
         inputs::InputGuardPlugin::<G>::default(),
         avatars::AvatarPlugin::<G>::default(),
         outcome::OutcomePlugin,
@@ -87,16 +93,15 @@ pub fn build_match<G: Game>(settings: MatchSettings) -> App {
     app.cleanup();
     let rules = GuardRules::of::<G>(app.world());
     app.insert_resource(rules);
-    open_for_links(&mut app);
+    native::open(app.world_mut());
+    app.init_resource::<seats::Seats>();
+    spawn_status(app.world_mut());
     app
 }
 
-/// Spawns the entity that links belong to and the status that everybody is shown.
-fn open_for_links(app: &mut App) {
-    let server = app.world_mut().spawn((Server::default(), Linked)).id();
-    app.world_mut().entity_mut(server).insert(Started);
-    app.insert_resource(Seats::new(server));
-    let status = app.world_mut().spawn((
+/// Spawns the status that everybody receives.
+fn spawn_status(world: &mut World) {
+    let status = world.spawn((
         NetId::MATCH,
         MatchStatus {
             phase: MatchPhase::Waiting,
@@ -105,7 +110,7 @@ fn open_for_links(app: &mut App) {
         Replicate::to_clients(NetworkTarget::All),
     ));
     let status = StatusEntity(status.id());
-    app.insert_resource(status);
+    world.insert_resource(status);
 }
 
 /// Where the match's status is.

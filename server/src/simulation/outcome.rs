@@ -1,4 +1,5 @@
-//! Keeps what the rules decided, until the host takes it.
+//! Keeps what the rules decided, until the host takes it. It does not know what a placement is
+//! worth.
 
 use std::collections::BTreeMap;
 

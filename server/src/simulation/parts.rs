@@ -1,7 +1,7 @@
-//! Where a tick's time goes: between the sets of a tick, small systems look at the clock and note
-//! what was spent since the last look.
+//! Measures where a tick's time goes: between the sets of a tick, small systems read the clock and
+//! record what was spent since the last reading.
 //!
-//! Nothing in a match may depend on it. It knows no metrics; the host hands the times on.
+//! Nothing in a match may depend on it. It does not know metrics; the host hands the times on.
 
 use std::time::{Duration, Instant};
 
@@ -40,11 +40,11 @@ pub enum TickPart {
     Capture,
     /// [`SnapshotSystems::Look`].
     Look,
-    /// [`SnapshotSystems::Send`]: thin players' snapshots, watchers' views, native players' fog.
+    /// [`SnapshotSystems::Send`]: thin players' snapshots, spectators' views, native players' fog.
     SendSnapshots,
     /// What comes after the fixed tick: lightyear's packets, and sending them.
     Replicate,
-    /// What the host does after the tick: watchers, seats, phases.
+    /// What the host does after the tick: spectators, seats, phases.
     AfterWork,
 }
 
@@ -128,7 +128,8 @@ impl TickParts {
     }
 }
 
-/// Adds the looks at the clock: 13 a tick, some 40 ns each, beside what Bevy needs to run a system.
+/// Adds the readings of the clock: 13 a tick, some 40 ns each, beside what Bevy needs to run a
+/// system.
 #[derive(Debug)]
 pub(super) struct TickPartsPlugin;
 

@@ -1,4 +1,4 @@
-//! Inputs of thin players: kept by tick until it is their turn.
+//! Keeps inputs of thin players by tick until the tick is simulated. It does not know connections.
 
 use std::marker::PhantomData;
 
@@ -10,7 +10,7 @@ use gameserver_shared::player::{Avatar, InputLateness};
 use gameserver_shared::stream::frame::{RawInputs, with_integers};
 use gameserver_shared::tick::CurrentTick;
 
-use super::link::ThinLink;
+use super::client::{Lead, Thin};
 use crate::simulation::seats::Seats;
 use crate::telemetry;
 
@@ -19,21 +19,6 @@ const KEPT: usize = INPUT_AHEAD_TICKS_MAX as usize + 1;
 /// For so long the last input counts again when none came. Packets that are lost in a row rarely
 /// take longer, and a player who is gone should not walk on.
 const REPEAT_MS: u32 = 250;
-
-/// How early a thin player's inputs come, on the entity of the link.
-#[derive(Component, Debug, Clone, Copy, Default)]
-pub(super) struct Lead {
-    /// The newest tick that an input came for, late or not.
-    newest: Option<u32>,
-}
-
-impl Lead {
-    /// Ticks that the newest input is ahead of this one; none before the first.
-    pub(super) fn at(self, tick: u32) -> Option<i32> {
-        let ahead = i64::from(self.newest?) - i64::from(tick);
-        i32::try_from(ahead).ok()
-    }
-}
 
 /// One thin player's inputs, on the entity of the link.
 #[derive(Component, Debug)]
@@ -59,7 +44,7 @@ impl<G: Game> Default for ThinInputs<G> {
 impl<G: Game> ThinInputs<G> {
     /// Keeps the inputs of a frame. `now` is the tick that was simulated last, `at` the tick that
     /// the first input is for; 0 is the next one. Late ones are left out.
-    pub(super) fn take_in(
+    pub(super) fn insert(
         &mut self,
         lead: &mut Lead,
         now: u32,
@@ -121,7 +106,7 @@ fn decode<G: Game>(bytes: &[u8]) -> Result<G::Input, InputRefusal> {
 }
 
 /// A new thin player has pressed nothing yet.
-pub(super) fn expect_inputs<G: Game>(added: On<Add, ThinLink>, mut commands: Commands) {
+pub(super) fn add_inputs<G: Game>(added: On<Add, Thin>, mut commands: Commands) {
     commands
         .entity(added.entity)
         .insert(ThinInputs::<G>::default());
@@ -132,7 +117,7 @@ pub(super) fn apply_inputs<G: Game>(
     tick: CurrentTick,
     settings: Res<MatchSettings>,
     seats: Res<Seats>,
-    mut links: Query<(&mut ThinInputs<G>, &Lead), With<ThinLink>>,
+    mut links: Query<(&mut ThinInputs<G>, &Lead), With<Thin>>,
     mut avatars: Query<(&Avatar, &mut PlayerAction<G::Input>, &mut InputLateness)>,
 ) {
     let repeat_ticks_max = repeat_ticks(settings.tick_rate_hz);

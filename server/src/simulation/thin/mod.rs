@@ -1,30 +1,30 @@
-//! Players who do not carry the simulation: their inputs come as frames, and they are sent the
+//! Clients that do not run the simulation: their inputs come as frames, and they are sent the
 //! snapshot stream. `docs/protocol.md` calls it thin mode.
 //!
 //! Once welcomed, a thin player is a player like any other: the game sees a seat and an avatar.
 
-mod allowance;
+mod chat;
+mod client;
+mod frames;
 mod inputs;
-mod link;
 mod snapshots;
-pub(crate) mod talk;
 
 use std::marker::PhantomData;
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use gameserver_contract::ids::Seat;
+use bytes::Bytes;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
 use gameserver_shared::snapshot::{Shown, SnapshotSystems};
 use gameserver_shared::turns::Turns;
-use gameserver_transport::connection::Connection;
 use lightyear::input::server::InputSystems;
 use lightyear::prelude::LocalTimeline;
 
-use super::events;
-pub(super) use link::ThinLink;
+pub(super) use client::Thin;
 pub use snapshots::StartFrame;
+
+use super::client_link::ClientLink;
 
 /// Adds thin mode.
 #[derive(Debug)]
@@ -41,11 +41,11 @@ impl<G: Game> Plugin for ThinPlugin<G> {
         let start = StartFrame::of::<G>(&app.world().resource::<Shown>().stage);
         app.insert_resource(start)
             .init_resource::<snapshots::FrameBuffer>()
-            .init_resource::<link::MatchChat>()
-            .add_observer(inputs::expect_inputs::<G>)
+            .init_resource::<chat::MatchChat>()
+            .add_observer(inputs::add_inputs::<G>)
             .add_observer(take_own_turn)
             .add_observer(give_turn_back)
-            .add_systems(PreUpdate, link::receive_frames::<G>)
+            .add_systems(PreUpdate, frames::receive_frames::<G>)
             .add_systems(
                 FixedPreUpdate,
                 inputs::apply_inputs::<G>.after(InputSystems::UpdateActionState),
@@ -57,38 +57,29 @@ impl<G: Game> Plugin for ThinPlugin<G> {
     }
 }
 
-fn take_own_turn(added: On<Add, ThinLink>, links: Query<&ThinLink>, mut turns: ResMut<Turns>) {
+fn take_own_turn(added: On<Add, Thin>, links: Query<&ClientLink>, mut turns: ResMut<Turns>) {
     if let Ok(link) = links.get(added.entity) {
         turns.take_own(link.seat());
     }
 }
 
 /// Whoever connects to the seat again has the turn of their kind.
-fn give_turn_back(
-    removed: On<Remove, ThinLink>,
-    links: Query<&ThinLink>,
-    mut turns: ResMut<Turns>,
-) {
+fn give_turn_back(removed: On<Remove, Thin>, links: Query<&ClientLink>, mut turns: ResMut<Turns>) {
     if let Ok(link) = links.get(removed.entity) {
         turns.join_common(link.seat());
     }
 }
 
-/// Takes a welcomed thin client in: tells it what the numbers mean and how things stand.
-pub(super) fn spawn_thin_link(world: &mut World, seat: Seat, connection: Connection) -> Entity {
+/// Adds a welcomed thin client: sends it what the numbers mean, and then these events.
+pub(super) fn spawn(world: &mut World, client: ClientLink, standing: Vec<Bytes>) -> Entity {
     let tick = world.resource::<LocalTimeline>().tick().0;
     let start = world.resource::<StartFrame>().frame(tick);
+    for frame in std::iter::once(start).chain(standing) {
+        // A connection that has ended is noticed after the tick.
+        let _ = client.connection().send_reliable(frame);
+    }
     let ticks_per_s = world.resource::<MatchSettings>().tick_rate_hz.into();
     let snapshot_interval = world.resource::<Shown>().stage.interval();
-    for frame in std::iter::once(start).chain(events::standing(world)) {
-        // A connection that has ended is noticed after the tick.
-        let _ = connection.send_reliable(frame);
-    }
-    let link = ThinLink::new(
-        connection,
-        seat,
-        Some(seat.0),
-        (ticks_per_s, snapshot_interval),
-    );
-    world.spawn(link).id()
+    let thin = Thin::new(&client, ticks_per_s, snapshot_interval);
+    world.spawn((client, thin)).id()
 }

@@ -1,5 +1,5 @@
-//! What a thin player is sent: first what the numbers mean and what happened so far, then the
-//! snapshots.
+//! Sends thin players their snapshots, and what the numbers in them mean before. It does not know
+//! what becomes of a frame on its way.
 
 use std::sync::Arc;
 
@@ -16,21 +16,21 @@ use gameserver_shared::tick::CurrentTick;
 use gameserver_shared::turns::Turns;
 use gameserver_transport::close::CloseCode;
 
-use super::inputs::Lead;
-use super::link::ThinLink;
+use super::client::{Lead, Thin};
+use crate::simulation::client_link::ClientLink;
 use crate::telemetry;
 
 /// Bytes that frames are cut from; used again once all of them were sent.
 const CHUNK_BYTES: usize = 64 * 1024;
 
-/// What the first frame of every connection to a match of this game says.
+/// The first frame of every connection to a match of this game.
 #[derive(Resource, Debug, Clone)]
 pub struct StartFrame {
-    shared: Arc<Said>,
+    shared: Arc<StreamStart>,
 }
 
 #[derive(Debug)]
-struct Said {
+struct StreamStart {
     interval: u32,
     schema: Schema,
     config: String,
@@ -39,20 +39,20 @@ struct Said {
 impl StartFrame {
     /// Of a finished App.
     pub(super) fn of<G: Game>(stage: &Stage) -> Self {
-        let said = Said {
+        let start = StreamStart {
             interval: stage.interval(),
             schema: stage.schema().clone(),
             config: G::public_config(),
         };
         Self {
-            shared: Arc::new(said),
+            shared: Arc::new(start),
         }
     }
 
     /// The frame for a connection that begins at this tick.
     #[must_use]
     pub fn frame(&self, tick: u32) -> Bytes {
-        let Said {
+        let StreamStart {
             interval,
             schema,
             config,
@@ -87,29 +87,28 @@ pub(super) fn send_snapshots(
     mut shown: ResMut<Shown>,
     (turns, sight): (Res<Turns>, Option<Res<Sight>>),
     mut buffer: ResMut<FrameBuffer>,
-    mut links: Query<(&mut ThinLink, &Lead)>,
+    mut clients: Query<(&ClientLink, &mut Thin, &Lead)>,
 ) {
     let Shown { stage, records, .. } = &mut *shown;
     let buffer = &mut *buffer;
-    let due = links.iter_mut().filter(|(link, _)| turns.is_due(link.seat));
-    for (mut link, lead) in due {
-        let link = &mut *link;
+    let clients = clients.iter_mut();
+    for (link, mut thin, lead) in clients.filter(|row| turns.is_due(row.0.seat())) {
         let seen = sight
             .as_ref()
-            .map_or(Seen::All, |sight| Seen::Only(sight.of(link.seat)));
+            .map_or(Seen::All, |sight| Seen::Only(sight.of(link.seat())));
         buffer.frame.clear();
         let lead = lead.at(tick.number());
-        if !link
+        if !thin
             .viewer
             .write(stage, records, seen, lead, &mut buffer.frame)
         {
             continue;
         }
         // A closed connection is noticed after the tick.
-        let _ = link.connection.send_latest(buffer.cut());
-        if link.viewer.is_stalled() {
+        let _ = link.connection().send_latest(buffer.cut());
+        if thin.viewer.is_stalled() {
             let text = "snapshots are not acknowledged";
-            link.connection.close(CloseCode::SlowConsumer, text);
+            link.connection().close(CloseCode::SlowConsumer, text);
             telemetry::packet_dropped("unacknowledged");
         }
     }

@@ -1,4 +1,5 @@
-//! How much may be said: so much at once after a pause, and so much a second on average.
+//! Limits how much somebody may send: so much at once after a pause, and so much a second on
+//! average. It does not know what is sent.
 
 /// An allowance that is used up and grows again.
 #[derive(Debug, Clone)]

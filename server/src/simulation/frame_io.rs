@@ -1,5 +1,5 @@
-//! What thin players and watchers have in common: how their frames are read, how a ping is
-//! answered, and the last word.
+//! Reads and writes the frames that thin players and spectators have in common. It does not decide
+//! what a client may send.
 
 use bytes::Bytes;
 use gameserver_shared::stream::frame::{put_bye, put_pong};
@@ -13,15 +13,15 @@ pub(crate) fn next_frame(connection: &Connection) -> Option<Bytes> {
 }
 
 /// Answers a ping: it is so many microseconds since this tick began.
-pub(crate) fn answer_ping(connection: &Connection, stamp: u64, tick: u32, tick_us: u32) {
+pub(crate) fn send_pong(connection: &Connection, stamp: u64, tick: u32, tick_us: u32) {
     let mut pong = Vec::with_capacity(24);
     put_pong(&mut pong, stamp, tick, tick_us);
     // A connection that is closed needs no answer.
     let _ = connection.send(pong.into());
 }
 
-/// Ends a connection, with a last word.
-pub(crate) fn say_bye(connection: &Connection, code: CloseCode, text: &str) {
+/// Ends a connection after a last frame that gives the reason.
+pub(crate) fn send_bye(connection: &Connection, code: CloseCode, text: &str) {
     let mut bye = Vec::new();
     put_bye(&mut bye, code.number().into(), text);
     // It fails when the connection has ended already.

@@ -1,12 +1,10 @@
 //! Measures how the process runs: the share of its processors that it uses, and how late the
-//! threads of the network wake. It knows no match; the board is told what it finds.
+//! threads of the network wake. It does not know matches or what its measurements decide.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Board;
 use super::headroom::MEASURE_INTERVAL;
 
 /// Pause between two looks at how late the network's threads are.
@@ -17,14 +15,14 @@ const LATE_MAX: Duration = Duration::from_millis(50);
 /// How the process runs, as shares: 1.0 is all that there is.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct ProcessLoad {
-    /// Of the processors that it may use; 0 where the system does not tell.
+    /// Of the processors that it may use; 0 where the system does not report it.
     pub(super) processor: f32,
     /// How late the threads of the network are.
     pub(super) network: f32,
 }
 
-/// Measures until it is aborted.
-pub(super) async fn run(board: Arc<Board>) {
+/// Measures until it is aborted, and hands over each measurement.
+pub(super) async fn run(record: impl Fn(ProcessLoad)) {
     let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f32);
     let mut since = Instant::now();
     let mut used = processor_time();
@@ -33,14 +31,14 @@ pub(super) async fn run(board: Arc<Board>) {
         let due = Instant::now() + PROBE_INTERVAL;
         tokio::time::sleep_until(due).await;
         let now = Instant::now();
-        delays.note(now.saturating_duration_since(due));
+        delays.record(now.saturating_duration_since(due));
         let elapsed = now.saturating_duration_since(since);
         if elapsed < MEASURE_INTERVAL {
             continue;
         }
         let used_now = processor_time();
         let worked = used_now.saturating_sub(used);
-        board.measure(ProcessLoad {
+        record(ProcessLoad {
             processor: worked.as_secs_f32() / elapsed.as_secs_f32() / cores,
             network: delays.take_mean().as_secs_f32() / LATE_MAX.as_secs_f32(),
         });
@@ -56,7 +54,7 @@ struct Delays {
 }
 
 impl Delays {
-    fn note(&mut self, delay: Duration) {
+    fn record(&mut self, delay: Duration) {
         self.sum += delay;
         self.count += 1;
     }
@@ -69,7 +67,7 @@ impl Delays {
 }
 
 /// Processor time that this process has used, in steps of 10 ms; zero where the system does not
-/// tell.
+/// report it.
 fn processor_time() -> Duration {
     let stat = procfs::process::Process::myself().and_then(|process| process.stat());
     stat.map_or(Duration::ZERO, |stat| {
@@ -96,10 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn a_mean_begins_anew_when_it_was_told() {
+    fn a_mean_begins_anew_when_it_was_taken() {
         let mut delays = Delays::default();
-        delays.note(Duration::from_millis(2));
-        delays.note(Duration::from_millis(6));
+        delays.record(Duration::from_millis(2));
+        delays.record(Duration::from_millis(6));
         assert_eq!(delays.take_mean(), Duration::from_millis(4));
         assert_eq!(delays.take_mean(), Duration::ZERO);
     }

@@ -1,5 +1,5 @@
-//! Shows in the metrics what ended before anybody was let in: the listener counts it without
-//! knowing of metrics.
+//! Shows in the metrics what ended before anybody was admitted: the listener counts it and does not
+//! know metrics.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use crate::telemetry;
 
 /// A listener's counters, and how much of them was shown.
 #[derive(Debug)]
-pub(super) struct DoorCounts {
+pub(super) struct ListenerMetrics {
     events: Arc<Events>,
     shown: HashMap<&'static str, u64>,
 }
 
-impl DoorCounts {
+impl ListenerMetrics {
     pub(super) fn new(events: Arc<Events>) -> Self {
         Self {
             events,
