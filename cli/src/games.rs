@@ -4,13 +4,12 @@ use std::pin::Pin;
 
 use game_arena::{Arena, Battle};
 use game_reference::Reference;
-use gameserver_contract::game::DescriptorError;
-use gameserver_server::Games;
+use gameserver_server::{GameError, Games};
 
 use crate::error::CliError;
 
 /// What this binary's instances host.
-pub(crate) fn hosted() -> Result<Games, DescriptorError> {
+pub(crate) fn hosted() -> Result<Games, GameError> {
     Games::default()
         .with::<Arena>()?
         .with::<Battle>()?

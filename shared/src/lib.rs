@@ -5,9 +5,11 @@
 //! clock: a simulation sees its tick, its inputs and a seeded random source, nothing else.
 //!
 //! Reading order: [`game`], [`tick`], [`input`], [`player`], [`net_id`], [`flow`], [`event`],
-//! [`determinism`], [`state`], [`turns`], [`snapshot`], [`sight`], [`grid`], [`protocol`], [`bot`].
+//! [`determinism`], [`declaration`], [`state`], [`turns`], [`snapshot`], [`sight`], [`grid`], [`protocol`], [`bot`],
+//! [`offline`].
 
 pub mod bot;
+pub mod declaration;
 pub mod determinism;
 pub mod event;
 pub mod flow;
@@ -15,6 +17,7 @@ pub mod game;
 pub mod grid;
 pub mod input;
 pub mod net_id;
+pub mod offline;
 pub mod player;
 pub mod protocol;
 pub mod sight;
@@ -32,6 +35,7 @@ pub mod prelude {
     pub use gameserver_contract::ids::Seat;
 
     pub use crate::bot::BotPolicy;
+    pub use crate::declaration::{Declaration, MatchState, StateBuilder};
     pub use crate::determinism::MatchRng;
     pub use crate::event::MatchEvent;
     pub use crate::flow::{MatchOver, MatchPhase, MatchSettings, MatchStatus, Standing};
@@ -39,11 +43,8 @@ pub mod prelude {
     pub use crate::input::{InputRefusal, PlayerAction, PlayerInput};
     pub use crate::net_id::NetId;
     pub use crate::player::{Avatar, PlayerJoined, PlayerLeft, Simulated};
-    pub use crate::sight::{Glance, Sight, Visible};
-    pub use crate::snapshot::{
-        Audience, Field, OnStage, Quantised, ShownKind, SnapshotSystems, Team, Values,
-    };
-    pub use crate::state::RecordState;
+    pub use crate::sight::{Glance, Sight, Visible, limit_sight};
+    pub use crate::snapshot::{Audience, Field, OnStage, SnapshotSystems, Team};
     pub use crate::tick::{CurrentTick, TickSystems};
     pub use crate::turns::Turns;
 }

@@ -1,14 +1,18 @@
-//! Who sees what. A game with hidden information looks for each snapshot with [`Sight::look`];
-//! what it does not find there, nobody is sent. A game without [`Sight`] hides nothing.
+//! Who sees what. A game with hidden information calls [`limit_sight`], or looks for each snapshot
+//! with [`Sight::look`]; what it does not find there, nobody is sent. A game without [`Sight`] hides nothing.
 //!
 //! It knows no connection.
 
+use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_contract::ids::Seat;
 use gameserver_stream::stage::Slot;
 
 use crate::grid::Grid;
+use crate::net_id::NetId;
+use crate::player::Avatar;
+use crate::snapshot::{OnStage, SnapshotSystems};
 use crate::turns::Turns;
 
 /// Share of the radius within which something comes into view. It goes out of view at the radius
@@ -117,6 +121,36 @@ impl Sight {
             }
         }
     }
+}
+
+/// Lets each avatar see what lies within `radius_m` of it, unless `is_clear` finds something in
+/// the way; its own player sees it always. `R` holds what is in the way. Games call it in
+/// [`Game::add_visibility`](crate::game::Game::add_visibility).
+pub fn limit_sight<C: Component, R: Resource>(
+    app: &mut App,
+    radius_m: f32,
+    position: impl Fn(&C) -> Vec2 + Send + Sync + 'static,
+    is_clear: impl Fn(&R, Glance) -> bool + Send + Sync + 'static,
+) {
+    let look = move |obstacles: Res<R>,
+                     turns: Res<Turns>,
+                     mut sight: ResMut<Sight>,
+                     avatars: Query<(&NetId, &OnStage, &Avatar, &C)>| {
+        let eyes = avatars
+            .iter()
+            .map(|(_, _, avatar, body)| (avatar.seat, position(body)));
+        let visible = avatars.iter().map(|(id, slot, avatar, body)| Visible {
+            id: id.0,
+            slot: slot.0,
+            place: position(body),
+            owner: Some(avatar.seat),
+        });
+        sight.look(&turns, radius_m, eyes, visible, |glance| {
+            is_clear(&obstacles, glance)
+        });
+    };
+    app.init_resource::<Sight>()
+        .add_systems(FixedPostUpdate, look.in_set(SnapshotSystems::Look));
 }
 
 /// How far something is that lies within the radius.

@@ -10,7 +10,6 @@ use gameserver_contract::ids::GameId;
 use gameserver_shared::bot::BotTally;
 use gameserver_shared::player::Roster;
 use gameserver_shared::prelude::*;
-use lightyear::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The game's name.
@@ -44,6 +43,12 @@ impl PlayerInput for Step {
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Spot(pub i32);
 
+impl MatchState for Spot {
+    fn declare(spot: Declaration<Self>) -> Declaration<Self> {
+        spot.predicted()
+    }
+}
+
 impl PredictedState for Spot {
     fn moved_by_server(_: &Self, _: &Self) -> bool {
         false
@@ -56,6 +61,10 @@ impl Game for Fragile {
 
     fn descriptor() -> GameDescriptor {
         descriptor(FRAGILE, &[SOUND, PANICS, PANICS_WHEN_BUILT, FAILS])
+    }
+
+    fn state(state: &mut StateBuilder) {
+        state.component::<Spot>();
     }
 
     fn add_simulation(app: &mut App) {
@@ -72,10 +81,6 @@ impl Game for Fragile {
         if mode == FAILS {
             app.add_systems(FixedUpdate, fail.in_set(TickSystems::ApplyRules));
         }
-    }
-
-    fn add_replication(app: &mut App) {
-        app.component::<Spot>().replicate().predict();
     }
 }
 

@@ -8,7 +8,6 @@ use bevy_ecs::prelude::*;
 use gameserver_shared::bot::BotTally;
 use gameserver_shared::player::Roster;
 use gameserver_shared::prelude::*;
-use lightyear::prelude::*;
 
 use crate::fragile::{Spot, Step, descriptor, seat_players};
 
@@ -39,15 +38,15 @@ impl Game for Heavy {
         }
     }
 
+    fn state(state: &mut StateBuilder) {
+        state.component::<Spot>();
+    }
+
     fn add_simulation(_: &mut App) {}
 
     fn add_rules(app: &mut App) {
         let rules = (seat_players, spend_time).in_set(TickSystems::ApplyRules);
         app.add_systems(FixedUpdate, rules);
-    }
-
-    fn add_replication(app: &mut App) {
-        app.component::<Spot>().replicate().predict();
     }
 }
 

@@ -10,7 +10,6 @@ use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_shared::prelude::*;
 use gameserver_shared::snapshot::Shown;
-use lightyear::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::fragile::{Spot, Step, descriptor};
@@ -52,36 +51,28 @@ pub struct Walker {
     mark: u32,
 }
 
-/// What only its owner may know of a walker, and what is shown of its seat.
-#[derive(Component, Debug, Clone, Copy, PartialEq)]
+/// What only its owner may know of a walker.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Secret {
     seat: Seat,
     secret: u32,
 }
 
-impl Quantised for Walker {
-    const FIELDS: &'static [Field] = &[
-        Field::line("x", 0.0, 64.0, 1.0 / 64.0),
-        Field::line("y", 0.0, 64.0, 1.0 / 64.0),
-        Field::integer("mark", u32::MAX),
-    ];
-
-    fn show(&self, values: &mut Values<'_>) {
-        values.put(self.place.x);
-        values.put(self.place.y);
-        values.put(self.mark);
+impl MatchState for Walker {
+    fn declare(walker: Declaration<Self>) -> Declaration<Self> {
+        let place = |name| Field::line(name, 0.0, 64.0, 1.0 / 64.0);
+        walker
+            .replicated()
+            .field(place("x"), |walker| walker.place.x)
+            .field(place("y"), |walker| walker.place.y)
+            .field(Field::integer("mark", u32::MAX), |walker| walker.mark)
     }
 }
 
-impl Quantised for Secret {
-    const FIELDS: &'static [Field] = &[
-        Field::integer("seat", 65_535),
-        Field::integer("secret", u32::MAX).shown_to(Audience::Owner),
-    ];
-
-    fn show(&self, values: &mut Values<'_>) {
-        values.put(self.seat.0);
-        values.put(self.secret);
+impl MatchState for Secret {
+    fn declare(own: Declaration<Self>) -> Declaration<Self> {
+        let secret = Field::integer("secret", u32::MAX).shown_to(Audience::Owner);
+        own.field(secret, |own| own.secret)
     }
 }
 
@@ -112,6 +103,11 @@ impl Game for Masked {
         descriptor(MASKED, &[HONEST, LEAKS_FIELD, LEAKS_SIGHT])
     }
 
+    fn state(state: &mut StateBuilder) {
+        state.component::<Spot>();
+        state.avatar("walker").with::<Walker>().with::<Secret>();
+    }
+
     fn add_simulation(_: &mut App) {}
 
     fn add_rules(app: &mut App) {
@@ -123,11 +119,7 @@ impl Game for Masked {
         );
     }
 
-    fn add_snapshots(app: &mut App) {
-        ShownKind::named("walker")
-            .with::<Walker>()
-            .with::<Secret>()
-            .register(app);
+    fn add_visibility(app: &mut App) {
         app.init_resource::<Sight>();
         app.add_systems(
             FixedPostUpdate,
@@ -138,11 +130,6 @@ impl Game for Masked {
                 (write_truth, look).chain().in_set(SnapshotSystems::Look),
             ),
         );
-    }
-
-    fn add_replication(app: &mut App) {
-        app.component::<Spot>().replicate().predict();
-        app.component::<Walker>().replicate();
     }
 }
 
@@ -158,6 +145,10 @@ impl Game for Slow {
         }
     }
 
+    fn state(state: &mut StateBuilder) {
+        Masked::state(state);
+    }
+
     fn add_simulation(app: &mut App) {
         Masked::add_simulation(app);
     }
@@ -166,12 +157,8 @@ impl Game for Slow {
         Masked::add_rules(app);
     }
 
-    fn add_snapshots(app: &mut App) {
-        Masked::add_snapshots(app);
-    }
-
-    fn add_replication(app: &mut App) {
-        Masked::add_replication(app);
+    fn add_visibility(app: &mut App) {
+        Masked::add_visibility(app);
     }
 }
 

@@ -7,12 +7,10 @@ pub use crate::entities::{Entities, Entity};
 use crate::frame::{Acks, SNAPSHOT, START};
 use crate::past::{Past, Told};
 use crate::record::fields;
-use crate::schema::{FIELDS_MAX, Field, KINDS_MAX, Shape};
+use crate::schema::{FIELDS_MAX, Field, KINDS_MAX, NAME_BYTES_MAX, Shape};
 use crate::stage::BASELINES_MAX;
 use crate::wire::{Reader, WireError};
 
-/// Longest name of a kind or a field in bytes.
-const NAME_BYTES_MAX: usize = 64;
 /// Longest configuration of a game in bytes.
 const CONFIG_BYTES_MAX: usize = 60_000;
 /// Entities of one match.

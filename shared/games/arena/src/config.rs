@@ -7,6 +7,7 @@ use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_shared::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::walls::{Wall, Walls};
 use crate::{Battlefield, Yard};
@@ -195,6 +196,19 @@ impl ArenaConfig {
             ..read
         }
     }
+
+    /// What every client may know of the place and the rules, as JSON.
+    #[must_use]
+    pub fn public(&self) -> String {
+        json!({
+            "map": self.map,
+            "movement": self.movement,
+            "weapon": self.weapon,
+            "sight": self.sight,
+            "life": self.life,
+        })
+        .to_string()
+    }
 }
 
 #[cfg(test)]
@@ -206,6 +220,21 @@ mod tests {
     fn the_built_in_configurations_are_consistent() {
         check("arena", &ArenaConfig::of::<Yard>());
         check("battle", &ArenaConfig::of::<Battlefield>());
+    }
+
+    #[test]
+    fn what_clients_may_know_is_what_the_server_enforces() {
+        let config = ArenaConfig::builtin();
+        let shown: serde_json::Value = serde_json::from_str(&config.public()).unwrap();
+        assert_eq!(
+            shown["map"]["walls"].as_array().unwrap().len(),
+            config.map.walls.all().len()
+        );
+        assert_eq!(shown["weapon"]["magazine"], config.weapon.magazine);
+        assert!(
+            shown["map"].get("spawns").is_none(),
+            "where fighters come back is nobody's business"
+        );
     }
 
     #[test]

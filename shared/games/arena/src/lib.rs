@@ -3,8 +3,7 @@
 //! others are interpolated, shots are decided by the server.
 //!
 //! Reading order: [`config`], [`input`], [`components`], [`movement`], [`weapon`], [`combat`],
-//! [`rules`], [`replication`], [`snapshot`], [`bot`]. It knows no sockets, no accounts and no
-//! lobby.
+//! [`rules`], [`bot`]. It knows no sockets, no accounts and no lobby.
 
 use std::marker::PhantomData;
 
@@ -20,9 +19,7 @@ pub mod config;
 pub mod input;
 pub mod map;
 pub mod movement;
-pub mod replication;
 pub mod rules;
-pub mod snapshot;
 #[cfg(test)]
 mod tests;
 pub mod walls;
@@ -60,6 +57,17 @@ impl<P: Ground> Game for Shooter<P> {
         ArenaConfig::of::<P>().game
     }
 
+    fn state(state: &mut StateBuilder) {
+        state
+            .avatar("fighter")
+            .with::<Body>()
+            .with::<Weapon>()
+            .with::<Fighter>();
+        state
+            .resource::<rules::Departed>()
+            .rules(P::FILE.as_bytes());
+    }
+
     fn add_simulation(app: &mut App) {
         app.insert_resource(ArenaConfig::of::<P>());
         app.add_systems(
@@ -74,11 +82,6 @@ impl<P: Ground> Game for Shooter<P> {
         app.add_message::<combat::Hit>()
             .add_message::<MatchEvent>()
             .init_resource::<rules::Departed>();
-        app.record_component::<Body>()
-            .record_component::<Weapon>()
-            .record_component::<Fighter>()
-            .record_resource::<rules::Departed>()
-            .record_rules(P::FILE.as_bytes());
         app.add_systems(
             FixedUpdate,
             (
@@ -96,8 +99,17 @@ impl<P: Ground> Game for Shooter<P> {
         );
     }
 
-    fn add_snapshots(app: &mut App) {
-        snapshot::register(app);
+    fn add_visibility(app: &mut App) {
+        let mode = &app.world().resource::<MatchSettings>().mode;
+        let config = app.world().resource::<ArenaConfig>();
+        if config.rules.get(mode).is_none_or(|rules| rules.fog) {
+            limit_sight::<Body, ArenaConfig>(
+                app,
+                config.sight.radius_m,
+                |body| body.position,
+                |config, glance| map::can_see(config, glance.from, glance.to),
+            );
+        }
     }
 
     fn standing(world: &mut World) -> Vec<MatchEvent> {
@@ -105,10 +117,6 @@ impl<P: Ground> Game for Shooter<P> {
     }
 
     fn public_config() -> String {
-        snapshot::public_config(&ArenaConfig::of::<P>())
-    }
-
-    fn add_replication(app: &mut App) {
-        replication::register(app);
+        ArenaConfig::of::<P>().public()
     }
 }

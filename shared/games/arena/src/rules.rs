@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use crate::combat::Hit;
 use crate::components::{Body, Fighter, Weapon};
 use crate::config::{ArenaConfig, Told};
-use crate::snapshot::SeatTag;
 
 /// Scores in one event, far below the limit of an event.
 const SCORES_PER_EVENT: usize = 100;
@@ -63,7 +62,6 @@ pub fn seat_players(
         };
         commands.spawn((
             Avatar { seat: new.seat },
-            SeatTag(new.seat),
             body,
             full_weapon(&config),
             fighter,

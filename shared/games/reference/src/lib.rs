@@ -14,7 +14,6 @@ use bevy_math::Vec2;
 use bevy_reflect::Reflect;
 use gameserver_contract::ids::GameId;
 use gameserver_shared::prelude::*;
-use lightyear::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How far a walker sees, metres.
@@ -66,27 +65,13 @@ impl PredictedState for Place {
     }
 }
 
-impl Quantised for Place {
-    const FIELDS: &'static [Field] = &[
-        Field::line("x", 0.0, PLACE_MAX_M, PLACE_STEP_M),
-        Field::line("y", 0.0, PLACE_MAX_M, PLACE_STEP_M),
-    ];
-
-    fn show(&self, values: &mut Values<'_>) {
-        values.put(self.0.x);
-        values.put(self.0.y);
-    }
-}
-
-/// The seat of a walker's player.
-#[derive(Component, Debug, Clone, Copy)]
-pub struct SeatTag(pub Seat);
-
-impl Quantised for SeatTag {
-    const FIELDS: &'static [Field] = &[Field::integer("seat", 65_535)];
-
-    fn show(&self, values: &mut Values<'_>) {
-        values.put(self.0.0);
+impl MatchState for Place {
+    fn declare(place: Declaration<Self>) -> Declaration<Self> {
+        let line = |name| Field::line(name, 0.0, PLACE_MAX_M, PLACE_STEP_M);
+        place
+            .predicted()
+            .field(line("x"), |place| place.0.x)
+            .field(line("y"), |place| place.0.y)
     }
 }
 
@@ -122,6 +107,10 @@ impl<const HZ: u16> Game for Reference<HZ> {
         }
     }
 
+    fn state(state: &mut StateBuilder) {
+        state.avatar("walker").with::<Place>();
+    }
+
     fn add_simulation(app: &mut App) {
         app.add_systems(FixedUpdate, walk::<HZ>.in_set(TickSystems::Simulate));
     }
@@ -129,21 +118,11 @@ impl<const HZ: u16> Game for Reference<HZ> {
     fn add_rules(app: &mut App) {
         let players = app.world().resource::<MatchSettings>().players_max;
         app.insert_resource(Room::for_players(players))
-            .record_component::<Place>()
             .add_systems(FixedUpdate, seat_players.in_set(TickSystems::ApplyRules));
     }
 
-    fn add_snapshots(app: &mut App) {
-        ShownKind::named("walker")
-            .with::<Place>()
-            .with::<SeatTag>()
-            .register(app);
-        app.init_resource::<Sight>()
-            .add_systems(FixedPostUpdate, look.in_set(SnapshotSystems::Look));
-    }
-
-    fn add_replication(app: &mut App) {
-        app.component::<Place>().replicate().predict();
+    fn add_visibility(app: &mut App) {
+        limit_sight::<Place, Room>(app, SIGHT_M, |place| place.0, |_, _| true);
     }
 }
 
@@ -177,25 +156,8 @@ fn seat_players(
     }
     for new in joined.read() {
         let place = Place(Vec2::new(rng.unit(), rng.unit()) * room.0);
-        commands.spawn((Avatar { seat: new.seat }, SeatTag(new.seat), place));
+        commands.spawn((Avatar { seat: new.seat }, place));
     }
-}
-
-fn look(
-    turns: Res<Turns>,
-    mut sight: ResMut<Sight>,
-    walkers: Query<(&NetId, &OnStage, &Avatar, &Place)>,
-) {
-    let eyes = walkers
-        .iter()
-        .map(|(_, _, avatar, place)| (avatar.seat, place.0));
-    let visible = walkers.iter().map(|(id, slot, avatar, place)| Visible {
-        id: id.0,
-        slot: slot.0,
-        place: place.0,
-        owner: Some(avatar.seat),
-    });
-    sight.look(&turns, SIGHT_M, eyes, visible, |_| true);
 }
 
 #[cfg(test)]
