@@ -128,6 +128,20 @@ impl<C: MatchState> Declaration<C> {
     }
 }
 
+/// Reads one field of an entity as it is shown; none when it does not have the component.
+pub(crate) type Reading = Box<dyn Fn(EntityRef<'_>) -> Option<f32> + Send + Sync>;
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a bot needs no more than an f32 has"
+)]
+fn reading<C: MatchState>(index: usize) -> Reading {
+    let mut declared = Declaration::<C>::read();
+    let column = declared.columns.swap_remove(index);
+    let field = declared.fields[index];
+    Box::new(move |entity: EntityRef<'_>| Some(field.meaning(column(entity.get::<C>()?)) as f32))
+}
+
 /// Registers a component with lightyear, as both sides do in the same order.
 fn replicate<C: MatchState>(app: &mut App) {
     let declared = Declaration::<C>::read();
@@ -155,6 +169,7 @@ struct Member {
     recorded: Recorded,
     enter: fn(u8) -> ScheduleConfigs<ScheduleSystem>,
     capture: fn(u8, usize) -> ScheduleConfigs<ScheduleSystem>,
+    reading: fn(usize) -> Reading,
 }
 
 impl Member {
@@ -171,6 +186,7 @@ impl Member {
             recorded: Recorded::component::<C>(),
             enter: snapshot::enter::<C>,
             capture: snapshot::capture::<C>,
+            reading: reading::<C>,
         })
     }
 }
@@ -431,6 +447,19 @@ impl StateSchema {
         let components = self.sorted().map(|member| member.recorded);
         let recorded = components.chain(self.resources.iter().copied());
         (recorded, self.rules_hash)
+    }
+
+    /// How an avatar's field of that name is read.
+    pub(crate) fn reading(&self, name: &str) -> Option<Reading> {
+        let mut avatars = self.kinds.iter().filter(|kind| kind.has_seat);
+        let members = avatars.next()?.members.iter();
+        members
+            .map(|member| &self.members[*member])
+            .find_map(|member| {
+                let mut fields = member.fields.iter();
+                let index = fields.position(|field| field.name == name)?;
+                Some((member.reading)(index))
+            })
     }
 
     /// The systems that turn components into snapshots.

@@ -9,6 +9,7 @@ use gameserver_contract::game::GameDescriptor;
 
 use crate::declaration::{MatchState, StateBuilder};
 use crate::event::MatchEvent;
+use crate::flow::{MatchRules, Score};
 use crate::input::PlayerInput;
 
 /// A game that the engine can host.
@@ -54,6 +55,20 @@ pub trait Game: Send + Sync + 'static {
     fn standing(world: &mut World) -> Vec<MatchEvent> {
         let _ = world;
         Vec::new()
+    }
+
+    /// What the player of this avatar has achieved; the result of the match is made of it. Server
+    /// only.
+    #[must_use]
+    fn score(avatar: EntityRef<'_>) -> Score {
+        let _ = avatar;
+        Score::default()
+    }
+
+    /// How matches begin.
+    #[must_use]
+    fn match_rules() -> MatchRules {
+        MatchRules::default()
     }
 
     /// What every client may know before it is sent anything: the map, speeds. As JSON.

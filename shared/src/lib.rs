@@ -5,7 +5,7 @@
 //! clock: a simulation sees its tick, its inputs and a seeded random source, nothing else.
 //!
 //! Reading order: [`game`], [`tick`], [`input`], [`player`], [`net_id`], [`flow`], [`event`],
-//! [`determinism`], [`declaration`], [`state`], [`turns`], [`snapshot`], [`sight`], [`grid`], [`protocol`], [`bot`],
+//! [`determinism`], [`declaration`], [`state`], [`turns`], [`snapshot`], [`sight`], [`grid`], [`walls`], [`protocol`], [`bot`],
 //! [`offline`].
 
 pub mod bot;
@@ -25,6 +25,7 @@ pub mod snapshot;
 pub mod state;
 pub mod tick;
 pub mod turns;
+pub mod walls;
 
 pub use gameserver_contract as contract;
 pub use gameserver_stream as stream;
@@ -34,15 +35,15 @@ pub mod prelude {
     pub use gameserver_contract::game::{GameDescriptor, GameMode, NetcodeModel};
     pub use gameserver_contract::ids::Seat;
 
-    pub use crate::bot::BotPolicy;
+    pub use crate::bot::{Bot, BotTally, BotView};
     pub use crate::declaration::{Declaration, MatchState, StateBuilder};
     pub use crate::determinism::MatchRng;
     pub use crate::event::MatchEvent;
-    pub use crate::flow::{MatchOver, MatchPhase, MatchSettings, MatchStatus, Standing};
+    pub use crate::flow::{EndMatch, MatchPhase, MatchRules, MatchSettings, MatchStatus, Score};
     pub use crate::game::{Game, PredictedState};
-    pub use crate::input::{InputRefusal, PlayerAction, PlayerInput};
+    pub use crate::input::{InputFields, InputRefusal, PlayerAction, PlayerInput};
     pub use crate::net_id::NetId;
-    pub use crate::player::{Avatar, PlayerJoined, PlayerLeft, Simulated};
+    pub use crate::player::{Avatar, NewPlayers, PlayerJoined, PlayerLeft, Simulated};
     pub use crate::sight::{Glance, Sight, Visible, limit_sight};
     pub use crate::snapshot::{Audience, Field, OnStage, SnapshotSystems, Team};
     pub use crate::tick::{CurrentTick, TickSystems};

@@ -2,6 +2,7 @@
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
+use bevy_ecs::schedule::{LogLevel, ScheduleBuildSettings};
 use lightyear::prelude::LocalTimeline;
 
 use crate::determinism::MatchRng;
@@ -17,7 +18,6 @@ use crate::tick::TickPlugin;
 
 /// Builds a match that nobody is in yet; [`seat_player`](crate::player::seat_player) seats
 /// somebody, who presses nothing until their avatar's [`PlayerAction`] is written.
-#[must_use]
 pub fn offline_match<G: Game>(settings: MatchSettings) -> App {
     let mut app = App::new();
     app.init_resource::<LocalTimeline>()
@@ -29,7 +29,7 @@ pub fn offline_match<G: Game>(settings: MatchSettings) -> App {
         .add_message::<MatchEvent>()
         .add_plugins((
             TickPlugin,
-            FlowPlugin,
+            FlowPlugin::<G>::default(),
             NetIdPlugin,
             StatePlugin::<G>::default(),
         ))
@@ -51,6 +51,27 @@ pub fn tick(app: &mut App) {
     world.resource_mut::<LocalTimeline>().apply_delta(1);
     world.run_schedule(First);
     world.run_schedule(FixedUpdate);
+}
+
+/// Pairs of systems of a tick whose order is not given although it may matter, as Bevy reports
+/// them. Ask an App that has not run yet.
+pub fn ambiguities(app: &mut App) -> Vec<String> {
+    let find = |world: &mut World, schedule: &mut Schedule| {
+        schedule.set_build_settings(ScheduleBuildSettings {
+            ambiguity_detection: LogLevel::Error,
+            ..ScheduleBuildSettings::default()
+        });
+        let built = schedule.initialize(world);
+        built
+            .err()
+            .map(|error| error.to_string(schedule.graph(), world))
+    };
+    let world = app.world_mut();
+    let found = [
+        world.schedule_scope(FixedUpdate, find),
+        world.schedule_scope(FixedPostUpdate, find),
+    ];
+    found.into_iter().flatten().collect()
 }
 
 fn simulate<G: Game>(added: On<Add, Avatar>, mut commands: Commands) {

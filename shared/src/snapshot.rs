@@ -112,7 +112,7 @@ impl<G: Game> Plugin for SnapshotPlugin<G> {
     }
 }
 
-/// Entities with this component are of that kind.
+/// Entities with this component are of that kind. Kinds enter in any order: an entity is of one.
 pub(crate) fn enter<C: MatchState>(kind: u8) -> ScheduleConfigs<ScheduleSystem> {
     let system = move |mut commands: Commands,
                        mut shown: ResMut<Shown>,
@@ -135,7 +135,9 @@ pub(crate) fn enter<C: MatchState>(kind: u8) -> ScheduleConfigs<ScheduleSystem> 
             commands.entity(entity).insert(OnStage(slot));
         }
     };
-    system.in_set(SnapshotSystems::Enter)
+    system
+        .in_set(SnapshotSystems::Enter)
+        .ambiguous_with(SnapshotSystems::Enter)
 }
 
 fn leave(removed: On<Remove, NetId>, ids: Query<&NetId>, mut shown: ResMut<Shown>) {
@@ -168,10 +170,9 @@ pub(crate) fn capture<C: MatchState>(kind: u8, offset: usize) -> ScheduleConfigs
         let stage = &mut shown.stage;
         for (place, component) in &actors {
             if stage.actor(place.0).kind == kind {
-                let row = &mut stage.row_mut(place.0)[offset..];
-                for (value, column) in row.iter_mut().zip(&columns) {
-                    *value = column(component);
-                }
+                let values = columns.iter().map(|column| column(component));
+                let row = stage.row_mut(place.0)[offset..].iter_mut();
+                row.zip(values).for_each(|(place, value)| *place = value);
             }
         }
     };

@@ -20,7 +20,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::declaration::StateSchema;
 use crate::determinism::MatchRng;
-use crate::flow::MatchStatus;
+use crate::flow::{Departed, MatchStatus};
 use crate::game::Game;
 use crate::input::PlayerAction;
 use crate::net_id::{NetId, NetIds};
@@ -155,6 +155,7 @@ impl<G: Game> Plugin for StatePlugin<G> {
             Recorded::component::<MatchStatus>(),
             Recorded::resource::<MatchRng>(),
             Recorded::resource::<Roster>(),
+            Recorded::resource::<Departed>(),
             Recorded::resource::<NetIds>(),
         ]);
         let declared = StateSchema::checked::<G>();

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use gameserver_shared::bot::BotTally;
 use gameserver_shared::player::Roster;
 use gameserver_shared::prelude::*;
 
@@ -50,13 +49,11 @@ impl Game for Heavy {
     }
 }
 
-impl BotPolicy for Heavy {
-    fn decide(_: &mut World, _: Entity, _: &mut MatchRng) -> Step {
-        Step::default()
-    }
+impl Bot for Heavy {
+    type Mind = ();
 
-    fn tally(_: &mut World, _: Entity) -> BotTally {
-        BotTally::default()
+    fn decide((): &mut (), _: &BotView, _: &mut MatchRng) -> Step {
+        Step::default()
     }
 }
 

@@ -162,12 +162,8 @@ impl Game for Slow {
     }
 }
 
-fn seat_players(
-    mut commands: Commands,
-    mut rng: ResMut<MatchRng>,
-    mut joined: MessageReader<PlayerJoined>,
-) {
-    for new in joined.read() {
+fn seat_players(mut commands: Commands, mut rng: ResMut<MatchRng>, mut players: NewPlayers) {
+    for new in players.read() {
         let place = Vec2::new(rng.unit(), rng.unit()) * FIELD_M;
         let heading = Vec2::from_angle(rng.unit() * std::f32::consts::TAU);
         let (mark, secret) = (mark(&mut rng), mark(&mut rng));

@@ -5,6 +5,9 @@ use bevy_math::Vec2;
 use gameserver_shared::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::config::WeaponConfig;
+use crate::movement::AIM_STEPS;
+
 /// Where a fighter is and moves: what the own player predicts.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Body {
@@ -24,8 +27,6 @@ pub struct Body {
 pub const PLACE_MAX_M: f64 = 1_023.0;
 /// Places are shown to 1/64 m.
 const PLACE_STEP_M: f64 = 1.0 / 64.0;
-/// Steps of an aim around the circle.
-const AIM_STEPS: f64 = 65_536.0;
 
 impl MatchState for Body {
     fn declare(body: Declaration<Self>) -> Declaration<Self> {
@@ -35,7 +36,7 @@ impl MatchState for Body {
             .field(place("x"), |body| body.position.x)
             .field(place("y"), |body| body.position.y)
             .field(Field::circle("aim", 1.0, 1_024), |body| {
-                f64::from(body.aim) / AIM_STEPS
+                f32::from(body.aim) / AIM_STEPS
             })
             .field(Field::circle("life", 65_536.0, 65_536), |body| body.life)
     }
@@ -86,6 +87,20 @@ pub struct Weapon {
     pub shots: u8,
     /// True while a reload is under way.
     pub reloading: bool,
+}
+
+impl Weapon {
+    /// One that is loaded and has not been used.
+    #[must_use]
+    pub fn full(config: &WeaponConfig) -> Self {
+        Self {
+            ammunition: config.magazine,
+            ready_at_tick: 0,
+            fired_at_tick: 0,
+            shots: 0,
+            reloading: false,
+        }
+    }
 }
 
 impl MatchState for Weapon {

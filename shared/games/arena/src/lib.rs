@@ -22,7 +22,6 @@ pub mod movement;
 pub mod rules;
 #[cfg(test)]
 mod tests;
-pub mod walls;
 pub mod weapon;
 
 pub use components::{Body, Fighter, Weapon};
@@ -63,9 +62,7 @@ impl<P: Ground> Game for Shooter<P> {
             .with::<Body>()
             .with::<Weapon>()
             .with::<Fighter>();
-        state
-            .resource::<rules::Departed>()
-            .rules(P::FILE.as_bytes());
+        state.rules(P::FILE.as_bytes());
     }
 
     fn add_simulation(app: &mut App) {
@@ -79,9 +76,7 @@ impl<P: Ground> Game for Shooter<P> {
     }
 
     fn add_rules(app: &mut App) {
-        app.add_message::<combat::Hit>()
-            .add_message::<MatchEvent>()
-            .init_resource::<rules::Departed>();
+        app.add_message::<combat::Hit>();
         app.add_systems(
             FixedUpdate,
             (
@@ -114,6 +109,13 @@ impl<P: Ground> Game for Shooter<P> {
 
     fn standing(world: &mut World) -> Vec<MatchEvent> {
         rules::scores(world)
+    }
+
+    fn score(avatar: EntityRef<'_>) -> Score {
+        let fighter = avatar.get::<Fighter>().copied().unwrap_or_default();
+        Score::of(fighter.kills)
+            .with("deaths", fighter.deaths)
+            .with("kills", fighter.kills)
     }
 
     fn public_config() -> String {

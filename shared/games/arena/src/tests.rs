@@ -4,6 +4,7 @@ use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_contract::ids::PlayerId;
+use gameserver_shared::flow::MatchOver;
 use gameserver_shared::offline::{self, offline_match};
 use gameserver_shared::player::{seat_player, unseat_player};
 use gameserver_shared::prelude::*;
@@ -17,13 +18,7 @@ struct Match {
 
 impl Match {
     fn of(players: u16) -> Self {
-        let app = offline_match::<Arena>(MatchSettings {
-            mode: "ffa".to_owned(),
-            players_min: 2,
-            players_max: 16,
-            tick_rate_hz: 60,
-            seed: 7,
-        });
+        let app = offline_match::<Arena>(settings("ffa"));
         let mut this = Self { app };
         for seat in 0..players {
             this.join(Seat(seat));
@@ -92,6 +87,16 @@ impl Match {
             .single(world)
             .expect("a status")
             .phase
+    }
+}
+
+fn settings(mode: &str) -> MatchSettings {
+    MatchSettings {
+        mode: mode.to_owned(),
+        players_min: 2,
+        players_max: 16,
+        tick_rate_hz: 60,
+        seed: 7,
     }
 }
 
@@ -216,7 +221,7 @@ fn the_match_ends_at_the_winning_score_and_names_those_who_left() {
         .get_mut::<Fighter>(leader)
         .unwrap()
         .kills = 20;
-    game.ticks(2);
+    game.ticks(1);
     assert_eq!(game.phase(), MatchPhase::Over);
     let over = game.app.world().resource::<Messages<MatchOver>>();
     let first = over
@@ -237,4 +242,22 @@ fn the_match_ends_when_its_time_is_over() {
     let mut game = duel();
     game.ticks(3 * 60 + 300 * 60 + 2);
     assert_eq!(game.phase(), MatchPhase::Over);
+}
+
+#[test]
+fn one_who_came_and_went_between_two_ticks_gets_no_avatar() {
+    let mut game = Match::of(2);
+    game.join(Seat(2));
+    game.leave(Seat(2));
+    game.ticks(2);
+    let world = game.app.world_mut();
+    assert_eq!(world.query::<&Avatar>().iter(world).count(), 2);
+}
+
+#[test]
+fn no_order_of_systems_is_left_to_chance() {
+    let mut arena = offline_match::<Arena>(settings("ffa"));
+    assert_eq!(offline::ambiguities(&mut arena), [""; 0]);
+    let mut battle = offline_match::<Battle>(settings("field"));
+    assert_eq!(offline::ambiguities(&mut battle), [""; 0]);
 }

@@ -45,13 +45,8 @@ pub struct Step {
 }
 
 impl PlayerInput for Step {
-    fn check(&self) -> Result<(), InputRefusal> {
-        let range = -100..=100;
-        if range.contains(&self.x) && range.contains(&self.y) {
-            Ok(())
-        } else {
-            Err(InputRefusal { rule: "step_range" })
-        }
+    fn declare(&self, fields: &mut impl InputFields) {
+        fields.stick("walk", [self.x, self.y], 100);
     }
 }
 
@@ -144,17 +139,9 @@ fn seat_players(
     mut commands: Commands,
     room: Res<Room>,
     mut rng: ResMut<MatchRng>,
-    mut joined: MessageReader<PlayerJoined>,
-    mut left: MessageReader<PlayerLeft>,
-    walkers: Query<(Entity, &Avatar)>,
+    mut players: NewPlayers,
 ) {
-    for gone in left.read() {
-        let of_seat = walkers
-            .iter()
-            .filter(|(_, avatar)| avatar.seat == gone.seat);
-        of_seat.for_each(|(entity, _)| commands.entity(entity).despawn());
-    }
-    for new in joined.read() {
+    for new in players.read() {
         let place = Place(Vec2::new(rng.unit(), rng.unit()) * room.0);
         commands.spawn((Avatar { seat: new.seat }, place));
     }
@@ -162,6 +149,8 @@ fn seat_players(
 
 #[cfg(test)]
 mod tests {
+    use gameserver_shared::offline::{self, offline_match};
+
     use super::*;
 
     #[test]
@@ -179,6 +168,18 @@ mod tests {
     fn both_rates_can_be_hosted() {
         assert_eq!(Reference::<60>::descriptor().check(), Ok(()));
         assert_eq!(Reference::<20>::descriptor().id.as_str(), "reference-20");
+    }
+
+    #[test]
+    fn no_order_of_systems_is_left_to_chance() {
+        let mut app = offline_match::<Reference<60>>(MatchSettings {
+            mode: "walk".to_owned(),
+            players_min: 1,
+            players_max: 100,
+            tick_rate_hz: 60,
+            seed: 7,
+        });
+        assert_eq!(offline::ambiguities(&mut app), [""; 0]);
     }
 
     #[test]

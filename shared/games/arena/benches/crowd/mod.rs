@@ -4,6 +4,7 @@ use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use game_arena::{ArenaInput, Battle};
 use gameserver_contract::ids::PlayerId;
+use gameserver_shared::bot::BotPolicy;
 use gameserver_shared::offline::{self, offline_match};
 use gameserver_shared::player::seat_player;
 use gameserver_shared::prelude::*;
@@ -55,7 +56,7 @@ impl Crowd {
         let mut avatars = world.query_filtered::<Entity, With<Avatar>>();
         let avatars: Vec<_> = avatars.iter(world).collect();
         for avatar in avatars {
-            let input = Battle::decide(world, avatar, &mut self.rng);
+            let input = <Battle as BotPolicy>::decide(world, avatar, &mut self.rng);
             if let Some(mut action) = world.get_mut::<PlayerAction<ArenaInput>>(avatar) {
                 action.0 = input;
             }
