@@ -315,7 +315,7 @@ impl<G: Bot> ThinPolicy for Thin<G> {
     type Mind = ThinMind<G>;
 
     fn learn(start: &Start) -> Option<Self> {
-        let learn = |(kind, described): (usize, &gameserver_stream::reader::ShownKind)| {
+        let learn = |(kind, described): (usize, &gameserver_stream::reader::EntityKind)| {
             let find = |name: &str| {
                 let mut fields = described.fields.iter().enumerate();
                 fields.find(|(_, field)| field.name == name)

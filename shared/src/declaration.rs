@@ -192,7 +192,7 @@ impl Member {
 }
 
 /// A kind of entity that thin clients see.
-struct EntityKind {
+struct DeclaredKind {
     name: &'static str,
     priority: u8,
     has_seat: bool,
@@ -204,7 +204,7 @@ struct EntityKind {
 #[derive(Default)]
 pub struct StateBuilder {
     members: Vec<Member>,
-    kinds: Vec<EntityKind>,
+    kinds: Vec<DeclaredKind>,
     resources: Vec<Recorded>,
     rules_hash: u64,
     error: Option<DeclarationError>,
@@ -230,7 +230,7 @@ impl StateBuilder {
     }
 
     fn add_kind(&mut self, name: &'static str, has_seat: bool) -> KindBuilder<'_> {
-        self.kinds.push(EntityKind {
+        self.kinds.push(DeclaredKind {
             name,
             priority: 1,
             has_seat,
@@ -320,7 +320,7 @@ impl StateBuilder {
             let Some(first) = kind.members.first() else {
                 return Err(DeclarationError::EmptyKind { kind: kind_name });
             };
-            let first_of = |other: &EntityKind| other.members.first() == Some(first);
+            let first_of = |other: &DeclaredKind| other.members.first() == Some(first);
             if self.kinds[..index].iter().any(first_of) {
                 let component = self.members[*first].name;
                 return Err(DeclarationError::TwoKinds { component });
@@ -375,7 +375,7 @@ pub struct StateSchema {
     members: Vec<Member>,
     /// Indices of the components, by name: the order of registration on both sides.
     order: Vec<usize>,
-    kinds: Vec<EntityKind>,
+    kinds: Vec<DeclaredKind>,
     resources: Vec<Recorded>,
     rules_hash: u64,
     snapshots: Schema,

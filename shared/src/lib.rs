@@ -5,8 +5,8 @@
 //! clock: a simulation sees its tick, its inputs and a seeded random source, nothing else.
 //!
 //! Reading order: [`game`], [`tick`], [`input`], [`player`], [`net_id`], [`flow`], [`event`],
-//! [`determinism`], [`declaration`], [`state`], [`turns`], [`snapshot`], [`sight`], [`grid`], [`walls`], [`protocol`], [`bot`],
-//! [`offline`].
+//! [`determinism`], [`declaration`], [`state`], [`send_schedule`], [`snapshot`], [`visibility`],
+//! [`grid`], [`walls`], [`protocol`], [`bot`], [`offline`].
 
 pub mod bot;
 pub mod declaration;
@@ -20,11 +20,11 @@ pub mod net_id;
 pub mod offline;
 pub mod player;
 pub mod protocol;
-pub mod sight;
+pub mod send_schedule;
 pub mod snapshot;
 pub mod state;
 pub mod tick;
-pub mod turns;
+pub mod visibility;
 pub mod walls;
 
 pub use gameserver_contract as contract;
@@ -44,8 +44,8 @@ pub mod prelude {
     pub use crate::input::{InputFields, InputRefusal, PlayerAction, PlayerInput};
     pub use crate::net_id::NetId;
     pub use crate::player::{Avatar, NewPlayers, PlayerJoined, PlayerLeft, Simulated};
-    pub use crate::sight::{Glance, Sight, Visible, limit_sight};
-    pub use crate::snapshot::{Audience, Field, OnStage, SnapshotSystems, Team};
+    pub use crate::send_schedule::SendSchedule;
+    pub use crate::snapshot::{Audience, Field, SnapshotSlot, SnapshotSystems, Team};
     pub use crate::tick::{CurrentTick, TickSystems};
-    pub use crate::turns::Turns;
+    pub use crate::visibility::{LineOfSight, Visibility, Visible, limit_visibility};
 }

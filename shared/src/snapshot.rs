@@ -1,5 +1,5 @@
 //! Turns declared components into the snapshot stream, in every tick that is shown to anybody
-//! ([`Turns`]).
+//! ([`SendSchedule`]).
 //!
 //! It knows no viewer. Server only, but a replay may use it as well.
 
@@ -11,7 +11,7 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::ScheduleConfigs;
 use bevy_ecs::system::ScheduleSystem;
 use gameserver_stream::record::Records;
-use gameserver_stream::stage::{Actor, Slot, Stage};
+use gameserver_stream::snapshot_buffer::{Actor, Slot, SnapshotBuffer};
 
 pub use gameserver_stream::schema::{Audience, Field};
 
@@ -20,8 +20,8 @@ use crate::flow::{MatchPhase, MatchStatus};
 use crate::game::Game;
 use crate::net_id::NetId;
 use crate::player::Avatar;
+use crate::send_schedule::{SendSchedule, is_any_send_due};
 use crate::tick::CurrentTick;
-use crate::turns::{Turns, is_anybodys_turn};
 
 /// What happens in a tick that is shown to anybody, in this order, in [`FixedPostUpdate`].
 #[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +33,7 @@ pub enum SnapshotSystems {
     /// What has changed is known.
     Finish,
     /// The game decides who sees what.
-    Look,
+    UpdateVisibility,
     /// What must see the finished snapshot.
     Send,
 }
@@ -48,13 +48,13 @@ pub struct Team(pub u16);
 
 /// The entity's place in the snapshots; inserted by the engine.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OnStage(pub Slot);
+pub struct SnapshotSlot(pub Slot);
 
 /// The state that the snapshots show. Server only.
 #[derive(Resource, Debug)]
-pub struct Shown {
+pub struct SnapshotState {
     /// The quantised state, now and a little while ago.
-    pub stage: Stage,
+    pub snapshots: SnapshotBuffer,
     /// What was encoded of the present capture.
     pub records: Records,
     /// The entities behind the numbers.
@@ -78,9 +78,9 @@ impl<G: Game> Plugin for SnapshotPlugin<G> {
             app.add_systems(FixedPostUpdate, system);
         }
         let interval = G::descriptor().snapshot_interval_ticks().into();
-        app.insert_resource(Turns::every(interval));
-        app.insert_resource(Shown {
-            stage: Stage::new(declared.snapshots().clone(), interval),
+        app.insert_resource(SendSchedule::every(interval));
+        app.insert_resource(SnapshotState {
+            snapshots: SnapshotBuffer::new(declared.snapshots().clone(), interval),
             records: Records::default(),
             entities: BTreeMap::new(),
         });
@@ -90,20 +90,20 @@ impl<G: Game> Plugin for SnapshotPlugin<G> {
                 SnapshotSystems::Enter,
                 SnapshotSystems::Capture,
                 SnapshotSystems::Finish,
-                SnapshotSystems::Look,
+                SnapshotSystems::UpdateVisibility,
                 SnapshotSystems::Send,
             )
                 .chain()
-                .run_if(is_anybodys_turn),
+                .run_if(is_any_send_due),
         );
         app.add_systems(
             FixedPostUpdate,
             (
-                begin_turn.before(SnapshotSystems::Enter),
+                begin_schedule.before(SnapshotSystems::Enter),
                 begin
                     .before(SnapshotSystems::Capture)
                     .after(SnapshotSystems::Enter)
-                    .run_if(is_anybodys_turn),
+                    .run_if(is_any_send_due),
                 finish.in_set(SnapshotSystems::Finish),
             ),
         );
@@ -115,24 +115,24 @@ impl<G: Game> Plugin for SnapshotPlugin<G> {
 /// Entities with this component are of that kind. Kinds enter in any order: an entity is of one.
 pub(crate) fn enter<C: MatchState>(kind: u8) -> ScheduleConfigs<ScheduleSystem> {
     let system = move |mut commands: Commands,
-                       mut shown: ResMut<Shown>,
+                       mut shown: ResMut<SnapshotState>,
                        new: Query<
         (Entity, &NetId, Option<&Avatar>, Option<&Team>),
-        (With<C>, Without<OnStage>),
+        (With<C>, Without<SnapshotSlot>),
     >| {
         for (entity, id, avatar, team) in &new {
             if shown.entities.contains_key(id) {
                 continue;
             }
             let owner = avatar.map(|avatar| avatar.seat);
-            let slot = shown.stage.enter(Actor {
+            let slot = shown.snapshots.enter(Actor {
                 id: id.0,
                 kind,
                 owner,
                 team: team.map(|team| team.0).or(owner.map(|seat| seat.0)),
             });
             shown.entities.insert(*id, entity);
-            commands.entity(entity).insert(OnStage(slot));
+            commands.entity(entity).insert(SnapshotSlot(slot));
         }
     };
     system
@@ -140,38 +140,42 @@ pub(crate) fn enter<C: MatchState>(kind: u8) -> ScheduleConfigs<ScheduleSystem> 
         .ambiguous_with(SnapshotSystems::Enter)
 }
 
-fn leave(removed: On<Remove, NetId>, ids: Query<&NetId>, mut shown: ResMut<Shown>) {
+fn leave(removed: On<Remove, NetId>, ids: Query<&NetId>, mut shown: ResMut<SnapshotState>) {
     if let Ok(id) = ids.get(removed.entity) {
-        shown.stage.leave(id.0);
+        shown.snapshots.leave(id.0);
         shown.entities.remove(id);
     }
 }
 
 /// The tick that decides the match is shown to everybody: it is the last one that is recorded, and
 /// without it watchers, replays and players would not see how the match was won.
-fn begin_turn(mut turns: ResMut<Turns>, tick: CurrentTick, status: Option<Single<&MatchStatus>>) {
-    turns.begin(tick.number());
+fn begin_schedule(
+    mut schedule: ResMut<SendSchedule>,
+    tick: CurrentTick,
+    status: Option<Single<&MatchStatus>>,
+) {
+    schedule.begin(tick.number());
     let is_decided = |status: Single<&MatchStatus>| {
         status.phase == MatchPhase::Over && status.since_tick == tick.number()
     };
     if status.is_some_and(is_decided) {
-        turns.give_to_everybody();
+        schedule.send_to_everybody();
     }
 }
 
-fn begin(mut shown: ResMut<Shown>, tick: CurrentTick) {
-    shown.stage.begin(tick.number());
+fn begin(mut shown: ResMut<SnapshotState>, tick: CurrentTick) {
+    shown.snapshots.begin(tick.number());
 }
 
 /// Fills a component's columns, from `offset` on, for entities of that kind.
 pub(crate) fn capture<C: MatchState>(kind: u8, offset: usize) -> ScheduleConfigs<ScheduleSystem> {
     let columns = Declaration::<C>::read().columns;
-    let system = move |mut shown: ResMut<Shown>, actors: Query<(&OnStage, &C)>| {
-        let stage = &mut shown.stage;
+    let system = move |mut shown: ResMut<SnapshotState>, actors: Query<(&SnapshotSlot, &C)>| {
+        let snapshots = &mut shown.snapshots;
         for (place, component) in &actors {
-            if stage.actor(place.0).kind == kind {
+            if snapshots.actor(place.0).kind == kind {
                 let values = columns.iter().map(|column| column(component));
-                let row = stage.row_mut(place.0)[offset..].iter_mut();
+                let row = snapshots.row_mut(place.0)[offset..].iter_mut();
                 row.zip(values).for_each(|(place, value)| *place = value);
             }
         }
@@ -181,11 +185,12 @@ pub(crate) fn capture<C: MatchState>(kind: u8, offset: usize) -> ScheduleConfigs
 
 /// Fills the column of the seat.
 pub(crate) fn capture_seat(kind: u8, column: usize) -> ScheduleConfigs<ScheduleSystem> {
-    let system = move |mut shown: ResMut<Shown>, avatars: Query<(&OnStage, &Avatar)>| {
-        let stage = &mut shown.stage;
+    let system = move |mut shown: ResMut<SnapshotState>,
+                       avatars: Query<(&SnapshotSlot, &Avatar)>| {
+        let snapshots = &mut shown.snapshots;
         for (place, avatar) in &avatars {
-            if stage.actor(place.0).kind == kind {
-                stage.row_mut(place.0)[column] = avatar.seat.0.into();
+            if snapshots.actor(place.0).kind == kind {
+                snapshots.row_mut(place.0)[column] = avatar.seat.0.into();
             }
         }
     };
@@ -201,8 +206,8 @@ fn in_capture<M>(
         .ambiguous_with(SnapshotSystems::Capture)
 }
 
-fn finish(mut shown: ResMut<Shown>) {
+fn finish(mut shown: ResMut<SnapshotState>) {
     let shown = &mut *shown;
-    shown.stage.finish();
-    shown.records.renew(&shown.stage);
+    shown.snapshots.finish();
+    shown.records.renew(&shown.snapshots);
 }

@@ -9,7 +9,7 @@ use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_shared::prelude::*;
-use gameserver_shared::snapshot::Shown;
+use gameserver_shared::snapshot::SnapshotState;
 use serde::{Deserialize, Serialize};
 
 use crate::fragile::{Spot, Step, descriptor};
@@ -120,14 +120,16 @@ impl Game for Masked {
     }
 
     fn add_visibility(app: &mut App) {
-        app.init_resource::<Sight>();
+        app.init_resource::<Visibility>();
         app.add_systems(
             FixedPostUpdate,
             (
                 plant_field_leak
                     .after(SnapshotSystems::Capture)
                     .before(SnapshotSystems::Finish),
-                (write_truth, look).chain().in_set(SnapshotSystems::Look),
+                (write_truth, look)
+                    .chain()
+                    .in_set(SnapshotSystems::UpdateVisibility),
             ),
         );
     }
@@ -234,9 +236,9 @@ fn write_truth(
 
 fn look(
     tick: CurrentTick,
-    (turns, settings): (Res<Turns>, Res<MatchSettings>),
-    mut sight: ResMut<Sight>,
-    walkers: Query<(&NetId, &OnStage, &Secret, &Walker)>,
+    (schedule, settings): (Res<SendSchedule>, Res<MatchSettings>),
+    mut visibility: ResMut<Visibility>,
+    walkers: Query<(&NetId, &SnapshotSlot, &Secret, &Walker)>,
 ) {
     let leaks = settings.mode == LEAKS_SIGHT && tick.number() == LEAK_TICK;
     let radius = if leaks { 2.0 * FIELD_M } else { RADIUS_M };
@@ -249,19 +251,19 @@ fn look(
         place: walker.place,
         owner: Some(own.seat),
     });
-    sight.look(&turns, radius, eyes, visible, |_| true);
+    visibility.update(&schedule, radius, eyes, visible, |_| true);
 }
 
 /// For one snapshot, the mark that all may see is the secret that none but the owner may.
 fn plant_field_leak(
     tick: CurrentTick,
     settings: Res<MatchSettings>,
-    mut shown: ResMut<Shown>,
-    walkers: Query<(&OnStage, &Secret)>,
+    mut shown: ResMut<SnapshotState>,
+    walkers: Query<(&SnapshotSlot, &Secret)>,
 ) {
     if settings.mode == LEAKS_FIELD && tick.number() == LEAK_TICK {
         for (place, own) in &walkers {
-            shown.stage.row_mut(place.0)[2] = own.secret;
+            shown.snapshots.row_mut(place.0)[2] = own.secret;
         }
     }
 }

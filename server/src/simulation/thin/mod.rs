@@ -16,8 +16,8 @@ use bevy_ecs::prelude::*;
 use gameserver_contract::ids::Seat;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
-use gameserver_shared::snapshot::{Shown, SnapshotSystems};
-use gameserver_shared::turns::Turns;
+use gameserver_shared::send_schedule::SendSchedule;
+use gameserver_shared::snapshot::{SnapshotState, SnapshotSystems};
 use gameserver_transport::connection::Connection;
 use lightyear::input::server::InputSystems;
 use lightyear::prelude::LocalTimeline;
@@ -38,7 +38,7 @@ impl<G: Game> Default for ThinPlugin<G> {
 
 impl<G: Game> Plugin for ThinPlugin<G> {
     fn build(&self, app: &mut App) {
-        let start = StartFrame::of::<G>(&app.world().resource::<Shown>().stage);
+        let start = StartFrame::of::<G>(&app.world().resource::<SnapshotState>().snapshots);
         app.insert_resource(start)
             .init_resource::<snapshots::FrameBuffer>()
             .init_resource::<link::MatchChat>()
@@ -57,9 +57,13 @@ impl<G: Game> Plugin for ThinPlugin<G> {
     }
 }
 
-fn take_own_turn(added: On<Add, ThinLink>, links: Query<&ThinLink>, mut turns: ResMut<Turns>) {
+fn take_own_turn(
+    added: On<Add, ThinLink>,
+    links: Query<&ThinLink>,
+    mut schedule: ResMut<SendSchedule>,
+) {
     if let Ok(link) = links.get(added.entity) {
-        turns.take_own(link.seat());
+        schedule.assign_own(link.seat());
     }
 }
 
@@ -67,10 +71,10 @@ fn take_own_turn(added: On<Add, ThinLink>, links: Query<&ThinLink>, mut turns: R
 fn give_turn_back(
     removed: On<Remove, ThinLink>,
     links: Query<&ThinLink>,
-    mut turns: ResMut<Turns>,
+    mut schedule: ResMut<SendSchedule>,
 ) {
     if let Ok(link) = links.get(removed.entity) {
-        turns.join_common(link.seat());
+        schedule.join_common(link.seat());
     }
 }
 
@@ -79,7 +83,7 @@ pub(super) fn spawn_thin_link(world: &mut World, seat: Seat, connection: Connect
     let tick = world.resource::<LocalTimeline>().tick().0;
     let start = world.resource::<StartFrame>().frame(tick);
     let ticks_per_s = world.resource::<MatchSettings>().tick_rate_hz.into();
-    let snapshot_interval = world.resource::<Shown>().stage.interval();
+    let snapshot_interval = world.resource::<SnapshotState>().snapshots.interval();
     for frame in std::iter::once(start).chain(events::standing(world)) {
         // A connection that has ended is noticed after the tick.
         let _ = connection.send_reliable(frame);

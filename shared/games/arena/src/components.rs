@@ -24,13 +24,13 @@ pub struct Body {
 }
 
 /// Farthest place of a map, metres.
-pub const PLACE_MAX_M: f64 = 1_023.0;
+pub const POSITION_MAX_M: f64 = 1_023.0;
 /// Places are shown to 1/64 m.
-const PLACE_STEP_M: f64 = 1.0 / 64.0;
+const POSITION_STEP_M: f64 = 1.0 / 64.0;
 
 impl MatchState for Body {
     fn declare(body: Declaration<Self>) -> Declaration<Self> {
-        let place = |name| Field::line(name, 0.0, PLACE_MAX_M, PLACE_STEP_M);
+        let place = |name| Field::line(name, 0.0, POSITION_MAX_M, POSITION_STEP_M);
         body.predicted()
             .interpolated(Self::between)
             .field(place("x"), |body| body.position.x)
@@ -151,6 +151,6 @@ mod tests {
     #[test]
     fn a_map_fits_the_range_of_the_places() {
         let config = ArenaConfig::builtin();
-        assert!(f64::from(config.map.width_m.max(config.map.height_m)) <= PLACE_MAX_M);
+        assert!(f64::from(config.map.width_m.max(config.map.height_m)) <= POSITION_MAX_M);
     }
 }

@@ -122,13 +122,13 @@ pub struct RulesConfig {
     pub fog: bool,
     /// Who is told of a kill.
     #[serde(default)]
-    pub kills_told_to: Told,
+    pub kills_told_to: KillFeed,
 }
 
-/// Who is told of something.
+/// Who is told of a kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Told {
+pub enum KillFeed {
     /// Everybody in the match.
     #[default]
     Everybody,

@@ -98,11 +98,11 @@ impl<P: Ground> Game for Shooter<P> {
         let mode = &app.world().resource::<MatchSettings>().mode;
         let config = app.world().resource::<ArenaConfig>();
         if config.rules.get(mode).is_none_or(|rules| rules.fog) {
-            limit_sight::<Body, ArenaConfig>(
+            limit_visibility::<Body, ArenaConfig>(
                 app,
                 config.sight.radius_m,
                 |body| body.position,
-                |config, glance| map::can_see(config, glance.from, glance.to),
+                |config, line| map::can_see(config, line.from, line.to),
             );
         }
     }

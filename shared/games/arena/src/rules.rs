@@ -9,7 +9,7 @@ use gameserver_shared::prelude::*;
 
 use crate::combat::Hit;
 use crate::components::{Body, Fighter, Weapon};
-use crate::config::{ArenaConfig, Told};
+use crate::config::{ArenaConfig, KillFeed};
 
 /// Scores in one event, far below the limit of an event.
 const SCORES_PER_EVENT: usize = 100;
@@ -80,7 +80,7 @@ pub fn apply_hits(
     mut events: MessageWriter<MatchEvent>,
 ) {
     let rules = config.rules.get(&settings.mode);
-    let told = rules.map_or(Told::Everybody, |rules| rules.kills_told_to);
+    let told = rules.map_or(KillFeed::Everybody, |rules| rules.kills_told_to);
     for hit in hits.read() {
         let target = fighters
             .iter_mut()
@@ -102,8 +102,8 @@ pub fn apply_hits(
         fighter.deaths = fighter.deaths.saturating_add(1);
         let kill = MatchEvent::new("kill", &(hit.shooter.0, hit.target.0));
         events.write(match told {
-            Told::Everybody => kill,
-            Told::Both => kill.told_to(vec![hit.shooter, hit.target]),
+            KillFeed::Everybody => kill,
+            KillFeed::Both => kill.told_to(vec![hit.shooter, hit.target]),
         });
         let shooter = fighters
             .iter_mut()

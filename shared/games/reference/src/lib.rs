@@ -23,9 +23,9 @@ const IN_VIEW: f32 = 32.0;
 /// Metres a second.
 const SPEED_M_PER_S: f32 = 6.0;
 /// Farthest place that can be shown, metres.
-const PLACE_MAX_M: f64 = 1_023.0;
+const POSITION_MAX_M: f64 = 1_023.0;
 /// Places are shown to 1/64 m.
-const PLACE_STEP_M: f64 = 1.0 / 64.0;
+const POSITION_STEP_M: f64 = 1.0 / 64.0;
 /// Walkers in one match at most; their room is still smaller than what can be shown.
 const PLAYERS_MAX: u16 = 8_000;
 
@@ -52,21 +52,21 @@ impl PlayerInput for Step {
 
 /// Where a walker is, metres.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Place(pub Vec2);
+pub struct Position(pub Vec2);
 
-impl PredictedState for Place {
+impl PredictedState for Position {
     fn moved_by_server(_: &Self, _: &Self) -> bool {
         false
     }
 }
 
-impl MatchState for Place {
-    fn declare(place: Declaration<Self>) -> Declaration<Self> {
-        let line = |name| Field::line(name, 0.0, PLACE_MAX_M, PLACE_STEP_M);
-        place
+impl MatchState for Position {
+    fn declare(position: Declaration<Self>) -> Declaration<Self> {
+        let line = |name| Field::line(name, 0.0, POSITION_MAX_M, POSITION_STEP_M);
+        position
             .predicted()
-            .field(line("x"), |place| place.0.x)
-            .field(line("y"), |place| place.0.y)
+            .field(line("x"), |position| position.0.x)
+            .field(line("y"), |position| position.0.y)
     }
 }
 
@@ -83,7 +83,7 @@ impl Room {
 
 impl<const HZ: u16> Game for Reference<HZ> {
     type Input = Step;
-    type Motion = Place;
+    type Motion = Position;
 
     fn descriptor() -> GameDescriptor {
         let name = format!("reference-{HZ}");
@@ -103,7 +103,7 @@ impl<const HZ: u16> Game for Reference<HZ> {
     }
 
     fn state(state: &mut StateBuilder) {
-        state.avatar("walker").with::<Place>();
+        state.avatar("walker").with::<Position>();
     }
 
     fn add_simulation(app: &mut App) {
@@ -117,21 +117,21 @@ impl<const HZ: u16> Game for Reference<HZ> {
     }
 
     fn add_visibility(app: &mut App) {
-        limit_sight::<Place, Room>(app, SIGHT_M, |place| place.0, |_, _| true);
+        limit_visibility::<Position, Room>(app, SIGHT_M, |position| position.0, |_, _| true);
     }
 }
 
 /// A client does not know how large the room is: the server keeps its walls.
 fn walk<const HZ: u16>(
     room: Option<Res<Room>>,
-    mut walkers: Query<(&mut Place, &PlayerAction<Step>), With<Simulated>>,
+    mut walkers: Query<(&mut Position, &PlayerAction<Step>), With<Simulated>>,
 ) {
     let far = room.map_or(f32::MAX, |room| room.0);
-    for (mut place, step) in &mut walkers {
+    for (mut position, step) in &mut walkers {
         let way = Vec2::new(step.0.x.into(), step.0.y.into()) / 100.0;
         let metres = way.clamp_length_max(1.0) * (SPEED_M_PER_S / f32::from(HZ));
-        let there = (place.0 + metres).clamp(Vec2::ZERO, Vec2::splat(far));
-        place.set_if_neq(Place(there));
+        let there = (position.0 + metres).clamp(Vec2::ZERO, Vec2::splat(far));
+        position.set_if_neq(Position(there));
     }
 }
 
@@ -142,8 +142,8 @@ fn seat_players(
     mut players: NewPlayers,
 ) {
     for new in players.read() {
-        let place = Place(Vec2::new(rng.unit(), rng.unit()) * room.0);
-        commands.spawn((Avatar { seat: new.seat }, place));
+        let position = Position(Vec2::new(rng.unit(), rng.unit()) * room.0);
+        commands.spawn((Avatar { seat: new.seat }, position));
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
             let density = f32::from(players) / (room.0 * room.0);
             let in_view = density * PI * SIGHT_M * SIGHT_M;
             assert!((in_view - IN_VIEW).abs() < 0.1, "{in_view}");
-            assert!(f64::from(room.0) < PLACE_MAX_M);
+            assert!(f64::from(room.0) < POSITION_MAX_M);
         }
     }
 
