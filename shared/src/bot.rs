@@ -1,4 +1,4 @@
-//! How a game lets programs play it, for tests, samples and load: one policy, [`Bot`], for all
+//! How a game lets programs play it, for tests, samples and load: one policy, [`BotGame`], for all
 //! kinds of bots. They differ in where its view comes from: the World of a full client, the
 //! snapshot stream, or nowhere.
 
@@ -10,22 +10,22 @@ use gameserver_contract::ids::Seat;
 use gameserver_stream::reader::{Entity as KnownEntity, SnapshotReader, Start};
 use lightyear::prelude::LocalTimeline;
 
-use crate::declaration::{Reading, StateSchema};
+use crate::declaration::{FieldReader, StateSchema};
 use crate::determinism::MatchRng;
 use crate::game::Game;
 use crate::player::Avatar;
 
 /// A policy that plays: what is in view and a random source in, an input out.
-pub trait Bot: Game {
-    /// What one bot keeps in mind from one decision to the next.
-    type Mind: Default + Send + Sync + 'static;
+pub trait BotGame: Game {
+    /// What one bot remembers from one decision to the next.
+    type Memory: Default + Send + Sync + 'static;
 
     /// The declared fields of avatars that the policy reads, by name.
     const FIELDS: &'static [&'static str] = &[];
 
     /// The input of the own player for the next tick. Some bots read nothing of what they are
     /// sent: they see nobody, not even themselves, and should play as well as one can then.
-    fn decide(mind: &mut Self::Mind, view: &BotView, rng: &mut MatchRng) -> Self::Input;
+    fn decide(memory: &mut Self::Memory, view: &BotView, rng: &mut MatchRng) -> Self::Input;
 
     /// The own player's numbers for the bot report, by the fields of the own avatar.
     #[must_use]
@@ -35,7 +35,7 @@ pub trait Bot: Game {
     }
 }
 
-/// The avatars that a bot's client was sent, as the values of [`Bot::FIELDS`] in their order.
+/// The avatars that a bot's client was sent, as the values of [`BotGame::FIELDS`] in their order.
 #[derive(Debug, Clone, Default)]
 pub struct BotView {
     stride: usize,
@@ -90,7 +90,7 @@ pub struct BotTally {
     pub score: i64,
 }
 
-/// A game that whole clients can play by themselves; every [`Bot`] is one.
+/// A game that whole clients can play by themselves; every [`BotGame`] is one.
 pub trait BotPolicy: Game {
     /// The input of `own` for the next tick. The world is the client's: it holds only what the
     /// player was sent.
@@ -100,7 +100,7 @@ pub trait BotPolicy: Game {
     fn tally(world: &mut World, own: Entity) -> BotTally;
 }
 
-/// A game that crowds of bots can play, which know nothing but what they are sent; every [`Bot`]
+/// A game that crowds of bots can play, which know nothing but what they are sent; every [`BotGame`]
 /// is one.
 pub trait ThinBots: BotPolicy {
     /// The same policy for those that know the snapshot stream only.
@@ -146,19 +146,19 @@ pub trait ThinPolicy: Send + Sync + Sized + 'static {
 
 /// What a bot with a whole client keeps in mind, on its avatar.
 #[derive(Component)]
-struct MindOf<G: Bot>(G::Mind);
+struct MemoryOf<G: BotGame>(G::Memory);
 
 /// The avatars in a client's World, read once a tick.
 #[derive(Resource)]
-struct WorldView<G: Bot> {
-    readings: Vec<Reading>,
+struct WorldView<G: BotGame> {
+    readings: Vec<FieldReader>,
     tick: Option<u32>,
     entities: Vec<Entity>,
     view: BotView,
     game: PhantomData<G>,
 }
 
-impl<G: Bot> WorldView<G> {
+impl<G: BotGame> WorldView<G> {
     fn new() -> Self {
         let schema = StateSchema::checked::<G>();
         let readings = G::FIELDS.iter().map(|name| schema.reading(name));
@@ -195,63 +195,63 @@ impl<G: Bot> WorldView<G> {
     }
 }
 
-impl<G: Bot> BotPolicy for G {
+impl<G: BotGame> BotPolicy for G {
     fn decide(world: &mut World, own: Entity, rng: &mut MatchRng) -> G::Input {
-        let mind = world.entity_mut(own).take::<MindOf<G>>();
-        let mut mind = mind.map_or_else(G::Mind::default, |mind| mind.0);
+        let mind = world.entity_mut(own).take::<MemoryOf<G>>();
+        let mut mind = mind.map_or_else(G::Memory::default, |mind| mind.0);
         let mut seen = world
             .remove_resource::<WorldView<G>>()
             .unwrap_or_else(WorldView::new);
-        let input = <G as Bot>::decide(&mut mind, seen.of(world, own), rng);
+        let input = <G as BotGame>::decide(&mut mind, seen.of(world, own), rng);
         world.insert_resource(seen);
-        world.entity_mut(own).insert(MindOf::<G>(mind));
+        world.entity_mut(own).insert(MemoryOf::<G>(mind));
         input
     }
 
     fn tally(world: &mut World, own: Entity) -> BotTally {
         let mut seen = WorldView::<G>::new();
         let own = seen.of(world, own).own();
-        own.map_or_else(BotTally::default, <G as Bot>::tally)
+        own.map_or_else(BotTally::default, <G as BotGame>::tally)
     }
 }
 
-impl<G: Bot> ThinBots for G {
-    type Thin = Thin<G>;
-    type Blind = Blind<G>;
+impl<G: BotGame> ThinBots for G {
+    type Thin = SnapshotBot<G>;
+    type Blind = BlindBot<G>;
 }
 
 /// A bot that sees nobody.
-pub struct Blind<G: Bot> {
-    mind: G::Mind,
+pub struct BlindBot<G: BotGame> {
+    mind: G::Memory,
     view: BotView,
 }
 
-impl<G: Bot> Default for Blind<G> {
+impl<G: BotGame> Default for BlindBot<G> {
     fn default() -> Self {
         Self {
-            mind: G::Mind::default(),
+            mind: G::Memory::default(),
             view: BotView::default(),
         }
     }
 }
 
-impl<G: Bot> Debug for Blind<G> {
+impl<G: BotGame> Debug for BlindBot<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Blind").finish_non_exhaustive()
+        f.debug_struct("BlindBot").finish_non_exhaustive()
     }
 }
 
-impl<G: Bot> BlindPolicy for Blind<G> {
+impl<G: BotGame> BlindPolicy for BlindBot<G> {
     type Input = G::Input;
 
     fn decide(&mut self, rng: &mut MatchRng) -> G::Input {
-        <G as Bot>::decide(&mut self.mind, &self.view, rng)
+        <G as BotGame>::decide(&mut self.mind, &self.view, rng)
     }
 }
 
 /// Where a policy's fields are in the snapshots of a match.
 #[derive(Debug)]
-pub struct Thin<G: Bot> {
+pub struct SnapshotBot<G: BotGame> {
     kind: usize,
     seat: usize,
     fields: Vec<ThinField>,
@@ -266,27 +266,27 @@ struct ThinField {
 }
 
 /// What a bot that reads snapshots keeps in mind.
-pub struct ThinMind<G: Bot> {
-    mind: G::Mind,
+pub struct SnapshotBotMemory<G: BotGame> {
+    mind: G::Memory,
     view: BotView,
 }
 
-impl<G: Bot> Default for ThinMind<G> {
+impl<G: BotGame> Default for SnapshotBotMemory<G> {
     fn default() -> Self {
         Self {
-            mind: G::Mind::default(),
+            mind: G::Memory::default(),
             view: BotView::default(),
         }
     }
 }
 
-impl<G: Bot> Debug for ThinMind<G> {
+impl<G: BotGame> Debug for SnapshotBotMemory<G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ThinMind").finish_non_exhaustive()
+        f.debug_struct("SnapshotBotMemory").finish_non_exhaustive()
     }
 }
 
-impl<G: Bot> Thin<G> {
+impl<G: BotGame> SnapshotBot<G> {
     #[expect(
         clippy::cast_possible_truncation,
         reason = "a bot needs no more than an f32 has"
@@ -310,9 +310,9 @@ impl<G: Bot> Thin<G> {
     }
 }
 
-impl<G: Bot> ThinPolicy for Thin<G> {
+impl<G: BotGame> ThinPolicy for SnapshotBot<G> {
     type Input = G::Input;
-    type Mind = ThinMind<G>;
+    type Mind = SnapshotBotMemory<G>;
 
     fn learn(start: &Start) -> Option<Self> {
         let learn = |(kind, described): (usize, &gameserver_stream::reader::EntityKind)| {
@@ -343,12 +343,12 @@ impl<G: Bot> ThinPolicy for Thin<G> {
 
     fn decide(
         &self,
-        mind: &mut ThinMind<G>,
+        mind: &mut SnapshotBotMemory<G>,
         seat: Seat,
         known: &SnapshotReader,
         rng: &mut MatchRng,
     ) -> G::Input {
-        let ThinMind { mind, view } = mind;
+        let SnapshotBotMemory { mind, view } = mind;
         view.clear(self.fields.len());
         for avatar in self.avatars(known) {
             let index = view.count;
@@ -356,13 +356,13 @@ impl<G: Bot> ThinPolicy for Thin<G> {
                 view.own = Some(index);
             }
         }
-        <G as Bot>::decide(mind, view, rng)
+        <G as BotGame>::decide(mind, view, rng)
     }
 
     fn tally(&self, seat: Seat, known: &SnapshotReader) -> BotTally {
         let own = self.avatars(known).find(|known| self.is_of(known, seat));
         let values = own.map(|own| self.values(own).flatten().collect::<Vec<_>>());
         let whole = values.filter(|values| values.len() == self.fields.len());
-        whole.map_or_else(BotTally::default, |own| <G as Bot>::tally(&own))
+        whole.map_or_else(BotTally::default, |own| <G as BotGame>::tally(&own))
     }
 }

@@ -35,7 +35,7 @@ pub mod prelude {
     pub use gameserver_contract::game::{GameDescriptor, GameMode, NetcodeModel};
     pub use gameserver_contract::ids::Seat;
 
-    pub use crate::bot::{Bot, BotTally, BotView};
+    pub use crate::bot::{BotGame, BotTally, BotView};
     pub use crate::declaration::{Declaration, MatchState, StateBuilder};
     pub use crate::determinism::MatchRng;
     pub use crate::event::MatchEvent;

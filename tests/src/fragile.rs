@@ -97,8 +97,8 @@ pub(crate) fn descriptor(id: &str, modes: &[&str]) -> GameDescriptor {
     }
 }
 
-impl Bot for Fragile {
-    type Mind = ();
+impl BotGame for Fragile {
+    type Memory = ();
 
     fn decide((): &mut (), _: &BotView, rng: &mut MatchRng) -> Step {
         Step(if rng.below(2) == 0 { 1 } else { -1 })

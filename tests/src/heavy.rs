@@ -49,8 +49,8 @@ impl Game for Heavy {
     }
 }
 
-impl Bot for Heavy {
-    type Mind = ();
+impl BotGame for Heavy {
+    type Memory = ();
 
     fn decide((): &mut (), _: &BotView, _: &mut MatchRng) -> Step {
         Step::default()

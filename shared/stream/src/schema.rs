@@ -110,19 +110,19 @@ impl Field {
     /// # Errors
     ///
     /// The rule that it breaks.
-    pub fn check(&self) -> Result<(), FieldError> {
+    pub fn check(&self) -> Result<(), WrongField> {
         let name = self.name;
         if name.is_empty() || name.len() > NAME_BYTES_MAX {
-            return Err(FieldError::Name(name));
+            return Err(WrongField::Name(name));
         }
         if !self.step.is_finite() || self.step <= 0.0 {
-            return Err(FieldError::Step(name));
+            return Err(WrongField::Step(name));
         }
         if self.count == 0 || !self.minimum.is_finite() {
-            return Err(FieldError::Empty(name));
+            return Err(WrongField::Empty(name));
         }
         if self.count > VALUES_MAX {
-            return Err(FieldError::TooManyValues(name));
+            return Err(WrongField::TooManyValues(name));
         }
         Ok(())
     }
@@ -182,7 +182,7 @@ impl Field {
 
 /// Why a field cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum FieldError {
+pub enum WrongField {
     /// The name is missing or longer than [`NAME_BYTES_MAX`].
     #[error("field {0} needs a name of 1 to {NAME_BYTES_MAX} bytes")]
     Name(&'static str),
@@ -284,7 +284,7 @@ pub enum SchemaError {
         /// The kind.
         kind: &'static str,
         /// What is wrong with the field.
-        source: FieldError,
+        source: WrongField,
     },
 }
 
@@ -348,30 +348,30 @@ mod tests {
         assert_eq!(check(Field::line("x", 0.0, 0.0, 1.0)), Ok(()));
         assert_eq!(
             check(Field::line("x", 1.0, 0.9, 1.0)),
-            Err(FieldError::Empty("x"))
+            Err(WrongField::Empty("x"))
         );
         assert_eq!(
             check(Field::line("x", 0.0, f64::NAN, 1.0)),
-            Err(FieldError::Empty("x"))
+            Err(WrongField::Empty("x"))
         );
         assert_eq!(
             check(Field::line("x", 0.0, 1.0, 0.0)),
-            Err(FieldError::Step("x"))
+            Err(WrongField::Step("x"))
         );
         assert_eq!(
             check(Field::circle("x", 1.0, 0)),
-            Err(FieldError::Step("x"))
+            Err(WrongField::Step("x"))
         );
         assert_eq!(
             check(Field::circle("x", 0.0, 8)),
-            Err(FieldError::Step("x"))
+            Err(WrongField::Step("x"))
         );
         assert_eq!(
             check(Field::line("", 0.0, 1.0, 1.0)),
-            Err(FieldError::Name(""))
+            Err(WrongField::Name(""))
         );
         let fine = Field::line("x", 0.0, 1e10, 1.0);
-        assert_eq!(check(fine), Err(FieldError::TooManyValues("x")));
+        assert_eq!(check(fine), Err(WrongField::TooManyValues("x")));
     }
 
     #[test]

@@ -19,9 +19,9 @@ const WAY_KEPT_MORE: u32 = 120;
 /// Decisions that a full turn of its aim takes.
 const TURN: u16 = 240;
 
-/// What a bot has in mind.
+/// What a bot remembers.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Mind {
+pub struct Memory {
     /// Where it walks to, when it sees where it is.
     goal: Vec2,
     /// What it does, when it does not.
@@ -36,14 +36,14 @@ struct Own {
     aim: u16,
 }
 
-impl<P: Ground> Bot for Shooter<P> {
-    type Mind = Mind;
+impl<P: Ground> BotGame for Shooter<P> {
+    type Memory = Memory;
 
     const FIELDS: &'static [&'static str] = &["x", "y", "life", "aim", "kills"];
 
-    fn decide(mind: &mut Mind, view: &BotView, rng: &mut MatchRng) -> ArenaInput {
+    fn decide(memory: &mut Memory, view: &BotView, rng: &mut MatchRng) -> ArenaInput {
         let Some(own) = view.own() else {
-            return mind.wander(rng);
+            return memory.wander(rng);
         };
         let Some(position) = alive_at(own) else {
             return ArenaInput::default();
@@ -52,7 +52,7 @@ impl<P: Ground> Bot for Shooter<P> {
             position,
             aim: aim(own),
         };
-        mind.decide(P::config(), own, view.others().filter_map(alive_at), rng)
+        memory.decide(P::config(), own, view.others().filter_map(alive_at), rng)
     }
 
     #[expect(
@@ -83,7 +83,7 @@ fn aim(fighter: &[f32]) -> u16 {
     (fighter[3] * AIM_STEPS) as u16
 }
 
-impl Mind {
+impl Memory {
     fn decide(
         &mut self,
         config: &ArenaConfig,
@@ -167,8 +167,8 @@ mod tests {
 
     #[test]
     fn one_that_sees_nobody_walks_all_ways_and_shoots_half_of_the_time_within_the_rules() {
-        let (mut mind, mut rng) = (Mind::default(), MatchRng::seeded(7));
-        let inputs: Vec<_> = (0..6_000).map(|_| mind.wander(&mut rng)).collect();
+        let (mut memory, mut rng) = (Memory::default(), MatchRng::seeded(7));
+        let inputs: Vec<_> = (0..6_000).map(|_| memory.wander(&mut rng)).collect();
         assert!(inputs.iter().all(|input| input.check().is_ok()));
         assert!(inputs.iter().all(|input| input.stick().length() > 0.95));
         let fire = inputs.iter().filter(|input| input.holds(ArenaInput::FIRE));

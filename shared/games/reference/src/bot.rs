@@ -18,8 +18,8 @@ pub struct Way {
     decisions_left: u32,
 }
 
-impl<const HZ: u16> Bot for Reference<HZ> {
-    type Mind = Way;
+impl<const HZ: u16> BotGame for Reference<HZ> {
+    type Memory = Way;
 
     fn decide(way: &mut Way, _: &BotView, rng: &mut MatchRng) -> Step {
         if way.decisions_left == 0 {
