@@ -49,7 +49,7 @@ pub(crate) enum CliError {
     #[error("failed to use the terminal; --plain prints lines instead")]
     Terminal(#[source] std::io::Error),
     #[error("failed to offer a game")]
-    Game(#[from] gameserver_contract::game::DescriptorError),
+    Game(#[from] gameserver_server::GameError),
     #[error("failed to write {path}")]
     Report {
         path: String,

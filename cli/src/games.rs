@@ -9,9 +9,9 @@ use gameserver_client_sim::bots::{self, BotsConfig};
 use gameserver_client_sim::load::report::LoadReport;
 use gameserver_client_sim::load::{self, LoadConfig, LoadError, Standing};
 use gameserver_client_sim::{BotsError, Report};
-use gameserver_contract::game::{DescriptorError, GameDescriptor};
+use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::ids::GameId;
-use gameserver_server::Games as HostedGames;
+use gameserver_server::{GameError, Games as HostedGames};
 use gameserver_shared::bot::{BotPolicy, ThinBots};
 use gameserver_shared::game::Game;
 use tokio_util::sync::CancellationToken;
@@ -35,7 +35,7 @@ pub(crate) struct GameWithBots {
     pub(crate) load: Load,
 }
 
-type Host = fn(HostedGames) -> Result<HostedGames, DescriptorError>;
+type Host = fn(HostedGames) -> Result<HostedGames, GameError>;
 type Play = for<'a> fn(
     &'a BotsConfig,
     &'a CancellationToken,

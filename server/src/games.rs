@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bevy_app::App;
 use gameserver_contract::game::{DescriptorError, GameDescriptor};
 use gameserver_contract::ids::GameId;
+use gameserver_shared::declaration::{DeclarationError, StateSchema};
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
 use gameserver_shared::protocol;
@@ -32,15 +33,35 @@ pub struct HostedGame {
     pub build: fn(MatchSettings) -> App,
 }
 
+/// Why a game cannot be hosted.
+#[derive(Debug, thiserror::Error)]
+pub enum GameError {
+    /// What the lobby knows of it contradicts itself.
+    #[error(transparent)]
+    Descriptor(#[from] DescriptorError),
+    /// The declaration of its state contradicts itself.
+    #[error("the state of {game} contradicts itself")]
+    State {
+        /// The game.
+        game: GameId,
+        /// What contradicts what.
+        source: DeclarationError,
+    },
+}
+
 impl Games {
     /// Adds a game.
     ///
     /// # Errors
     ///
-    /// The game's descriptor contradicts itself.
-    pub fn with<G: Game>(mut self) -> Result<Self, DescriptorError> {
+    /// The game's descriptor, or the declaration of its state, contradicts itself.
+    pub fn with<G: Game>(mut self) -> Result<Self, GameError> {
         let descriptor = G::descriptor();
         descriptor.check()?;
+        StateSchema::of::<G>().map_err(|source| GameError::State {
+            game: descriptor.id.clone(),
+            source,
+        })?;
         let build = simulation::build_match::<G>;
         let mut sample = build(sample_settings(&descriptor));
         let game = HostedGame {

@@ -24,5 +24,5 @@ pub mod telemetry;
 mod validity;
 
 pub use config::InstanceConfig;
-pub use games::Games;
+pub use games::{GameError, Games};
 pub use instance::{Instance, StartError};

@@ -1,17 +1,29 @@
 //! The phases of a match and its end. Server only, but every client is shown the status.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use gameserver_contract::ids::Seat;
 use serde::{Deserialize, Serialize};
 
-use crate::player::Roster;
+use crate::game::Game;
+use crate::player::{Avatar, Roster};
 use crate::tick::{CurrentTick, TickSystems};
 
-/// Seconds between "enough players" and the start of play.
-pub const COUNTDOWN_S: u32 = 3;
+/// How matches of a game begin.
+#[derive(Resource, Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MatchRules {
+    /// Seconds between "enough players" and the start of play.
+    pub countdown_s: u32,
+}
+
+impl Default for MatchRules {
+    fn default() -> Self {
+        Self { countdown_s: 3 }
+    }
+}
 
 /// What a match was asked to be.
 #[derive(Resource, Debug, Clone, PartialEq, Eq)]
@@ -34,7 +46,7 @@ pub enum MatchPhase {
     /// Not enough players yet; those who are there may warm up.
     #[default]
     Waiting,
-    /// Enough players; play starts in [`COUNTDOWN_S`] seconds.
+    /// Enough players; play starts after [`MatchRules::countdown_s`].
     Starting,
     /// It counts.
     Running,
@@ -51,11 +63,42 @@ pub struct MatchStatus {
     pub since_tick: u32,
 }
 
-/// A game's rules write it once, when the match is decided. What comes later is ignored.
+/// A game's rules write it when the match is decided. What comes later is ignored.
+#[derive(Message, Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EndMatch;
+
+/// The match is decided; the engine writes it once, in answer to [`EndMatch`].
 #[derive(Message, Debug, Clone, PartialEq, Eq)]
 pub struct MatchOver {
-    /// Everybody who ever held a seat, in any order.
+    /// Everybody who held a seat since play began, by seat.
     pub standings: Vec<Standing>,
+}
+
+/// What one player achieved.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Score {
+    /// More is better; equals share a placement.
+    pub points: i64,
+    /// The game's own numbers.
+    pub stats: BTreeMap<String, i64>,
+}
+
+impl Score {
+    /// So many points.
+    #[must_use]
+    pub fn of(points: impl Into<i64>) -> Self {
+        Self {
+            points: points.into(),
+            stats: BTreeMap::new(),
+        }
+    }
+
+    /// The same with one of the game's own numbers.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<i64>) -> Self {
+        self.stats.insert(name.to_owned(), value.into());
+        self
+    }
 }
 
 /// How one player did.
@@ -68,6 +111,16 @@ pub struct Standing {
     /// The game's own numbers.
     pub stats: BTreeMap<String, i64>,
 }
+
+/// The scores of those who left since play began, so that the result names them too.
+#[derive(Resource, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Departed {
+    pub(crate) scores: BTreeMap<Seat, Score>,
+}
+
+/// How the game tells an avatar's score.
+#[derive(Resource, Clone, Copy)]
+pub(crate) struct ScoreOf(pub(crate) fn(EntityRef<'_>) -> Score);
 
 /// Placement by seat: 1 for the highest score, equals share, as in 1-2-2-4.
 #[must_use]
@@ -82,25 +135,61 @@ pub fn placements(standings: &[Standing]) -> BTreeMap<Seat, u16> {
 
 /// Runs the phases on the server.
 #[derive(Debug)]
-pub struct FlowPlugin;
+pub struct FlowPlugin<G: Game>(PhantomData<G>);
 
-impl Plugin for FlowPlugin {
-    fn build(&self, app: &mut App) {
-        app.add_message::<MatchOver>()
-            .add_systems(FixedUpdate, advance_phase.in_set(TickSystems::Publish));
+impl<G: Game> Default for FlowPlugin<G> {
+    fn default() -> Self {
+        Self(PhantomData)
     }
+}
+
+impl<G: Game> Plugin for FlowPlugin<G> {
+    fn build(&self, app: &mut App) {
+        app.insert_resource(G::match_rules())
+            .insert_resource(ScoreOf(G::score))
+            .init_resource::<Departed>()
+            .add_message::<EndMatch>()
+            .add_message::<MatchOver>()
+            .add_systems(
+                FixedUpdate,
+                (
+                    decide
+                        .run_if(on_message::<EndMatch>.and_then(match_is_running))
+                        .after(TickSystems::ApplyRules)
+                        .before(TickSystems::HashState),
+                    advance_phase.in_set(TickSystems::Publish),
+                ),
+            );
+    }
+}
+
+/// Names everybody's score: of those who are there, and of those who left.
+fn decide(world: &mut World) {
+    let ScoreOf(score_of) = *world.resource::<ScoreOf>();
+    let mut scores = world.resource::<Departed>().scores.clone();
+    let mut avatars = world.query::<EntityRef>();
+    let present = avatars.iter(world);
+    let present = present.filter_map(|avatar| Some((avatar.get::<Avatar>()?.seat, avatar)));
+    scores.extend(present.map(|(seat, avatar)| (seat, score_of(avatar))));
+    let standings = scores.into_iter().map(|(seat, score)| Standing {
+        seat,
+        score: score.points,
+        stats: score.stats,
+    });
+    let standings = standings.collect();
+    world.write_message(MatchOver { standings });
 }
 
 fn advance_phase(
     mut status: Single<&mut MatchStatus>,
     mut over: MessageReader<MatchOver>,
-    roster: Res<Roster>,
-    settings: Res<MatchSettings>,
+    (roster, mut departed): (Res<Roster>, ResMut<Departed>),
+    (settings, rules): (Res<MatchSettings>, Res<MatchRules>),
     tick: CurrentTick,
 ) {
     let enough = roster.seats.len() >= usize::from(settings.players_min);
     let in_phase = tick.number().saturating_sub(status.since_tick);
-    let countdown_over = in_phase >= COUNTDOWN_S * u32::from(settings.tick_rate_hz);
+    let countdown_over = in_phase >= rules.countdown_s * u32::from(settings.tick_rate_hz);
     let decided = over.read().count() > 0;
     let next = match status.phase {
         MatchPhase::Waiting => enough.then_some(MatchPhase::Starting),
@@ -109,6 +198,10 @@ fn advance_phase(
         MatchPhase::Running => decided.then_some(MatchPhase::Over),
         MatchPhase::Over => None,
     };
+    if next == Some(MatchPhase::Running) {
+        // The warm-up does not count.
+        departed.scores.clear();
+    }
     if let Some(phase) = next {
         **status = MatchStatus {
             phase,

@@ -7,7 +7,9 @@ use bevy_ecs::component::Mutable;
 use bevy_ecs::prelude::*;
 use gameserver_contract::game::GameDescriptor;
 
+use crate::declaration::{MatchState, StateBuilder};
 use crate::event::MatchEvent;
+use crate::flow::{MatchRules, Score};
 use crate::input::PlayerInput;
 
 /// A game that the engine can host.
@@ -17,7 +19,7 @@ pub trait Game: Send + Sync + 'static {
 
     /// The state of an avatar that its own player predicts: position, velocity and whatever else
     /// a tick of movement reads and writes.
-    type Motion: PredictedState;
+    type Motion: MatchState + PredictedState;
 
     /// Ticks whose inputs a native client sends in one packet, 1 to 6. Two ticks in each halve
     /// the number of packets, and make every input take effect a tick later.
@@ -38,10 +40,13 @@ pub trait Game: Send + Sync + 'static {
     /// Adds the systems that run on the server only: spawning, hits, score, the end.
     fn add_rules(app: &mut App);
 
-    /// Declares what thin clients, spectators and replays are shown, and, when the game hides
-    /// something, who sees what. Server only. A game that declares nothing can be played by
-    /// native clients only.
-    fn add_snapshots(app: &mut App) {
+    /// Declares the components and resources that a match's state consists of. Server and clients
+    /// ask for it; what does not fit together is refused at start. A game without an avatar or a
+    /// kind can be played by native clients only.
+    fn state(state: &mut StateBuilder);
+
+    /// Adds what decides who sees what. Server only; a game that hides nothing leaves it out.
+    fn add_visibility(app: &mut App) {
         let _ = app;
     }
 
@@ -52,15 +57,25 @@ pub trait Game: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// What the player of this avatar has achieved; the result of the match is made of it. Server
+    /// only.
+    #[must_use]
+    fn score(avatar: EntityRef<'_>) -> Score {
+        let _ = avatar;
+        Score::default()
+    }
+
+    /// How matches begin.
+    #[must_use]
+    fn match_rules() -> MatchRules {
+        MatchRules::default()
+    }
+
     /// What every client may know before it is sent anything: the map, speeds. As JSON.
     #[must_use]
     fn public_config() -> String {
         "{}".to_owned()
     }
-
-    /// Registers which components are sent to clients, and how clients predict or interpolate
-    /// them. Server and clients call it in the same order.
-    fn add_replication(app: &mut App);
 }
 
 /// State that the owning player predicts and the server corrects.

@@ -5,9 +5,11 @@
 //! clock: a simulation sees its tick, its inputs and a seeded random source, nothing else.
 //!
 //! Reading order: [`game`], [`tick`], [`input`], [`player`], [`net_id`], [`flow`], [`event`],
-//! [`determinism`], [`state`], [`turns`], [`snapshot`], [`sight`], [`grid`], [`protocol`], [`bot`].
+//! [`determinism`], [`declaration`], [`state`], [`send_schedule`], [`snapshot`], [`visibility`],
+//! [`grid`], [`walls`], [`protocol`], [`bot`], [`offline`].
 
 pub mod bot;
+pub mod declaration;
 pub mod determinism;
 pub mod event;
 pub mod flow;
@@ -15,13 +17,15 @@ pub mod game;
 pub mod grid;
 pub mod input;
 pub mod net_id;
+pub mod offline;
 pub mod player;
 pub mod protocol;
-pub mod sight;
+pub mod send_schedule;
 pub mod snapshot;
 pub mod state;
 pub mod tick;
-pub mod turns;
+pub mod visibility;
+pub mod walls;
 
 pub use gameserver_contract as contract;
 pub use gameserver_stream as stream;
@@ -31,19 +35,17 @@ pub mod prelude {
     pub use gameserver_contract::game::{GameDescriptor, GameMode, NetcodeModel};
     pub use gameserver_contract::ids::Seat;
 
-    pub use crate::bot::BotPolicy;
+    pub use crate::bot::{BotGame, BotTally, BotView};
+    pub use crate::declaration::{Declaration, MatchState, StateBuilder};
     pub use crate::determinism::MatchRng;
     pub use crate::event::MatchEvent;
-    pub use crate::flow::{MatchOver, MatchPhase, MatchSettings, MatchStatus, Standing};
+    pub use crate::flow::{EndMatch, MatchPhase, MatchRules, MatchSettings, MatchStatus, Score};
     pub use crate::game::{Game, PredictedState};
-    pub use crate::input::{InputRefusal, PlayerAction, PlayerInput};
+    pub use crate::input::{InputFields, InputRefusal, PlayerAction, PlayerInput};
     pub use crate::net_id::NetId;
-    pub use crate::player::{Avatar, PlayerJoined, PlayerLeft, Simulated};
-    pub use crate::sight::{Glance, Sight, Visible};
-    pub use crate::snapshot::{
-        Audience, Field, OnStage, Quantised, ShownKind, SnapshotSystems, Team, Values,
-    };
-    pub use crate::state::RecordState;
+    pub use crate::player::{Avatar, NewPlayers, PlayerJoined, PlayerLeft, Simulated};
+    pub use crate::send_schedule::SendSchedule;
+    pub use crate::snapshot::{Audience, Field, SnapshotSlot, SnapshotSystems, Team};
     pub use crate::tick::{CurrentTick, TickSystems};
-    pub use crate::turns::Turns;
+    pub use crate::visibility::{LineOfSight, Visibility, Visible, limit_visibility};
 }

@@ -1,8 +1,8 @@
 //! What the engine itself sends to clients, and the plugin that both sides build their App from.
 //!
 //! Wire ids follow the order of registration, so both sides must add the same plugins in the same
-//! order: lightyear's plugin group, then [`ProtocolPlugin`]. A difference is found when a client
-//! connects.
+//! order: lightyear's plugin group, then [`ProtocolPlugin`], which registers a game's components by
+//! name. A difference is found when a client connects.
 
 use std::marker::PhantomData;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use lightyear::prelude::input::InputConfig;
 use lightyear::prelude::input::native::InputPlugin;
 use lightyear::prelude::*;
 
+use crate::declaration::{StateSchema, StateSchemaHash};
 use crate::flow::MatchStatus;
 use crate::game::Game;
 use crate::input::{INPUT_REPEATS, INPUT_TICKS_PER_MESSAGE_MAX};
@@ -45,7 +46,9 @@ impl<G: Game> Plugin for ProtocolPlugin<G> {
         app.component::<Avatar>().replicate_once();
         app.component::<InputLateness>().replicate();
         app.component::<MatchStatus>().replicate();
-        G::add_replication(app);
+        let state = StateSchema::checked::<G>();
+        state.replicate(app);
+        app.insert_resource(StateSchemaHash(state.hash()));
         G::add_simulation(app);
     }
 }
@@ -71,18 +74,21 @@ pub fn tick_duration<G: Game>() -> Duration {
     Duration::from_secs_f64(1.0 / f64::from(G::descriptor().tick_rate_hz))
 }
 
-/// What this App sends and replicates, as one number: two builds of a game that give their
-/// messages, channels or components another meaning have different ones. Ask a finished App.
+/// What this App sends, replicates and declares as its state, as one number: two builds of a game
+/// that give their messages, channels, components or fields another meaning have different ones. Ask a finished App.
 ///
 /// # Panics
 ///
-/// When the App was not built with lightyear's plugins.
+/// When the App was not built with lightyear's plugins and [`ProtocolPlugin`].
 #[must_use]
 pub fn fingerprint(world: &mut World) -> u64 {
+    let StateSchemaHash(state) = *world.resource();
     let parts = [
         world.resource_mut::<MessageRegistry>().finish(),
         world.resource_mut::<ComponentRegistry>().finish(),
         world.resource_mut::<ChannelRegistry>().finish(),
     ];
-    xxhash_rust::xxh3::xxh3_64(&parts.map(u64::to_be_bytes).concat())
+    let mut bytes = parts.map(u64::to_be_bytes).concat();
+    bytes.extend(state.to_be_bytes());
+    xxhash_rust::xxh3::xxh3_64(&bytes)
 }

@@ -1,6 +1,5 @@
-//! From components to the snapshot stream: a game says once which components make up a kind of
-//! entity and how they become numbers; from then on they are captured in every tick that is shown
-//! to anybody ([`Turns`]).
+//! Turns declared components into the snapshot stream, in every tick that is shown to anybody
+//! ([`SendSchedule`]).
 //!
 //! It knows no viewer. Server only, but a replay may use it as well.
 
@@ -12,17 +11,17 @@ use bevy_ecs::prelude::*;
 use bevy_ecs::schedule::ScheduleConfigs;
 use bevy_ecs::system::ScheduleSystem;
 use gameserver_stream::record::Records;
-use gameserver_stream::schema::{Kind, Schema};
-use gameserver_stream::stage::{Actor, Slot, Stage};
+use gameserver_stream::snapshot_buffer::{Actor, Slot, SnapshotBuffer};
 
 pub use gameserver_stream::schema::{Audience, Field};
 
+use crate::declaration::{Declaration, MatchState, StateSchema};
 use crate::flow::{MatchPhase, MatchStatus};
 use crate::game::Game;
 use crate::net_id::NetId;
 use crate::player::Avatar;
+use crate::send_schedule::{SendSchedule, is_any_send_due};
 use crate::tick::CurrentTick;
-use crate::turns::{Turns, is_anybodys_turn};
 
 /// What happens in a tick that is shown to anybody, in this order, in [`FixedPostUpdate`].
 #[derive(SystemSet, Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -34,42 +33,13 @@ pub enum SnapshotSystems {
     /// What has changed is known.
     Finish,
     /// The game decides who sees what.
-    Look,
+    UpdateVisibility,
     /// What must see the finished snapshot.
     Send,
 }
 
-/// A component that clients are shown.
-pub trait Quantised: Component {
-    /// What is shown of it, what changes most often first.
-    const FIELDS: &'static [Field];
-
-    /// Puts one value for each field, in their order.
-    fn show(&self, values: &mut Values<'_>);
-}
-
-/// Where a component's values go.
-#[derive(Debug)]
-pub struct Values<'a> {
-    fields: std::slice::Iter<'static, Field>,
-    places: std::slice::IterMut<'a, u32>,
-}
-
-impl<'a> Values<'a> {
-    fn new<C: Quantised>(row: &'a mut [u32]) -> Self {
-        Self {
-            fields: C::FIELDS.iter(),
-            places: row.iter_mut(),
-        }
-    }
-
-    /// Puts the value of the next field, brought to its nearest step. One too many is left out.
-    pub fn put(&mut self, value: impl Into<f64>) {
-        if let (Some(field), Some(place)) = (self.fields.next(), self.places.next()) {
-            *place = field.quantise(value.into());
-        }
-    }
-}
+/// How a client knows its own avatar.
+pub(crate) const SEAT: Field = Field::integer("seat", 65_535);
 
 /// The team that an entity belongs to. Without one, a player is a team of its own: the number of
 /// the seat.
@@ -78,99 +48,17 @@ pub struct Team(pub u16);
 
 /// The entity's place in the snapshots; inserted by the engine.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OnStage(pub Slot);
+pub struct SnapshotSlot(pub Slot);
 
 /// The state that the snapshots show. Server only.
 #[derive(Resource, Debug)]
-pub struct Shown {
+pub struct SnapshotState {
     /// The quantised state, now and a little while ago.
-    pub stage: Stage,
+    pub snapshots: SnapshotBuffer,
     /// What was encoded of the present capture.
     pub records: Records,
     /// The entities behind the numbers.
     pub entities: BTreeMap<NetId, Entity>,
-}
-
-/// The kinds that were declared while the App was built.
-#[derive(Resource, Debug, Default)]
-struct Declared {
-    schema: Schema,
-}
-
-/// One kind of entity, while it is being declared.
-pub struct ShownKind {
-    name: &'static str,
-    fields: Vec<Field>,
-    priority: u8,
-    systems: Vec<fn(usize) -> ScheduleConfigs<ScheduleSystem>>,
-    offsets: Vec<usize>,
-    enter: Option<fn(u8) -> ScheduleConfigs<ScheduleSystem>>,
-}
-
-impl std::fmt::Debug for ShownKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ShownKind")
-            .field("name", &self.name)
-            .field("fields", &self.fields)
-            .finish_non_exhaustive()
-    }
-}
-
-impl ShownKind {
-    /// A kind that nothing is shown of yet.
-    #[must_use]
-    pub fn named(name: &'static str) -> Self {
-        Self {
-            name,
-            fields: Vec::new(),
-            priority: 1,
-            systems: Vec::new(),
-            offsets: Vec::new(),
-            enter: None,
-        }
-    }
-
-    /// Shows a component. The first one decides which entities are of this kind.
-    #[must_use]
-    pub fn with<C: Quantised>(mut self) -> Self {
-        self.offsets.push(self.fields.len());
-        self.fields.extend_from_slice(C::FIELDS);
-        self.systems
-            .push(|offset| capture::<C>(offset).in_set(SnapshotSystems::Capture));
-        self.enter
-            .get_or_insert(|kind| enter::<C>(kind).in_set(SnapshotSystems::Enter));
-        self
-    }
-
-    /// How much sooner than others it is sent when not everything fits: 1 to 8, 1 unless set.
-    #[must_use]
-    pub fn priority(self, priority: u8) -> Self {
-        Self {
-            priority: priority.clamp(1, 8),
-            ..self
-        }
-    }
-
-    /// Declares the kind.
-    ///
-    /// # Panics
-    ///
-    /// When the game declares more kinds or fields than the protocol has room for.
-    pub fn register(self, app: &mut App) {
-        let mut declared = app.world_mut().get_resource_or_init::<Declared>();
-        let kind = declared.schema.add(Kind {
-            name: self.name,
-            fields: self.fields,
-            priority: self.priority,
-        });
-        let kind = kind.expect("the game shows no more than the protocol has room for");
-        if let Some(enter) = self.enter {
-            app.add_systems(FixedPostUpdate, enter(kind));
-        }
-        for (system, offset) in self.systems.iter().zip(self.offsets) {
-            app.add_systems(FixedPostUpdate, system(offset));
-        }
-    }
 }
 
 /// Captures a snapshot of what the game declares, whenever one is due.
@@ -185,12 +73,14 @@ impl<G: Game> Default for SnapshotPlugin<G> {
 
 impl<G: Game> Plugin for SnapshotPlugin<G> {
     fn build(&self, app: &mut App) {
-        G::add_snapshots(app);
-        let declared = app.world_mut().remove_resource::<Declared>();
+        let declared = StateSchema::checked::<G>();
+        for system in declared.capture_systems() {
+            app.add_systems(FixedPostUpdate, system);
+        }
         let interval = G::descriptor().snapshot_interval_ticks().into();
-        app.insert_resource(Turns::every(interval));
-        app.insert_resource(Shown {
-            stage: Stage::new(declared.unwrap_or_default().schema, interval),
+        app.insert_resource(SendSchedule::every(interval));
+        app.insert_resource(SnapshotState {
+            snapshots: SnapshotBuffer::new(declared.snapshots().clone(), interval),
             records: Records::default(),
             entities: BTreeMap::new(),
         });
@@ -200,84 +90,124 @@ impl<G: Game> Plugin for SnapshotPlugin<G> {
                 SnapshotSystems::Enter,
                 SnapshotSystems::Capture,
                 SnapshotSystems::Finish,
-                SnapshotSystems::Look,
+                SnapshotSystems::UpdateVisibility,
                 SnapshotSystems::Send,
             )
                 .chain()
-                .run_if(is_anybodys_turn),
+                .run_if(is_any_send_due),
         );
         app.add_systems(
             FixedPostUpdate,
             (
-                begin_turn.before(SnapshotSystems::Enter),
+                begin_schedule.before(SnapshotSystems::Enter),
                 begin
                     .before(SnapshotSystems::Capture)
                     .after(SnapshotSystems::Enter)
-                    .run_if(is_anybodys_turn),
+                    .run_if(is_any_send_due),
                 finish.in_set(SnapshotSystems::Finish),
             ),
         );
         app.add_observer(leave);
+        G::add_visibility(app);
     }
 }
 
-fn enter<C: Quantised>(kind: u8) -> ScheduleConfigs<ScheduleSystem> {
+/// Entities with this component are of that kind. Kinds enter in any order: an entity is of one.
+pub(crate) fn enter<C: MatchState>(kind: u8) -> ScheduleConfigs<ScheduleSystem> {
     let system = move |mut commands: Commands,
-                       mut shown: ResMut<Shown>,
+                       mut shown: ResMut<SnapshotState>,
                        new: Query<
         (Entity, &NetId, Option<&Avatar>, Option<&Team>),
-        (With<C>, Without<OnStage>),
+        (With<C>, Without<SnapshotSlot>),
     >| {
         for (entity, id, avatar, team) in &new {
+            if shown.entities.contains_key(id) {
+                continue;
+            }
             let owner = avatar.map(|avatar| avatar.seat);
-            let slot = shown.stage.enter(Actor {
+            let slot = shown.snapshots.enter(Actor {
                 id: id.0,
                 kind,
                 owner,
                 team: team.map(|team| team.0).or(owner.map(|seat| seat.0)),
             });
             shown.entities.insert(*id, entity);
-            commands.entity(entity).insert(OnStage(slot));
+            commands.entity(entity).insert(SnapshotSlot(slot));
         }
     };
-    system.into_configs()
+    system
+        .in_set(SnapshotSystems::Enter)
+        .ambiguous_with(SnapshotSystems::Enter)
 }
 
-fn leave(removed: On<Remove, NetId>, ids: Query<&NetId>, mut shown: ResMut<Shown>) {
+fn leave(removed: On<Remove, NetId>, ids: Query<&NetId>, mut shown: ResMut<SnapshotState>) {
     if let Ok(id) = ids.get(removed.entity) {
-        shown.stage.leave(id.0);
+        shown.snapshots.leave(id.0);
         shown.entities.remove(id);
     }
 }
 
 /// The tick that decides the match is shown to everybody: it is the last one that is recorded, and
 /// without it watchers, replays and players would not see how the match was won.
-fn begin_turn(mut turns: ResMut<Turns>, tick: CurrentTick, status: Option<Single<&MatchStatus>>) {
-    turns.begin(tick.number());
+fn begin_schedule(
+    mut schedule: ResMut<SendSchedule>,
+    tick: CurrentTick,
+    status: Option<Single<&MatchStatus>>,
+) {
+    schedule.begin(tick.number());
     let is_decided = |status: Single<&MatchStatus>| {
         status.phase == MatchPhase::Over && status.since_tick == tick.number()
     };
     if status.is_some_and(is_decided) {
-        turns.give_to_everybody();
+        schedule.send_to_everybody();
     }
 }
 
-fn begin(mut shown: ResMut<Shown>, tick: CurrentTick) {
-    shown.stage.begin(tick.number());
+fn begin(mut shown: ResMut<SnapshotState>, tick: CurrentTick) {
+    shown.snapshots.begin(tick.number());
 }
 
-fn capture<C: Quantised>(offset: usize) -> ScheduleConfigs<ScheduleSystem> {
-    let system = move |mut shown: ResMut<Shown>, actors: Query<(&OnStage, &C)>| {
+/// Fills a component's columns, from `offset` on, for entities of that kind.
+pub(crate) fn capture<C: MatchState>(kind: u8, offset: usize) -> ScheduleConfigs<ScheduleSystem> {
+    let columns = Declaration::<C>::read().columns;
+    let system = move |mut shown: ResMut<SnapshotState>, actors: Query<(&SnapshotSlot, &C)>| {
+        let snapshots = &mut shown.snapshots;
         for (place, component) in &actors {
-            let row = &mut shown.stage.row_mut(place.0)[offset..];
-            component.show(&mut Values::new::<C>(row));
+            if snapshots.actor(place.0).kind == kind {
+                let values = columns.iter().map(|column| column(component));
+                let row = snapshots.row_mut(place.0)[offset..].iter_mut();
+                row.zip(values).for_each(|(place, value)| *place = value);
+            }
         }
     };
-    system.into_configs()
+    in_capture(system)
 }
 
-fn finish(mut shown: ResMut<Shown>) {
+/// Fills the column of the seat.
+pub(crate) fn capture_seat(kind: u8, column: usize) -> ScheduleConfigs<ScheduleSystem> {
+    let system = move |mut shown: ResMut<SnapshotState>,
+                       avatars: Query<(&SnapshotSlot, &Avatar)>| {
+        let snapshots = &mut shown.snapshots;
+        for (place, avatar) in &avatars {
+            if snapshots.actor(place.0).kind == kind {
+                snapshots.row_mut(place.0)[column] = avatar.seat.0.into();
+            }
+        }
+    };
+    in_capture(system)
+}
+
+/// In any order: each fills columns of its own.
+fn in_capture<M>(
+    system: impl IntoScheduleConfigs<ScheduleSystem, M>,
+) -> ScheduleConfigs<ScheduleSystem> {
+    system
+        .in_set(SnapshotSystems::Capture)
+        .ambiguous_with(SnapshotSystems::Capture)
+}
+
+fn finish(mut shown: ResMut<SnapshotState>) {
     let shown = &mut *shown;
-    shown.stage.finish();
-    shown.records.renew(&shown.stage);
+    shown.snapshots.finish();
+    shown.records.renew(&shown.snapshots);
 }

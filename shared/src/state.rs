@@ -18,8 +18,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::declaration::StateSchema;
 use crate::determinism::MatchRng;
-use crate::flow::MatchStatus;
+use crate::flow::{Departed, MatchStatus};
 use crate::game::Game;
 use crate::input::PlayerAction;
 use crate::net_id::{NetId, NetIds};
@@ -32,7 +33,7 @@ type Order = [(NetId, Entity)];
 /// What makes up a match's state, in the order of registration.
 #[derive(Resource, Default)]
 pub struct StateRegistry {
-    kinds: Vec<Kind>,
+    kinds: Vec<Recorded>,
     rules_hash: u64,
     numbered: Option<QueryState<(&'static NetId, Entity)>>,
     order: Vec<(NetId, Entity)>,
@@ -48,8 +49,8 @@ impl fmt::Debug for StateRegistry {
 
 /// One component or resource.
 #[derive(Clone, Copy)]
-struct Kind {
-    name: &'static str,
+pub(crate) struct Recorded {
+    pub(crate) name: &'static str,
     purpose: Purpose,
     write: fn(&World, &Order, &mut Vec<u8>) -> Result<(), EncodeFailure>,
     restore: fn(&mut World, &Order, &[u8]) -> Result<(), DecodeFailure>,
@@ -99,49 +100,20 @@ pub enum StateError {
     OtherLayout,
 }
 
-/// What games call, in [`Game::add_rules`], for everything that decides ticks to come.
+/// What the engine's own plugins call; games declare their state.
 pub trait RecordState {
-    /// The component is state, on every entity that has a [`NetId`].
-    fn record_component<C>(&mut self) -> &mut Self
-    where
-        C: Component<Mutability = Mutable> + Serialize + DeserializeOwned;
-
     /// The resource is state.
     fn record_resource<R>(&mut self) -> &mut Self
     where
         R: Resource<Mutability = Mutable> + Serialize + DeserializeOwned;
-
-    /// The game's numbers, as it read them: a log of a game with other numbers cannot be
-    /// verified.
-    fn record_rules(&mut self, rules: &[u8]) -> &mut Self;
 }
 
 impl RecordState for App {
-    fn record_component<C>(&mut self) -> &mut Self
-    where
-        C: Component<Mutability = Mutable> + Serialize + DeserializeOwned,
-    {
-        let kind = component::<C>(short_name::<C>(), Purpose::HashedAndSaved);
-        registry(self).kinds.push(kind);
-        self
-    }
-
     fn record_resource<R>(&mut self) -> &mut Self
     where
         R: Resource<Mutability = Mutable> + Serialize + DeserializeOwned,
     {
-        let kind = Kind {
-            name: short_name::<R>(),
-            purpose: Purpose::HashedAndSaved,
-            write: write_resource::<R>,
-            restore: restore_resource::<R>,
-        };
-        registry(self).kinds.push(kind);
-        self
-    }
-
-    fn record_rules(&mut self, rules: &[u8]) -> &mut Self {
-        registry(self).rules_hash = xxh3_64(rules);
+        registry(self).kinds.push(Recorded::resource::<R>());
         self
     }
 }
@@ -151,20 +123,8 @@ fn registry(app: &mut App) -> Mut<'_, StateRegistry> {
     app.world_mut().resource_mut::<StateRegistry>()
 }
 
-fn component<C>(name: &'static str, purpose: Purpose) -> Kind
-where
-    C: Component<Mutability = Mutable> + Serialize + DeserializeOwned,
-{
-    Kind {
-        name,
-        purpose,
-        write: write_component::<C>,
-        restore: restore_component::<C>,
-    }
-}
-
 /// The last part of a type's path.
-fn short_name<T>() -> &'static str {
+pub(crate) fn short_name<T>() -> &'static str {
     let path = std::any::type_name::<T>();
     path.rsplit("::").next().unwrap_or(path)
 }
@@ -183,13 +143,25 @@ impl<G: Game> Plugin for StatePlugin<G> {
     fn build(&self, app: &mut App) {
         // Avatars first: when one is restored, what the engine adds to every avatar comes with
         // it, and is overwritten by what follows.
-        app.record_component::<Avatar>();
-        let inputs = component::<PlayerAction<G::Input>>("Input", Purpose::Saved);
-        registry(app).kinds.push(inputs);
-        app.record_component::<MatchStatus>()
-            .record_resource::<MatchRng>()
-            .record_resource::<Roster>()
-            .record_resource::<NetIds>();
+        let inputs = Recorded {
+            name: "Input",
+            purpose: Purpose::Saved,
+            ..Recorded::component::<PlayerAction<G::Input>>()
+        };
+        let mut registry = registry(app);
+        registry.kinds.extend([
+            Recorded::component::<Avatar>(),
+            inputs,
+            Recorded::component::<MatchStatus>(),
+            Recorded::resource::<MatchRng>(),
+            Recorded::resource::<Roster>(),
+            Recorded::resource::<Departed>(),
+            Recorded::resource::<NetIds>(),
+        ]);
+        let declared = StateSchema::checked::<G>();
+        let (recorded, rules_hash) = declared.recorded();
+        registry.kinds.extend(recorded);
+        registry.rules_hash = rules_hash;
         app.add_systems(
             FixedUpdate,
             hash_state
@@ -211,7 +183,7 @@ impl StateRegistry {
         self.rules_hash
     }
 
-    fn hashed(&self) -> impl Iterator<Item = &Kind> {
+    fn hashed(&self) -> impl Iterator<Item = &Recorded> {
         let kinds = self.kinds.iter();
         kinds.filter(|kind| kind.purpose == Purpose::HashedAndSaved)
     }
@@ -314,7 +286,32 @@ impl StateRegistry {
     }
 }
 
-impl Kind {
+impl Recorded {
+    /// On every entity that has a [`NetId`].
+    pub(crate) fn component<C>() -> Self
+    where
+        C: Component<Mutability = Mutable> + Serialize + DeserializeOwned,
+    {
+        Self {
+            name: short_name::<C>(),
+            purpose: Purpose::HashedAndSaved,
+            write: write_component::<C>,
+            restore: restore_component::<C>,
+        }
+    }
+
+    pub(crate) fn resource<R>() -> Self
+    where
+        R: Resource<Mutability = Mutable> + Serialize + DeserializeOwned,
+    {
+        Self {
+            name: short_name::<R>(),
+            purpose: Purpose::HashedAndSaved,
+            write: write_resource::<R>,
+            restore: restore_resource::<R>,
+        }
+    }
+
     fn write(&self, world: &World, order: &Order, out: &mut Vec<u8>) -> Result<(), StateError> {
         (self.write)(world, order, out).map_err(|source| StateError::Encode {
             name: self.name,

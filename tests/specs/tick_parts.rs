@@ -111,7 +111,7 @@ fn work_is_charged_to_the_part_in_which_it_is_done() {
         (SnapshotSystems::Enter, Part::Capture),
         (SnapshotSystems::Capture, Part::Capture),
         (SnapshotSystems::Finish, Part::Capture),
-        (SnapshotSystems::Look, Part::Look),
+        (SnapshotSystems::UpdateVisibility, Part::Look),
         (SnapshotSystems::Send, Part::SendSnapshots),
     ];
     for (set, part) in of_snapshot {

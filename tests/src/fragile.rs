@@ -7,10 +7,8 @@ use bevy_ecs::error::BevyError;
 use bevy_ecs::prelude::*;
 use bevy_reflect::Reflect;
 use gameserver_contract::ids::GameId;
-use gameserver_shared::bot::BotTally;
 use gameserver_shared::player::Roster;
 use gameserver_shared::prelude::*;
-use lightyear::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// The game's name.
@@ -34,15 +32,17 @@ pub struct Fragile;
 )]
 pub struct Step(pub i8);
 
-impl PlayerInput for Step {
-    fn check(&self) -> Result<(), InputRefusal> {
-        Ok(())
-    }
-}
+impl PlayerInput for Step {}
 
 /// Where a player is.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Spot(pub i32);
+
+impl MatchState for Spot {
+    fn declare(spot: Declaration<Self>) -> Declaration<Self> {
+        spot.predicted()
+    }
+}
 
 impl PredictedState for Spot {
     fn moved_by_server(_: &Self, _: &Self) -> bool {
@@ -56,6 +56,10 @@ impl Game for Fragile {
 
     fn descriptor() -> GameDescriptor {
         descriptor(FRAGILE, &[SOUND, PANICS, PANICS_WHEN_BUILT, FAILS])
+    }
+
+    fn state(state: &mut StateBuilder) {
+        state.component::<Spot>();
     }
 
     fn add_simulation(app: &mut App) {
@@ -72,10 +76,6 @@ impl Game for Fragile {
         if mode == FAILS {
             app.add_systems(FixedUpdate, fail.in_set(TickSystems::ApplyRules));
         }
-    }
-
-    fn add_replication(app: &mut App) {
-        app.component::<Spot>().replicate().predict();
     }
 }
 
@@ -97,13 +97,11 @@ pub(crate) fn descriptor(id: &str, modes: &[&str]) -> GameDescriptor {
     }
 }
 
-impl BotPolicy for Fragile {
-    fn decide(_: &mut World, _: Entity, rng: &mut MatchRng) -> Step {
-        Step(if rng.below(2) == 0 { 1 } else { -1 })
-    }
+impl BotGame for Fragile {
+    type Memory = ();
 
-    fn tally(_: &mut World, _: Entity) -> BotTally {
-        BotTally::default()
+    fn decide((): &mut (), _: &BotView, rng: &mut MatchRng) -> Step {
+        Step(if rng.below(2) == 0 { 1 } else { -1 })
     }
 }
 
@@ -113,22 +111,9 @@ fn walk(mut spots: Query<(&mut Spot, &PlayerAction<Step>), With<Simulated>>) {
     }
 }
 
-pub(crate) fn seat_players(
-    mut commands: Commands,
-    mut joined: MessageReader<PlayerJoined>,
-    mut left: MessageReader<PlayerLeft>,
-    avatars: Query<(Entity, &Avatar)>,
-) {
-    for new in joined.read() {
+pub(crate) fn seat_players(mut commands: Commands, mut players: NewPlayers) {
+    for new in players.read() {
         commands.spawn((Avatar { seat: new.seat }, Spot::default()));
-    }
-    for gone in left.read() {
-        for (entity, _) in avatars
-            .iter()
-            .filter(|(_, avatar)| avatar.seat == gone.seat)
-        {
-            commands.entity(entity).despawn();
-        }
     }
 }
 

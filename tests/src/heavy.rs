@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 
 use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
-use gameserver_shared::bot::BotTally;
 use gameserver_shared::player::Roster;
 use gameserver_shared::prelude::*;
-use lightyear::prelude::*;
 
 use crate::fragile::{Spot, Step, descriptor, seat_players};
 
@@ -39,25 +37,23 @@ impl Game for Heavy {
         }
     }
 
+    fn state(state: &mut StateBuilder) {
+        state.component::<Spot>();
+    }
+
     fn add_simulation(_: &mut App) {}
 
     fn add_rules(app: &mut App) {
         let rules = (seat_players, spend_time).in_set(TickSystems::ApplyRules);
         app.add_systems(FixedUpdate, rules);
     }
-
-    fn add_replication(app: &mut App) {
-        app.component::<Spot>().replicate().predict();
-    }
 }
 
-impl BotPolicy for Heavy {
-    fn decide(_: &mut World, _: Entity, _: &mut MatchRng) -> Step {
-        Step::default()
-    }
+impl BotGame for Heavy {
+    type Memory = ();
 
-    fn tally(_: &mut World, _: Entity) -> BotTally {
-        BotTally::default()
+    fn decide((): &mut (), _: &BotView, _: &mut MatchRng) -> Step {
+        Step::default()
     }
 }
 

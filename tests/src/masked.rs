@@ -9,8 +9,7 @@ use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_shared::prelude::*;
-use gameserver_shared::snapshot::Shown;
-use lightyear::prelude::*;
+use gameserver_shared::snapshot::SnapshotState;
 use serde::{Deserialize, Serialize};
 
 use crate::fragile::{Spot, Step, descriptor};
@@ -52,36 +51,28 @@ pub struct Walker {
     mark: u32,
 }
 
-/// What only its owner may know of a walker, and what is shown of its seat.
-#[derive(Component, Debug, Clone, Copy, PartialEq)]
+/// What only its owner may know of a walker.
+#[derive(Component, Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Secret {
     seat: Seat,
     secret: u32,
 }
 
-impl Quantised for Walker {
-    const FIELDS: &'static [Field] = &[
-        Field::line("x", 0.0, 64.0, 1.0 / 64.0),
-        Field::line("y", 0.0, 64.0, 1.0 / 64.0),
-        Field::integer("mark", u32::MAX),
-    ];
-
-    fn show(&self, values: &mut Values<'_>) {
-        values.put(self.place.x);
-        values.put(self.place.y);
-        values.put(self.mark);
+impl MatchState for Walker {
+    fn declare(walker: Declaration<Self>) -> Declaration<Self> {
+        let place = |name| Field::line(name, 0.0, 64.0, 1.0 / 64.0);
+        walker
+            .replicated()
+            .field(place("x"), |walker| walker.place.x)
+            .field(place("y"), |walker| walker.place.y)
+            .field(Field::integer("mark", u32::MAX), |walker| walker.mark)
     }
 }
 
-impl Quantised for Secret {
-    const FIELDS: &'static [Field] = &[
-        Field::integer("seat", 65_535),
-        Field::integer("secret", u32::MAX).shown_to(Audience::Owner),
-    ];
-
-    fn show(&self, values: &mut Values<'_>) {
-        values.put(self.seat.0);
-        values.put(self.secret);
+impl MatchState for Secret {
+    fn declare(own: Declaration<Self>) -> Declaration<Self> {
+        let secret = Field::integer("secret", u32::MAX).shown_to(Audience::Owner);
+        own.field(secret, |own| own.secret)
     }
 }
 
@@ -112,6 +103,11 @@ impl Game for Masked {
         descriptor(MASKED, &[HONEST, LEAKS_FIELD, LEAKS_SIGHT])
     }
 
+    fn state(state: &mut StateBuilder) {
+        state.component::<Spot>();
+        state.avatar("walker").with::<Walker>().with::<Secret>();
+    }
+
     fn add_simulation(_: &mut App) {}
 
     fn add_rules(app: &mut App) {
@@ -123,26 +119,19 @@ impl Game for Masked {
         );
     }
 
-    fn add_snapshots(app: &mut App) {
-        ShownKind::named("walker")
-            .with::<Walker>()
-            .with::<Secret>()
-            .register(app);
-        app.init_resource::<Sight>();
+    fn add_visibility(app: &mut App) {
+        app.init_resource::<Visibility>();
         app.add_systems(
             FixedPostUpdate,
             (
                 plant_field_leak
                     .after(SnapshotSystems::Capture)
                     .before(SnapshotSystems::Finish),
-                (write_truth, look).chain().in_set(SnapshotSystems::Look),
+                (write_truth, look)
+                    .chain()
+                    .in_set(SnapshotSystems::UpdateVisibility),
             ),
         );
-    }
-
-    fn add_replication(app: &mut App) {
-        app.component::<Spot>().replicate().predict();
-        app.component::<Walker>().replicate();
     }
 }
 
@@ -158,6 +147,10 @@ impl Game for Slow {
         }
     }
 
+    fn state(state: &mut StateBuilder) {
+        Masked::state(state);
+    }
+
     fn add_simulation(app: &mut App) {
         Masked::add_simulation(app);
     }
@@ -166,21 +159,13 @@ impl Game for Slow {
         Masked::add_rules(app);
     }
 
-    fn add_snapshots(app: &mut App) {
-        Masked::add_snapshots(app);
-    }
-
-    fn add_replication(app: &mut App) {
-        Masked::add_replication(app);
+    fn add_visibility(app: &mut App) {
+        Masked::add_visibility(app);
     }
 }
 
-fn seat_players(
-    mut commands: Commands,
-    mut rng: ResMut<MatchRng>,
-    mut joined: MessageReader<PlayerJoined>,
-) {
-    for new in joined.read() {
+fn seat_players(mut commands: Commands, mut rng: ResMut<MatchRng>, mut players: NewPlayers) {
+    for new in players.read() {
         let place = Vec2::new(rng.unit(), rng.unit()) * FIELD_M;
         let heading = Vec2::from_angle(rng.unit() * std::f32::consts::TAU);
         let (mark, secret) = (mark(&mut rng), mark(&mut rng));
@@ -251,9 +236,9 @@ fn write_truth(
 
 fn look(
     tick: CurrentTick,
-    (turns, settings): (Res<Turns>, Res<MatchSettings>),
-    mut sight: ResMut<Sight>,
-    walkers: Query<(&NetId, &OnStage, &Secret, &Walker)>,
+    (schedule, settings): (Res<SendSchedule>, Res<MatchSettings>),
+    mut visibility: ResMut<Visibility>,
+    walkers: Query<(&NetId, &SnapshotSlot, &Secret, &Walker)>,
 ) {
     let leaks = settings.mode == LEAKS_SIGHT && tick.number() == LEAK_TICK;
     let radius = if leaks { 2.0 * FIELD_M } else { RADIUS_M };
@@ -266,19 +251,19 @@ fn look(
         place: walker.place,
         owner: Some(own.seat),
     });
-    sight.look(&turns, radius, eyes, visible, |_| true);
+    visibility.update(&schedule, radius, eyes, visible, |_| true);
 }
 
 /// For one snapshot, the mark that all may see is the secret that none but the owner may.
 fn plant_field_leak(
     tick: CurrentTick,
     settings: Res<MatchSettings>,
-    mut shown: ResMut<Shown>,
-    walkers: Query<(&OnStage, &Secret)>,
+    mut shown: ResMut<SnapshotState>,
+    walkers: Query<(&SnapshotSlot, &Secret)>,
 ) {
     if settings.mode == LEAKS_FIELD && tick.number() == LEAK_TICK {
         for (place, own) in &walkers {
-            shown.stage.row_mut(place.0)[2] = own.secret;
+            shown.snapshots.row_mut(place.0)[2] = own.secret;
         }
     }
 }

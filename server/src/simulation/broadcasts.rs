@@ -8,12 +8,12 @@ use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use gameserver_contract::ids::Seat;
 use gameserver_shared::flow::MatchSettings;
-use gameserver_shared::sight::Sight;
-use gameserver_shared::snapshot::{Shown, SnapshotSystems};
+use gameserver_shared::send_schedule::{SendSchedule, is_common_send};
+use gameserver_shared::snapshot::{SnapshotState, SnapshotSystems};
 use gameserver_shared::stream::broadcast::{Broadcast, Form, View};
-use gameserver_shared::stream::stage::{Slot, Stage};
+use gameserver_shared::stream::snapshot_buffer::{Slot, SnapshotBuffer};
 use gameserver_shared::stream::viewer::Seen;
-use gameserver_shared::turns::{Turns, is_common_turn};
+use gameserver_shared::visibility::Visibility;
 
 use crate::match_log::MatchRecorder;
 
@@ -80,10 +80,10 @@ impl Plugin for BroadcastPlugin {
                 forget_last_tick.before(SnapshotSystems::Enter),
                 gather_watched_teams
                     .in_set(SnapshotSystems::Capture)
-                    .run_if(is_common_turn),
+                    .run_if(is_common_send),
                 encode_views
                     .in_set(SnapshotSystems::Send)
-                    .run_if(is_common_turn),
+                    .run_if(is_common_send),
             ),
         );
     }
@@ -95,35 +95,40 @@ fn forget_last_tick(mut broadcasts: ResMut<Broadcasts>) {
 
 /// What a team sees together is what its players see in the same tick: they look in the common
 /// turn, with the spectators.
-fn gather_watched_teams(broadcasts: Res<Broadcasts>, shown: Res<Shown>, mut turns: ResMut<Turns>) {
+fn gather_watched_teams(broadcasts: Res<Broadcasts>, shown: Res<SnapshotState>, mut schedule: ResMut<SendSchedule>) {
     for view in broadcasts.views.keys() {
         let View::Team(team) = view else { continue };
-        let players = owners_in(&shown.stage, *team);
-        players.for_each(|seat| turns.join_common(seat));
+        let players = owners_in(&shown.snapshots, *team);
+        players.for_each(|seat| schedule.join_common(seat));
     }
 }
 
-fn owners_in(stage: &Stage, team: u16) -> impl Iterator<Item = Seat> {
-    let actors = stage.present().iter().map(|(_, slot)| stage.actor(*slot));
+fn owners_in(snapshots: &SnapshotBuffer, team: u16) -> impl Iterator<Item = Seat> {
+    let actors = snapshots
+        .present()
+        .iter()
+        .map(|(_, slot)| snapshots.actor(*slot));
     let members = actors.filter(move |actor| actor.team == Some(team));
     members.filter_map(|actor| actor.owner)
 }
 
 fn encode_views(
     mut broadcasts: ResMut<Broadcasts>,
-    mut shown: ResMut<Shown>,
-    sight: Option<Res<Sight>>,
+    mut shown: ResMut<SnapshotState>,
+    visibility: Option<Res<Visibility>>,
     settings: Res<MatchSettings>,
     recorder: Option<Res<MatchRecorder>>,
 ) {
-    let Shown { stage, records, .. } = &mut *shown;
+    let SnapshotState {
+        snapshots, records, ..
+    } = &mut *shown;
     let Broadcasts {
         views,
         next_key_tick,
         seen,
         recent,
     } = &mut *broadcasts;
-    let Some(tick) = stage.tick() else { return };
+    let Some(tick) = snapshots.tick() else { return };
     let is_wanted = recorder.is_some_and(|recorder| recorder.wants_key_snapshot());
     let form = if tick >= *next_key_tick || is_wanted {
         *next_key_tick = tick + KEY_FRAME_S * u32::from(settings.tick_rate_hz);
@@ -132,14 +137,14 @@ fn encode_views(
         Form::Delta
     };
     for (view, broadcast) in views {
-        let visible = match (view, &sight) {
-            (View::Team(team), Some(sight)) => {
-                collect_team(seen, stage, sight, *team);
+        let visible = match (view, &visibility) {
+            (View::Team(team), Some(visibility)) => {
+                collect_team(seen, snapshots, visibility, *team);
                 Seen::Only(seen)
             }
             (View::All, _) | (View::Team(_), None) => Seen::All,
         };
-        broadcast.write(stage, records, visible, form, |frame, form| {
+        broadcast.write(snapshots, records, visible, form, |frame, form| {
             recent.push(BroadcastFrame {
                 view: *view,
                 tick,
@@ -151,10 +156,15 @@ fn encode_views(
 }
 
 /// What the players of a team see together.
-fn collect_team(seen: &mut Vec<(u32, Slot)>, stage: &Stage, sight: &Sight, team: u16) {
+fn collect_team(
+    seen: &mut Vec<(u32, Slot)>,
+    snapshots: &SnapshotBuffer,
+    visibility: &Visibility,
+    team: u16,
+) {
     seen.clear();
-    for seat in owners_in(stage, team) {
-        seen.extend_from_slice(sight.of(seat));
+    for seat in owners_in(snapshots, team) {
+        seen.extend_from_slice(visibility.of(seat));
     }
     seen.sort_unstable();
     seen.dedup();

@@ -1,7 +1,7 @@
 //! Keeps from native clients what a game hides: an avatar is hidden from everybody but its own
 //! player until somebody's sight finds it.
 //!
-//! It does not decide what is visible; [`Sight`] does, and without it nothing is hidden.
+//! It does not decide what is visible; [`Visibility`] does, and without it nothing is hidden.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use bevy_ecs::prelude::*;
 use gameserver_contract::ids::Seat;
 use gameserver_shared::net_id::NetId;
 use gameserver_shared::player::Avatar;
-use gameserver_shared::sight::Sight;
-use gameserver_shared::snapshot::{Shown, SnapshotSystems};
-use gameserver_shared::stream::stage::Slot;
-use gameserver_shared::turns::is_common_turn;
+use gameserver_shared::visibility::Visibility;
+use gameserver_shared::snapshot::{SnapshotState, SnapshotSystems};
+use gameserver_shared::stream::snapshot_buffer::Slot;
+use gameserver_shared::send_schedule::is_common_send;
 use lightyear::prelude::{RemoteId, VisibilityExt};
 
 use super::native::Native;
@@ -31,7 +31,7 @@ pub(super) struct FogPlugin;
 
 impl Plugin for FogPlugin {
     fn build(&self, app: &mut App) {
-        if !app.world().contains_resource::<Sight>() {
+        if !app.world().contains_resource::<Visibility>() {
             return;
         }
         app.init_resource::<Lifted>()
@@ -42,7 +42,7 @@ impl Plugin for FogPlugin {
                 // lightyear sends in these ticks only.
                 lift_fog
                     .in_set(SnapshotSystems::Send)
-                    .run_if(is_common_turn),
+                    .run_if(is_common_send),
             );
     }
 }
@@ -65,7 +65,7 @@ fn hide_new_avatar(
 /// lightyear gives a link its visibility, with nothing hidden, in response to `Connected`; what is
 /// hidden from a link before that has no effect.
 pub(super) fn hide_all_from_new_link(world: &mut World, link: Entity, own: Seat) {
-    if !world.contains_resource::<Sight>() {
+    if !world.contains_resource::<Visibility>() {
         return;
     }
     let mut avatars = world.query::<(Entity, &Avatar)>();
@@ -85,8 +85,8 @@ fn forget_link(removed: On<Remove, Native>, mut lifted: ResMut<Lifted>) {
 
 /// Shows what has come into sight, and hides what has gone out of it.
 fn lift_fog(
-    sight: Res<Sight>,
-    shown: Res<Shown>,
+    visibility: Res<Visibility>,
+    shown: Res<SnapshotState>,
     seats: Res<Seats>,
     natives: Query<(), With<Native>>,
     mut lifted: ResMut<Lifted>,
@@ -97,7 +97,7 @@ fn lift_fog(
             continue;
         }
         let before = lifted.by_link.entry(link).or_default();
-        let now = sight.of(seat);
+        let now = visibility.of(seat);
         let is_own = |row: &(u32, Slot)| owner(&shown, row.1) == Some(seat);
         for row in now.iter().filter(|row| before.binary_search(row).is_err()) {
             if let Some(entity) = shown.entities.get(&NetId(row.0)) {
@@ -115,6 +115,6 @@ fn lift_fog(
     }
 }
 
-fn owner(shown: &Shown, slot: Slot) -> Option<Seat> {
-    shown.stage.actor(slot).owner
+fn owner(shown: &SnapshotState, slot: Slot) -> Option<Seat> {
+    shown.snapshots.actor(slot).owner
 }

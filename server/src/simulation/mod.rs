@@ -72,7 +72,7 @@ pub fn build_match<G: Game>(settings: MatchSettings) -> App {
         .add_message::<PlayerLeft>();
     app.add_plugins((
         ProtocolPlugin::<G>::default(),
-        FlowPlugin,
+        FlowPlugin::<G>::default(),
         NetIdPlugin,
         StatePlugin::<G>::default(),
         RecordPlugin::<G>::default(),

@@ -38,7 +38,7 @@ pub enum TickPart {
     Tell,
     /// [`SnapshotSystems::Enter`] to [`SnapshotSystems::Finish`].
     Capture,
-    /// [`SnapshotSystems::Look`].
+    /// [`SnapshotSystems::UpdateVisibility`].
     Look,
     /// [`SnapshotSystems::Send`]: thin players' snapshots, spectators' views, native players' fog.
     SendSnapshots,
@@ -173,9 +173,9 @@ impl Plugin for TickPartsPlugin {
                 end(Tell).after(EventSystems).before(SnapshotSystems::Enter),
                 end(Capture)
                     .after(SnapshotSystems::Finish)
-                    .before(SnapshotSystems::Look),
+                    .before(SnapshotSystems::UpdateVisibility),
                 end(Look)
-                    .after(SnapshotSystems::Look)
+                    .after(SnapshotSystems::UpdateVisibility)
                     .before(SnapshotSystems::Send),
                 end(SendSnapshots).after(SnapshotSystems::Send),
             ),

@@ -8,7 +8,7 @@ use gameserver_contract::ids::Seat;
 use gameserver_stream::broadcast::{Broadcast, Form, View};
 use gameserver_stream::record::Records;
 use gameserver_stream::schema::{Audience, Field, Kind, Schema};
-use gameserver_stream::stage::{Actor, Slot, Stage};
+use gameserver_stream::snapshot_buffer::{Actor, Slot, SnapshotBuffer};
 use gameserver_stream::viewer::{Budget, Seen, Viewer};
 
 const SNAPSHOTS_PER_S: usize = 20;
@@ -38,7 +38,7 @@ fn schema() -> Schema {
 }
 
 struct Scene {
-    stage: Stage,
+    buffer: SnapshotBuffer,
     records: Records,
     clients: Vec<(Viewer, Vec<(u32, Slot)>)>,
     out: Vec<u8>,
@@ -53,9 +53,9 @@ struct Scene {
 impl Scene {
     /// As many clients as entities, each of whom sees so many.
     fn new(entities: u32, visible: usize) -> Self {
-        let mut stage = Stage::new(schema(), INTERVAL);
+        let mut buffer = SnapshotBuffer::new(schema(), INTERVAL);
         for id in 1..=entities {
-            stage.enter(Actor {
+            buffer.enter(Actor {
                 id,
                 kind: 0,
                 owner: u16::try_from(id).ok().map(Seat),
@@ -69,12 +69,12 @@ impl Scene {
         let client = |index: u32| {
             let seat = Seat(u16::try_from(index + 1).unwrap_or(0));
             let start = (index as usize / visible * visible).min(entities as usize - visible);
-            let seen = stage.present()[start..start + visible].to_vec();
+            let seen = buffer.present()[start..start + visible].to_vec();
             (Viewer::new(seat, None, budget), seen)
         };
         Self {
             clients: (0..entities).map(client).collect(),
-            stage,
+            buffer,
             records: Records::default(),
             out: Vec::with_capacity(2_048),
             tick: 0,
@@ -88,10 +88,10 @@ impl Scene {
     fn capture(&mut self) {
         self.tick += INTERVAL;
         self.snapshot += 1;
-        self.stage.begin(self.tick);
-        for index in 0..self.stage.present().len() {
-            let (id, slot) = self.stage.present()[index];
-            let row = self.stage.row_mut(slot);
+        self.buffer.begin(self.tick);
+        for index in 0..self.buffer.present().len() {
+            let (id, slot) = self.buffer.present()[index];
+            let row = self.buffer.row_mut(slot);
             row[0] = (row[0] + 19) % 12_000;
             row[1] = (row[1] + 11) % 12_000;
             row[2] = (row[2] + id % 7) % 256;
@@ -99,8 +99,8 @@ impl Scene {
                 row[4] = (row[4] + 1) % 256;
             }
         }
-        self.stage.finish();
-        self.records.renew(&self.stage);
+        self.buffer.finish();
+        self.records.renew(&self.buffer);
     }
 
     fn encode(&mut self) {
@@ -111,14 +111,20 @@ impl Scene {
             }
             self.out.clear();
             let seen = Seen::Only(seen);
-            viewer.write(&self.stage, &mut self.records, seen, Some(2), &mut self.out);
+            viewer.write(
+                &self.buffer,
+                &mut self.records,
+                seen,
+                Some(2),
+                &mut self.out,
+            );
             self.bytes[index] += self.out.len();
         }
     }
 
     fn show(&mut self, broadcast: &mut Broadcast) {
-        let (stage, records) = (&self.stage, &mut self.records);
-        broadcast.write(stage, records, Seen::All, Form::Delta, |frame, _| {
+        let (buffer, records) = (&self.buffer, &mut self.records);
+        broadcast.write(buffer, records, Seen::All, Form::Delta, |frame, _| {
             self.shown_bytes = frame.len();
         });
     }

@@ -5,7 +5,7 @@ use crate::frame::SNAPSHOT;
 use crate::group::Groups;
 use crate::record::Records;
 use crate::schema::Relation;
-use crate::stage::{Slot, Stage};
+use crate::snapshot_buffer::{Slot, SnapshotBuffer};
 use crate::viewer::Seen;
 use crate::wire::{put_array, put_nil, put_uint};
 
@@ -79,18 +79,18 @@ impl Broadcast {
     /// say. A delta becomes a key frame when the snapshot before was not shown.
     pub fn write(
         &mut self,
-        stage: &Stage,
+        buffer: &SnapshotBuffer,
         records: &mut Records,
         seen: Seen<'_>,
         form: Form,
         mut emit: impl FnMut(&[u8], Form),
     ) {
-        let Some(tick) = stage.tick() else { return };
+        let Some(tick) = buffer.tick() else { return };
         let follows = self
             .last_tick
-            .is_some_and(|last| last + stage.interval() == tick);
+            .is_some_and(|last| last + buffer.interval() == tick);
         self.last_tick = Some(tick);
-        self.look(seen.list(stage), tick);
+        self.look(seen.list(buffer), tick);
         let form = if follows && self.gone.len() <= GONE_MAX {
             form
         } else {
@@ -107,7 +107,7 @@ impl Broadcast {
                 self.finish_part(tick, part, &mut emit);
                 part = Form::Delta;
             }
-            self.tell(stage, records, index, tick, form);
+            self.tell(buffer, records, index, tick, form);
         }
         self.finish_part(tick, part, &mut emit);
     }
@@ -134,29 +134,36 @@ impl Broadcast {
     }
 
     /// Adds the record of one entity, if there is anything to say.
-    fn tell(&mut self, stage: &Stage, records: &mut Records, index: usize, tick: u32, form: Form) {
+    fn tell(
+        &mut self,
+        buffer: &SnapshotBuffer,
+        records: &mut Records,
+        index: usize,
+        tick: u32,
+        form: Form,
+    ) {
         let Shown {
             id,
             slot,
             told_tick,
         } = self.shown[index];
-        let relation = self.relation(stage, slot);
+        let relation = self.relation(buffer, slot);
         let is_known = form == Form::Delta && told_tick < tick;
-        if is_known && stage.changed_tick(slot, relation) <= told_tick {
+        if is_known && buffer.changed_tick(slot, relation) <= told_tick {
             return;
         }
         let baseline = Some(told_tick).filter(|_| is_known);
-        let baseline = baseline.filter(|told| stage.row_at(slot, *told).is_some());
-        let record = records.get(stage, slot, relation, baseline);
+        let baseline = baseline.filter(|told| buffer.row_at(slot, *told).is_some());
+        let record = records.get(buffer, slot, relation, baseline);
         let group = self.groups.of_age(baseline.map_or(0, |told| tick - told));
         self.groups.add(group, id, record, records.bytes(record));
         self.shown[index].told_tick = tick;
     }
 
-    fn relation(&self, stage: &Stage, slot: Slot) -> Relation {
+    fn relation(&self, buffer: &SnapshotBuffer, slot: Slot) -> Relation {
         match self.view {
             View::All => Relation::Owner,
-            View::Team(team) if stage.actor(slot).team == Some(team) => Relation::Team,
+            View::Team(team) if buffer.actor(slot).team == Some(team) => Relation::Team,
             View::Team(_) => Relation::All,
         }
     }

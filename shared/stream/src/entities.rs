@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use smallvec::SmallVec;
 
-use crate::past::{State, Told};
+use crate::history::{DecodedSnapshot, State};
 
 /// Values of one state; those of most kinds need no allocation of their own.
 type Row = SmallVec<[u32; 12]>;
@@ -128,7 +128,7 @@ impl Entities {
     }
 
     /// Takes in what a snapshot told, in the order of the ids.
-    pub(crate) fn take_in(&mut self, told: &Told) {
+    pub(crate) fn take_in(&mut self, told: &DecodedSnapshot) {
         self.take_known_in(told);
         if self.new.is_empty() {
             return;
@@ -142,7 +142,7 @@ impl Entities {
     }
 
     /// Takes in what is told of those who are known, and notes the others.
-    fn take_known_in(&mut self, told: &Told) {
+    fn take_known_in(&mut self, told: &DecodedSnapshot) {
         for state in told.states() {
             match self.index(state.id) {
                 Some(index) => self.known[index].take_in(state, told.tick),
@@ -198,8 +198,8 @@ mod tests {
         }
     }
 
-    fn told(tick: u32, states: &[(u32, usize, u32)]) -> Told {
-        let mut told = Told::default();
+    fn told(tick: u32, states: &[(u32, usize, u32)]) -> DecodedSnapshot {
+        let mut told = DecodedSnapshot::default();
         told.begin(tick);
         for (id, kind, value) in states {
             told.add(*id, *kind, [*value]);

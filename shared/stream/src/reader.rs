@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 
 pub use crate::entities::{Entities, Entity};
 use crate::frame::{Acks, SNAPSHOT, START};
-use crate::past::{Past, Told};
+use crate::history::{DecodedSnapshot, SnapshotHistory};
 use crate::record::fields;
-use crate::schema::{FIELDS_MAX, Field, KINDS_MAX, Shape};
-use crate::stage::BASELINES_MAX;
+use crate::schema::{FIELDS_MAX, Field, KINDS_MAX, NAME_BYTES_MAX, Shape};
+use crate::snapshot_buffer::BASELINES_MAX;
 use crate::wire::{Reader, WireError};
 
-/// Longest name of a kind or a field in bytes.
-const NAME_BYTES_MAX: usize = 64;
 /// Longest configuration of a game in bytes.
 const CONFIG_BYTES_MAX: usize = 60_000;
 /// Entities of one match.
@@ -30,23 +28,23 @@ pub struct Start {
     /// Ticks between two snapshots.
     pub interval: u32,
     /// The kinds of entities.
-    pub kinds: Vec<ShownKind>,
+    pub kinds: Vec<EntityKind>,
     /// What the game lets everybody know, as JSON.
     pub config: String,
 }
 
 /// A kind of entity, as a client sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ShownKind {
+pub struct EntityKind {
     /// Its name.
     pub name: String,
     /// Its fields.
-    pub fields: Vec<ShownField>,
+    pub fields: Vec<EntityField>,
 }
 
 /// A field, as a client sees it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct ShownField {
+pub struct EntityField {
     /// Its name.
     pub name: String,
     /// What q = 0 means.
@@ -59,7 +57,7 @@ pub struct ShownField {
     pub shape: Shape,
 }
 
-impl ShownField {
+impl EntityField {
     /// What a step means.
     #[must_use]
     pub fn meaning(&self, q: u32) -> f64 {
@@ -92,7 +90,7 @@ impl Start {
         }
         let (tick, interval) = (frame.uint("tick")?, frame.uint("interval")?.max(1));
         let count = frame.array("kinds", KINDS_MAX)?;
-        let kinds = (0..count).map(|_| ShownKind::read(&mut frame));
+        let kinds = (0..count).map(|_| EntityKind::read(&mut frame));
         Ok(Self {
             tick,
             interval,
@@ -102,14 +100,14 @@ impl Start {
     }
 }
 
-impl ShownKind {
+impl EntityKind {
     fn read(frame: &mut Reader<'_>) -> Result<Self, WireError> {
         if frame.array("kind", 2)? != 2 {
             return Err(WireError::Malformed("kind"));
         }
         let name = frame.str("name", NAME_BYTES_MAX)?.to_owned();
         let count = frame.array("fields", FIELDS_MAX)?;
-        let fields = (0..count).map(|_| ShownField::read(frame));
+        let fields = (0..count).map(|_| EntityField::read(frame));
         Ok(Self {
             name,
             fields: fields.collect::<Result<_, _>>()?,
@@ -117,7 +115,7 @@ impl ShownKind {
     }
 }
 
-impl ShownField {
+impl EntityField {
     fn read(frame: &mut Reader<'_>) -> Result<Self, WireError> {
         if frame.array("field", 5)? != 5 {
             return Err(WireError::Malformed("field"));
@@ -154,13 +152,13 @@ pub enum Taken {
 /// The state that a connection has been told.
 #[derive(Debug)]
 pub struct SnapshotReader {
-    kinds: Vec<ShownKind>,
+    kinds: Vec<EntityKind>,
     interval: u32,
     tick: u32,
     lead: Option<i32>,
     acks: Acks,
     entities: Entities,
-    past: Past,
+    history: SnapshotHistory,
 }
 
 /// The snapshot that a group's records are differences to.
@@ -198,13 +196,13 @@ impl SnapshotReader {
             lead: None,
             acks: Acks::default(),
             entities: Entities::default(),
-            past: Past::default(),
+            history: SnapshotHistory::default(),
         }
     }
 
     /// The kinds of entities.
     #[must_use]
-    pub fn kinds(&self) -> &[ShownKind] {
+    pub fn kinds(&self) -> &[EntityKind] {
         &self.kinds
     }
 
@@ -235,7 +233,7 @@ impl SnapshotReader {
     /// How many snapshots are kept.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn snapshots(&self) -> usize {
-        self.past.len()
+        self.history.len()
     }
 
     /// Takes a snapshot frame in.
@@ -266,14 +264,14 @@ impl SnapshotReader {
         } else {
             read_gone(&mut frame)?
         };
-        let mut told = self.past.blank(tick);
+        let mut told = self.history.blank(tick);
         let read = self.read_groups(&mut frame, &gone, &mut told);
         let taken = read.and_then(|is_whole| {
             self.check_room(&told, &gone)?;
             Ok(is_whole)
         });
         if !matches!(taken, Ok(true)) {
-            self.past.discard(told);
+            self.history.discard(told);
             return taken.map(|_| Taken::Ignored);
         }
         self.take_all_in(&gone, told);
@@ -282,7 +280,7 @@ impl SnapshotReader {
         Ok(Taken::In)
     }
 
-    fn take_all_in(&mut self, gone: &Gone, mut told: Told) {
+    fn take_all_in(&mut self, gone: &Gone, mut told: DecodedSnapshot) {
         match gone {
             Gone::All => self.entities.clear(),
             Gone::These(ids) => self.entities.forget(ids),
@@ -290,7 +288,7 @@ impl SnapshotReader {
         told.sort();
         self.entities.take_in(&told);
         let keep_from = told.tick.saturating_sub(BASELINES_MAX * self.interval);
-        self.past.add(told, keep_from, SNAPSHOTS_MAX);
+        self.history.add(told, keep_from, SNAPSHOTS_MAX);
     }
 
     /// The entity as it is known after what is gone is gone.
@@ -299,7 +297,7 @@ impl SnapshotReader {
     }
 
     /// Refuses more entities than a match has.
-    fn check_room(&self, told: &Told, gone: &Gone) -> Result<(), WireError> {
+    fn check_room(&self, told: &DecodedSnapshot, gone: &Gone) -> Result<(), WireError> {
         if self.entities.len() + told.len() <= ENTITIES_MAX {
             return Ok(());
         }
@@ -318,7 +316,7 @@ impl SnapshotReader {
         &self,
         frame: &mut Reader<'_>,
         gone: &Gone,
-        told: &mut Told,
+        told: &mut DecodedSnapshot,
     ) -> Result<bool, WireError> {
         let count = frame.array("groups", 2 * (BASELINES_MAX as usize + 1))?;
         if count % 2 != 0 {
@@ -341,7 +339,7 @@ impl SnapshotReader {
         frame: &mut Reader<'_>,
         age: u32,
         gone: &Gone,
-        told: &mut Told,
+        told: &mut DecodedSnapshot,
     ) -> Result<bool, WireError> {
         let mut left = frame.array("records", INTEGERS_MAX)?;
         let baseline = self.baseline(told.tick, age);
@@ -367,7 +365,7 @@ impl SnapshotReader {
 
     fn baseline(&self, tick: u32, age: u32) -> Option<Baseline> {
         let tick = tick.checked_sub(age)?;
-        let position = self.past.position(tick);
+        let position = self.history.position(tick);
         Some(Baseline { tick, position })
     }
 
@@ -376,7 +374,7 @@ impl SnapshotReader {
         frame: &mut Reader<'_>,
         id: u32,
         gone: &Gone,
-        told: &mut Told,
+        told: &mut DecodedSnapshot,
     ) -> Result<usize, WireError> {
         let kind = frame.uint("kind")? as usize;
         let is_other = |entity: &Entity| entity.kind != kind;
@@ -406,7 +404,7 @@ impl SnapshotReader {
         id: u32,
         baseline: Option<Baseline>,
         gone: &Gone,
-        told: &mut Told,
+        told: &mut DecodedSnapshot,
     ) -> Result<Option<usize>, WireError> {
         let known = self.known(id, gone);
         let earlier = known.and_then(|entity| Some((entity.kind, self.at(baseline?, id, entity)?)));
@@ -432,7 +430,7 @@ impl SnapshotReader {
         if entity.tick() < baseline.tick {
             return Some(entity.values());
         }
-        let state = self.past.state_at(position, id, entity.since)?;
+        let state = self.history.state_at(position, id, entity.since)?;
         (state.kind == entity.kind).then_some(state.values)
     }
 }

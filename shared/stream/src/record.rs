@@ -2,7 +2,7 @@
 //! same and copied from then on.
 
 use crate::schema::Relation;
-use crate::stage::{Slot, Stage};
+use crate::snapshot_buffer::{Slot, SnapshotBuffer};
 use crate::viewer::Scratch;
 use crate::wire::put_uint;
 
@@ -63,10 +63,10 @@ impl Default for Records {
 
 impl Records {
     /// Forgets the last snapshot's records; to be called before each snapshot is encoded.
-    pub fn renew(&mut self, stage: &Stage) {
+    pub fn renew(&mut self, buffer: &SnapshotBuffer) {
         self.generation = self.generation.wrapping_add(1);
         self.bytes.clear();
-        let needed = stage.places();
+        let needed = buffer.occupants();
         if self.remembered.len() < needed {
             self.remembered
                 .resize(needed, [Remembered::NOTHING; REMEMBERED]);
@@ -77,7 +77,7 @@ impl Records {
     /// it when there is none.
     pub(crate) fn get(
         &mut self,
-        stage: &Stage,
+        buffer: &SnapshotBuffer,
         slot: Slot,
         relation: Relation,
         baseline: Option<u32>,
@@ -92,7 +92,7 @@ impl Records {
         if let Some(entry) = found {
             return entry.record;
         }
-        let record = self.encode(stage, slot, relation, baseline);
+        let record = self.encode(buffer, slot, relation, baseline);
         let known = &mut self.remembered[slot.index()];
         let unused = known
             .iter()
@@ -115,17 +115,17 @@ impl Records {
 
     fn encode(
         &mut self,
-        stage: &Stage,
+        buffer: &SnapshotBuffer,
         slot: Slot,
         relation: Relation,
         baseline: Option<u32>,
     ) -> Record {
         let start = self.bytes.len();
-        let shown = stage.mask(slot, relation);
-        let earlier = baseline.and_then(|tick| stage.row_at(slot, tick));
+        let shown = buffer.mask(slot, relation);
+        let earlier = baseline.and_then(|tick| buffer.row_at(slot, tick));
         let integers = match earlier {
-            Some(earlier) => self.encode_difference(stage, slot, shown, earlier),
-            None => self.encode_whole(stage, slot, shown),
+            Some(earlier) => self.encode_difference(buffer, slot, shown, earlier),
+            None => self.encode_whole(buffer, slot, shown),
         };
         // A record has at most 32 fields of 5 bytes.
         let len = u16::try_from(self.bytes.len() - start).unwrap_or(u16::MAX);
@@ -136,12 +136,12 @@ impl Records {
         }
     }
 
-    fn encode_whole(&mut self, stage: &Stage, slot: Slot, shown: u32) -> u16 {
-        let row = stage.row(slot);
+    fn encode_whole(&mut self, buffer: &SnapshotBuffer, slot: Slot, shown: u32) -> u16 {
+        let row = buffer.row(slot);
         let mask = fields(shown)
             .filter(|index| row[*index] != 0)
             .fold(0, |mask, index| mask | 1 << index);
-        put_uint(&mut self.bytes, u32::from(stage.actor(slot).kind));
+        put_uint(&mut self.bytes, u32::from(buffer.actor(slot).kind));
         put_uint(&mut self.bytes, mask);
         for index in fields(mask) {
             put_uint(&mut self.bytes, row[index]);
@@ -149,13 +149,19 @@ impl Records {
         2 + count(mask)
     }
 
-    fn encode_difference(&mut self, stage: &Stage, slot: Slot, shown: u32, earlier: &[u32]) -> u16 {
-        let row = stage.row(slot);
+    fn encode_difference(
+        &mut self,
+        buffer: &SnapshotBuffer,
+        slot: Slot,
+        shown: u32,
+        earlier: &[u32],
+    ) -> u16 {
+        let row = buffer.row(slot);
         let mask = fields(shown)
             .filter(|index| row[*index] != earlier[*index])
             .fold(0, |mask, index| mask | 1 << index);
-        let kind = usize::from(stage.actor(slot).kind);
-        let described = &stage.schema().kinds[kind].fields;
+        let kind = usize::from(buffer.actor(slot).kind);
+        let described = &buffer.schema().kinds[kind].fields;
         put_uint(&mut self.bytes, mask);
         for index in fields(mask) {
             let difference = described[index].difference(earlier[index], row[index]);

@@ -5,6 +5,12 @@
 pub const FIELDS_MAX: usize = 32;
 /// Kinds of one game.
 pub const KINDS_MAX: usize = 64;
+/// Longest name of a kind or a field in bytes.
+pub const NAME_BYTES_MAX: usize = 64;
+/// Values of one field.
+const VALUES_MAX: u64 = 1 << 32;
+/// Highest priority of a kind.
+const PRIORITY_MAX: u8 = 8;
 
 /// Who is shown a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -49,26 +55,19 @@ pub struct Field {
 
 impl Field {
     /// A number from `minimum` to `maximum` in steps; beyond the range it stays at the end.
-    ///
-    /// # Panics
-    ///
-    /// When the range is empty or has more than 2³² steps; games declare fields as constants, so
-    /// that this is found when they are compiled.
     #[must_use]
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "checked to be within the range"
+        reason = "a cast from f64 saturates, and `check` refuses what does not fit"
     )]
     pub const fn line(name: &'static str, minimum: f64, maximum: f64, step: f64) -> Self {
-        assert!(step > 0.0 && maximum >= minimum, "the range is empty");
         let steps = (maximum - minimum) / step + 1.5;
-        assert!(steps <= 4_294_967_296.0, "more than 2^32 steps");
         Self {
             name,
             minimum,
             step,
-            count: steps as u64,
+            count: if maximum >= minimum { steps as u64 } else { 0 },
             shape: Shape::Line,
             audience: Audience::All,
         }
@@ -88,13 +87,8 @@ impl Field {
     }
 
     /// A circle of `count` values that is `round` around: an angle in turns is `1.0` around.
-    ///
-    /// # Panics
-    ///
-    /// When count is 0.
     #[must_use]
     pub const fn circle(name: &'static str, round: f64, count: u32) -> Self {
-        assert!(count > 0, "a circle needs a value");
         Self {
             name,
             minimum: 0.0,
@@ -109,6 +103,28 @@ impl Field {
     #[must_use]
     pub const fn shown_to(self, audience: Audience) -> Self {
         Self { audience, ..self }
+    }
+
+    /// Finds what makes the field one that cannot be sent.
+    ///
+    /// # Errors
+    ///
+    /// The rule that it breaks.
+    pub fn check(&self) -> Result<(), WrongField> {
+        let name = self.name;
+        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(WrongField::Name(name));
+        }
+        if !self.step.is_finite() || self.step <= 0.0 {
+            return Err(WrongField::Step(name));
+        }
+        if self.count == 0 || !self.minimum.is_finite() {
+            return Err(WrongField::Empty(name));
+        }
+        if self.count > VALUES_MAX {
+            return Err(WrongField::TooManyValues(name));
+        }
+        Ok(())
     }
 
     /// The step that is nearest to a value. What is no number is the minimum.
@@ -164,6 +180,23 @@ impl Field {
     }
 }
 
+/// Why a field cannot be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WrongField {
+    /// The name is missing or longer than [`NAME_BYTES_MAX`].
+    #[error("field {0} needs a name of 1 to {NAME_BYTES_MAX} bytes")]
+    Name(&'static str),
+    /// The step is not above 0.
+    #[error("the step of field {0} is not a number above 0")]
+    Step(&'static str),
+    /// No value lies in the range.
+    #[error("the range of field {0} is empty")]
+    Empty(&'static str),
+    /// More values than a difference can name.
+    #[error("the range of field {0} has more than 2^32 steps")]
+    TooManyValues(&'static str),
+}
+
 /// A kind of entity.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Kind {
@@ -176,6 +209,26 @@ pub struct Kind {
 }
 
 impl Kind {
+    fn check(&self) -> Result<(), SchemaError> {
+        let kind = self.name;
+        if !(1..=PRIORITY_MAX).contains(&self.priority) {
+            return Err(SchemaError::Priority { kind });
+        }
+        if self.fields.len() > FIELDS_MAX {
+            return Err(SchemaError::TooManyFields { kind });
+        }
+        for (index, field) in self.fields.iter().enumerate() {
+            let in_kind = |source| SchemaError::Field { kind, source };
+            field.check().map_err(in_kind)?;
+            let mut earlier = self.fields[..index].iter();
+            if earlier.any(|other| other.name == field.name) {
+                let field = field.name;
+                return Err(SchemaError::FieldTwice { kind, field });
+            }
+        }
+        Ok(())
+    }
+
     /// The fields that somebody of this relation sees, one bit each.
     #[must_use]
     pub fn mask(&self, relation: Relation) -> u32 {
@@ -205,6 +258,34 @@ pub enum SchemaError {
         /// The kind.
         kind: &'static str,
     },
+    /// A name that is missing, too long, or another kind's.
+    #[error("kind {kind} needs a name of its own of 1 to {NAME_BYTES_MAX} bytes")]
+    KindName {
+        /// The kind.
+        kind: &'static str,
+    },
+    /// Two fields have one name.
+    #[error("kind {kind} has field {field} twice")]
+    FieldTwice {
+        /// The kind.
+        kind: &'static str,
+        /// The field.
+        field: &'static str,
+    },
+    /// A priority that is none.
+    #[error("the priority of kind {kind} is not 1 to {PRIORITY_MAX}")]
+    Priority {
+        /// The kind.
+        kind: &'static str,
+    },
+    /// A field that cannot be sent.
+    #[error("kind {kind} cannot be sent: {source}")]
+    Field {
+        /// The kind.
+        kind: &'static str,
+        /// What is wrong with the field.
+        source: WrongField,
+    },
 }
 
 impl Schema {
@@ -212,14 +293,17 @@ impl Schema {
     ///
     /// # Errors
     ///
-    /// There are too many kinds, or the kind has too many fields.
+    /// The kind cannot be sent.
     pub fn add(&mut self, kind: Kind) -> Result<u8, SchemaError> {
-        if kind.fields.len() > FIELDS_MAX {
-            return Err(SchemaError::TooManyFields { kind: kind.name });
-        }
         if self.kinds.len() == KINDS_MAX {
             return Err(SchemaError::TooManyKinds);
         }
+        let name = kind.name;
+        let is_taken = self.kinds.iter().any(|other| other.name == name);
+        if is_taken || name.is_empty() || name.len() > NAME_BYTES_MAX {
+            return Err(SchemaError::KindName { kind: name });
+        }
+        kind.check()?;
         self.kinds.push(kind);
         u8::try_from(self.kinds.len() - 1).map_err(|_| SchemaError::TooManyKinds)
     }
@@ -256,6 +340,66 @@ mod tests {
         assert_eq!(aim.quantise(-0.25), 192);
         assert_eq!(aim.difference(250, 4), 20);
         assert_eq!(aim.difference(4, 250), 19);
+    }
+
+    #[test]
+    fn a_field_that_cannot_have_a_value_is_refused() {
+        let check = |field: Field| field.check();
+        assert_eq!(check(Field::line("x", 0.0, 0.0, 1.0)), Ok(()));
+        assert_eq!(
+            check(Field::line("x", 1.0, 0.9, 1.0)),
+            Err(WrongField::Empty("x"))
+        );
+        assert_eq!(
+            check(Field::line("x", 0.0, f64::NAN, 1.0)),
+            Err(WrongField::Empty("x"))
+        );
+        assert_eq!(
+            check(Field::line("x", 0.0, 1.0, 0.0)),
+            Err(WrongField::Step("x"))
+        );
+        assert_eq!(
+            check(Field::circle("x", 1.0, 0)),
+            Err(WrongField::Step("x"))
+        );
+        assert_eq!(
+            check(Field::circle("x", 0.0, 8)),
+            Err(WrongField::Step("x"))
+        );
+        assert_eq!(
+            check(Field::line("", 0.0, 1.0, 1.0)),
+            Err(WrongField::Name(""))
+        );
+        let fine = Field::line("x", 0.0, 1e10, 1.0);
+        assert_eq!(check(fine), Err(WrongField::TooManyValues("x")));
+    }
+
+    #[test]
+    fn a_schema_refuses_what_a_client_could_not_tell_apart() {
+        let kind = |name, fields: &[Field]| Kind {
+            name,
+            fields: fields.to_vec(),
+            priority: 1,
+        };
+        let x = Field::integer("x", 9);
+        let mut schema = Schema::default();
+        assert_eq!(schema.add(kind("rock", &[x])), Ok(0));
+        let again = Err(SchemaError::KindName { kind: "rock" });
+        assert_eq!(schema.add(kind("rock", &[])), again);
+        let twice = Err(SchemaError::FieldTwice {
+            kind: "tree",
+            field: "x",
+        });
+        assert_eq!(schema.add(kind("tree", &[x, x])), twice);
+        let urgent = Kind {
+            priority: 9,
+            ..kind("tree", &[x])
+        };
+        assert_eq!(
+            schema.add(urgent),
+            Err(SchemaError::Priority { kind: "tree" })
+        );
+        assert_eq!(schema.add(kind("tree", &[x])), Ok(1));
     }
 
     proptest! {

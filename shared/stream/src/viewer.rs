@@ -10,7 +10,7 @@ use crate::frame::SNAPSHOT;
 use crate::group::{GROUP_BYTES, Groups};
 use crate::record::{Record, Records};
 use crate::schema::Relation;
-use crate::stage::{Actor, Slot, Stage};
+use crate::snapshot_buffer::{Actor, Slot, SnapshotBuffer};
 use crate::wire::{put_array, put_int, put_nil, put_uint, uint_len};
 
 /// Snapshots whose acknowledgement is waited for: 3 s at 20 a second. As many as a mask has bits.
@@ -25,16 +25,16 @@ const FRAME_BYTES: usize = 24;
 /// What a viewer may see of a snapshot.
 #[derive(Debug, Clone, Copy)]
 pub enum Seen<'a> {
-    /// Everything that is on the stage.
+    /// Everything that is there.
     All,
     /// These, ascending by id.
     Only(&'a [(u32, Slot)]),
 }
 
 impl<'a> Seen<'a> {
-    pub(crate) fn list(self, stage: &'a Stage) -> &'a [(u32, Slot)] {
+    pub(crate) fn list(self, buffer: &'a SnapshotBuffer) -> &'a [(u32, Slot)] {
         match self {
-            Self::All => stage.present(),
+            Self::All => buffer.present(),
             Self::Only(list) => list,
         }
     }
@@ -181,20 +181,20 @@ impl Viewer {
     /// the budget allows. False, and nothing appended, when there is no room for any.
     pub fn write(
         &mut self,
-        stage: &Stage,
+        buffer: &SnapshotBuffer,
         records: &mut Records,
         seen: Seen<'_>,
         lead: Option<i32>,
         out: &mut Vec<u8>,
     ) -> bool {
-        let Some(tick) = stage.tick() else {
+        let Some(tick) = buffer.tick() else {
             return false;
         };
-        self.look(stage, seen.list(stage), tick);
+        self.look(buffer, seen.list(buffer), tick);
         let burst = self.budget.frame_bytes_max + self.budget.bytes_per_snapshot;
         self.tokens = (self.tokens + self.budget.bytes_per_snapshot).min(burst);
         let mut scratch = std::mem::take(&mut records.scratch);
-        let written = self.write_with(&mut scratch, stage, records, tick, lead, out);
+        let written = self.write_with(&mut scratch, buffer, records, tick, lead, out);
         records.scratch = scratch;
         written
     }
@@ -202,7 +202,7 @@ impl Viewer {
     fn write_with(
         &mut self,
         scratch: &mut Scratch,
-        stage: &Stage,
+        buffer: &SnapshotBuffer,
         records: &mut Records,
         tick: u32,
         lead: Option<i32>,
@@ -211,7 +211,7 @@ impl Viewer {
         let gone = &self.gone[self.gone_part()];
         scratch.gone.clear();
         scratch.gone.extend(gone.iter().map(|gone| gone.id));
-        self.collect(scratch, stage, records, tick);
+        self.collect(scratch, buffer, records, tick);
         let limit = self.tokens.min(self.budget.frame_bytes_max);
         let gone_bytes: usize = scratch.gone.iter().map(|id| uint_len(*id)).sum();
         let around = FRAME_BYTES + gone_bytes + GROUP_BYTES * scratch.groups.count();
@@ -238,7 +238,7 @@ impl Viewer {
 
     /// Brings what is known up to what is seen. What comes before the first difference stays where
     /// it is: most of it, from one snapshot to the next.
-    fn look(&mut self, stage: &Stage, seen: &[(u32, Slot)], tick: u32) {
+    fn look(&mut self, buffer: &SnapshotBuffer, seen: &[(u32, Slot)], tick: u32) {
         let pairs = self.known.iter().zip(seen);
         let same = pairs.take_while(|(known, (id, _))| known.id == *id).count();
         let mut known = self.known[same..].iter().copied().peekable();
@@ -254,9 +254,9 @@ impl Viewer {
             self.next_known.push(Known {
                 id: *id,
                 slot: *slot,
-                relation: relation(self.seat, self.team, stage.actor(*slot)),
+                relation: relation(self.seat, self.team, buffer.actor(*slot)),
                 acked_tick: None,
-                told_tick: tick.saturating_sub(stage.interval()),
+                told_tick: tick.saturating_sub(buffer.interval()),
                 told: 0,
             });
         }
@@ -273,25 +273,31 @@ impl Viewer {
     }
 
     /// Lists what the client does not have for certain.
-    fn collect(&self, scratch: &mut Scratch, stage: &Stage, records: &mut Records, tick: u32) {
+    fn collect(
+        &self,
+        scratch: &mut Scratch,
+        buffer: &SnapshotBuffer,
+        records: &mut Records,
+        tick: u32,
+    ) {
         scratch.pending.clear();
         scratch.groups.clear();
         for (index, known) in self.known.iter().enumerate() {
-            let changed_tick = stage.changed_tick(known.slot, known.relation);
+            let changed_tick = buffer.changed_tick(known.slot, known.relation);
             if known.acked_tick.is_some_and(|acked| changed_tick <= acked) {
                 continue;
             }
             let baseline = known
                 .acked_tick
-                .filter(|acked| stage.row_at(known.slot, *acked).is_some());
-            let record = records.get(stage, known.slot, known.relation, baseline);
+                .filter(|acked| buffer.row_at(known.slot, *acked).is_some());
+            let record = records.get(buffer, known.slot, known.relation, baseline);
             let age = baseline.map_or(0, |baseline| tick - baseline);
             scratch.pending.push(Pending {
                 index,
                 record,
                 group: scratch.groups.of_age(age),
                 bytes: uint_len(known.id) + usize::from(record.len),
-                urgency: urgency(stage, known, tick),
+                urgency: urgency(buffer, known, tick),
             });
         }
     }
@@ -356,12 +362,12 @@ pub(crate) fn relation(seat: Seat, team: Option<u16>, actor: Actor) -> Relation 
 }
 
 /// Ticks that an entity has waited for, times its priority; the own one waits for nobody.
-fn urgency(stage: &Stage, known: &Known, tick: u32) -> u32 {
+fn urgency(buffer: &SnapshotBuffer, known: &Known, tick: u32) -> u32 {
     if known.relation == Relation::Owner {
         return u32::MAX;
     }
-    let kind = usize::from(stage.actor(known.slot).kind);
-    let priority = u32::from(stage.schema().kinds[kind].priority);
+    let kind = usize::from(buffer.actor(known.slot).kind);
+    let priority = u32::from(buffer.schema().kinds[kind].priority);
     let waited = tick.saturating_sub(known.told_tick);
     waited.saturating_mul(priority)
 }

@@ -5,7 +5,7 @@ use gameserver_contract::ids::Seat;
 use gameserver_stream::broadcast::{Broadcast, Form, View};
 use gameserver_stream::record::Records;
 use gameserver_stream::schema::{Field, Kind, Schema};
-use gameserver_stream::stage::{Actor, Stage};
+use gameserver_stream::snapshot_buffer::{Actor, SnapshotBuffer};
 use gameserver_stream::viewer::{Budget, Seen, Viewer};
 
 const ENTITIES: u32 = 200;
@@ -13,7 +13,7 @@ const CLIENTS: u16 = 50;
 const INTERVAL: u32 = 3;
 
 struct Scene {
-    stage: Stage,
+    buffer: SnapshotBuffer,
     records: Records,
     viewers: Vec<Viewer>,
     broadcast: Broadcast,
@@ -34,9 +34,9 @@ impl Scene {
             priority: 1,
         };
         assert!(schema.add(kind).is_ok());
-        let mut stage = Stage::new(schema, INTERVAL);
+        let mut buffer = SnapshotBuffer::new(schema, INTERVAL);
         for id in 1..=ENTITIES {
-            stage.enter(Actor {
+            buffer.enter(Actor {
                 id,
                 kind: 0,
                 owner: None,
@@ -49,7 +49,7 @@ impl Scene {
         };
         let viewer = |seat| Viewer::new(Seat(seat), None, budget);
         Self {
-            stage,
+            buffer,
             records: Records::default(),
             viewers: (0..CLIENTS).map(viewer).collect(),
             broadcast: Broadcast::new(View::All),
@@ -61,22 +61,22 @@ impl Scene {
     /// Everybody moves; what each client sees changes all the time; acknowledgements get lost.
     fn snapshot(&mut self) {
         self.snapshot += 1;
-        self.stage.begin(self.snapshot * INTERVAL);
-        for index in 0..self.stage.present().len() {
-            let (id, slot) = self.stage.present()[index];
-            self.stage.row_mut(slot)[0] = (self.snapshot * 7 + id * 31) % 10_000;
+        self.buffer.begin(self.snapshot * INTERVAL);
+        for index in 0..self.buffer.present().len() {
+            let (id, slot) = self.buffer.present()[index];
+            self.buffer.row_mut(slot)[0] = (self.snapshot * 7 + id * 31) % 10_000;
         }
-        self.stage.finish();
-        self.records.renew(&self.stage);
-        let (stage, records) = (&self.stage, &mut self.records);
+        self.buffer.finish();
+        self.records.renew(&self.buffer);
+        let (buffer, records) = (&self.buffer, &mut self.records);
         for (index, viewer) in self.viewers.iter_mut().enumerate() {
             let first = (self.snapshot as usize + index) % 100;
-            let seen = Seen::Only(&stage.present()[first..first + 64]);
+            let seen = Seen::Only(&buffer.present()[first..first + 64]);
             if !self.snapshot.is_multiple_of(3) {
                 viewer.acknowledge(self.snapshot.saturating_sub(2), 0b11);
             }
             self.out.clear();
-            viewer.write(stage, records, seen, Some(2), &mut self.out);
+            viewer.write(buffer, records, seen, Some(2), &mut self.out);
         }
         let form = if self.snapshot.is_multiple_of(40) {
             Form::KeyFrame
@@ -84,7 +84,7 @@ impl Scene {
             Form::Delta
         };
         self.broadcast
-            .write(stage, records, Seen::All, form, |_, _| {});
+            .write(buffer, records, Seen::All, form, |_, _| {});
     }
 }
 

@@ -11,7 +11,6 @@ use bevy_reflect::Reflect;
 use gameserver::Games;
 use gameserver_contract::ids::GameId;
 use gameserver_shared::prelude::*;
-use lightyear::prelude::*;
 use serde::{Deserialize, Serialize};
 
 fn main() -> ExitCode {
@@ -41,6 +40,12 @@ impl PlayerInput for Step {
 #[derive(Component, Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 struct Spot(i32);
 
+impl MatchState for Spot {
+    fn declare(spot: Declaration<Self>) -> Declaration<Self> {
+        spot.predicted()
+    }
+}
+
 impl PredictedState for Spot {
     fn moved_by_server(_: &Self, _: &Self) -> bool {
         false
@@ -67,16 +72,16 @@ impl Game for Line {
         }
     }
 
+    fn state(state: &mut StateBuilder) {
+        state.component::<Spot>();
+    }
+
     fn add_simulation(app: &mut App) {
         app.add_systems(FixedUpdate, walk.in_set(TickSystems::Simulate));
     }
 
     fn add_rules(app: &mut App) {
         app.add_systems(FixedUpdate, seat_players.in_set(TickSystems::ApplyRules));
-    }
-
-    fn add_replication(app: &mut App) {
-        app.component::<Spot>().replicate().predict();
     }
 }
 
@@ -86,19 +91,8 @@ fn walk(mut spots: Query<(&mut Spot, &PlayerAction<Step>), With<Simulated>>) {
     }
 }
 
-fn seat_players(
-    mut commands: Commands,
-    mut joined: MessageReader<PlayerJoined>,
-    mut left: MessageReader<PlayerLeft>,
-    avatars: Query<(Entity, &Avatar)>,
-) {
-    for new in joined.read() {
+fn seat_players(mut commands: Commands, mut players: NewPlayers) {
+    for new in players.read() {
         commands.spawn((Avatar { seat: new.seat }, Spot::default()));
-    }
-    for gone in left.read() {
-        let avatars = avatars.iter();
-        for (entity, _) in avatars.filter(|(_, avatar)| avatar.seat == gone.seat) {
-            commands.entity(entity).despawn();
-        }
     }
 }

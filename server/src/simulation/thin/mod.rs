@@ -16,8 +16,8 @@ use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
-use gameserver_shared::snapshot::{Shown, SnapshotSystems};
-use gameserver_shared::turns::Turns;
+use gameserver_shared::snapshot::{SnapshotState, SnapshotSystems};
+use gameserver_shared::send_schedule::SendSchedule;
 use lightyear::input::server::InputSystems;
 use lightyear::prelude::LocalTimeline;
 
@@ -38,7 +38,7 @@ impl<G: Game> Default for ThinPlugin<G> {
 
 impl<G: Game> Plugin for ThinPlugin<G> {
     fn build(&self, app: &mut App) {
-        let start = StartFrame::of::<G>(&app.world().resource::<Shown>().stage);
+        let start = StartFrame::of::<G>(&app.world().resource::<SnapshotState>().snapshots);
         app.insert_resource(start)
             .init_resource::<snapshots::FrameBuffer>()
             .init_resource::<chat::MatchChat>()
@@ -57,16 +57,16 @@ impl<G: Game> Plugin for ThinPlugin<G> {
     }
 }
 
-fn take_own_turn(added: On<Add, Thin>, links: Query<&ClientLink>, mut turns: ResMut<Turns>) {
+fn take_own_turn(added: On<Add, Thin>, links: Query<&ClientLink>, mut schedule: ResMut<SendSchedule>) {
     if let Ok(link) = links.get(added.entity) {
-        turns.take_own(link.seat());
+        schedule.assign_own(link.seat());
     }
 }
 
 /// Whoever connects to the seat again has the turn of their kind.
-fn give_turn_back(removed: On<Remove, Thin>, links: Query<&ClientLink>, mut turns: ResMut<Turns>) {
+fn give_turn_back(removed: On<Remove, Thin>, links: Query<&ClientLink>, mut schedule: ResMut<SendSchedule>) {
     if let Ok(link) = links.get(removed.entity) {
-        turns.join_common(link.seat());
+        schedule.join_common(link.seat());
     }
 }
 
@@ -79,7 +79,7 @@ pub(super) fn spawn(world: &mut World, client: ClientLink, standing: Vec<Bytes>)
         let _ = client.connection().send_reliable(frame);
     }
     let ticks_per_s = world.resource::<MatchSettings>().tick_rate_hz.into();
-    let snapshot_interval = world.resource::<Shown>().stage.interval();
+    let snapshot_interval = world.resource::<SnapshotState>().snapshots.interval();
     let thin = Thin::new(&client, ticks_per_s, snapshot_interval);
     world.spawn((client, thin)).id()
 }

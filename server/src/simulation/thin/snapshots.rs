@@ -6,14 +6,14 @@ use std::sync::Arc;
 use bevy_ecs::prelude::*;
 use bytes::{Bytes, BytesMut};
 use gameserver_shared::game::Game;
-use gameserver_shared::sight::Sight;
-use gameserver_shared::snapshot::Shown;
+use gameserver_shared::send_schedule::SendSchedule;
+use gameserver_shared::snapshot::SnapshotState;
 use gameserver_shared::stream::frame::put_start;
 use gameserver_shared::stream::schema::Schema;
-use gameserver_shared::stream::stage::Stage;
+use gameserver_shared::stream::snapshot_buffer::SnapshotBuffer;
 use gameserver_shared::stream::viewer::Seen;
 use gameserver_shared::tick::CurrentTick;
-use gameserver_shared::turns::Turns;
+use gameserver_shared::visibility::Visibility;
 use gameserver_transport::close::CloseCode;
 
 use super::client::{Lead, Thin};
@@ -38,10 +38,10 @@ struct StreamStart {
 
 impl StartFrame {
     /// Of a finished App.
-    pub(super) fn of<G: Game>(stage: &Stage) -> Self {
+    pub(super) fn of<G: Game>(snapshots: &SnapshotBuffer) -> Self {
         let start = StreamStart {
-            interval: stage.interval(),
-            schema: stage.schema().clone(),
+            interval: snapshots.interval(),
+            schema: snapshots.schema().clone(),
             config: G::public_config(),
         };
         Self {
@@ -84,23 +84,25 @@ impl FrameBuffer {
 /// Sends each thin player whose turn it is what they may see.
 pub(super) fn send_snapshots(
     tick: CurrentTick,
-    mut shown: ResMut<Shown>,
-    (turns, sight): (Res<Turns>, Option<Res<Sight>>),
+    mut shown: ResMut<SnapshotState>,
+    (schedule, visibility): (Res<SendSchedule>, Option<Res<Visibility>>),
     mut buffer: ResMut<FrameBuffer>,
     mut clients: Query<(&ClientLink, &mut Thin, &Lead)>,
 ) {
-    let Shown { stage, records, .. } = &mut *shown;
+    let SnapshotState {
+        snapshots, records, ..
+    } = &mut *shown;
     let buffer = &mut *buffer;
     let clients = clients.iter_mut();
-    for (link, mut thin, lead) in clients.filter(|row| turns.is_due(row.0.seat())) {
-        let seen = sight
+    for (link, mut thin, lead) in clients.filter(|row| schedule.is_due(row.0.seat())) {
+        let seen = visibility
             .as_ref()
-            .map_or(Seen::All, |sight| Seen::Only(sight.of(link.seat())));
+            .map_or(Seen::All, |visibility| Seen::Only(visibility.of(link.seat())));
         buffer.frame.clear();
         let lead = lead.at(tick.number());
         if !thin
             .viewer
-            .write(stage, records, seen, lead, &mut buffer.frame)
+            .write(snapshots, records, seen, lead, &mut buffer.frame)
         {
             continue;
         }

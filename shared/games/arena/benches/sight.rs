@@ -10,7 +10,7 @@ use crowd::{Crowd, PLAYERS, TICKS_PER_DECISION};
 use game_arena::{ArenaConfig, Body, map};
 use gameserver_shared::prelude::*;
 use gameserver_shared::stream::schema::Schema;
-use gameserver_shared::stream::stage::{Actor, Slot, Stage};
+use gameserver_shared::stream::snapshot_buffer::{Actor, Slot, SnapshotBuffer};
 
 /// A battle, and what its fighters see.
 struct Lookout {
@@ -18,7 +18,7 @@ struct Lookout {
     config: ArenaConfig,
     /// Places in the snapshots, by seat.
     slots: Vec<Slot>,
-    sight: Sight,
+    sight: Visibility,
     fighters: Vec<(Seat, Visible)>,
 }
 
@@ -26,7 +26,7 @@ impl Lookout {
     fn new() -> Self {
         let crowd = Crowd::fighting();
         let config = crowd.app.world().resource::<ArenaConfig>().clone();
-        let mut stage = Stage::new(Schema::default(), TICKS_PER_DECISION);
+        let mut stage = SnapshotBuffer::new(Schema::default(), TICKS_PER_DECISION);
         let slots = (0..PLAYERS).map(|seat| {
             stage.enter(Actor {
                 id: id_of(Seat(seat)),
@@ -39,7 +39,7 @@ impl Lookout {
             crowd,
             config,
             slots: slots.collect(),
-            sight: Sight::default(),
+            sight: Visibility::default(),
             fighters: Vec::new(),
         }
     }
@@ -70,8 +70,8 @@ impl Lookout {
         let visible = self.fighters.iter().map(|(_, visible)| *visible);
         let can_see = |from: Vec2, to: Vec2| map::can_see(&self.config, from, to);
         let radius = self.config.sight.radius_m;
-        let turns = Turns::every(1);
-        self.sight.look(&turns, radius, eyes, visible, |glance| {
+        let turns = SendSchedule::every(1);
+        self.sight.update(&turns, radius, eyes, visible, |glance| {
             can_see(glance.from, glance.to)
         });
     }

@@ -2,27 +2,43 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::sync::LazyLock;
 
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_shared::prelude::*;
+use gameserver_shared::walls::{Wall, Walls};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use crate::walls::{Wall, Walls};
 use crate::{Battlefield, Yard};
 
 /// A place to play, with its rules: what makes a game of its own out of the same fighters.
 pub trait Ground: Debug + Clone + Copy + Default + Send + Sync + 'static {
     /// The game's file.
     const FILE: &'static str;
+
+    /// What is in it.
+    fn config() -> &'static ArenaConfig;
 }
+
+static YARD: LazyLock<ArenaConfig> = LazyLock::new(|| ArenaConfig::read(Yard::FILE));
+static BATTLEFIELD: LazyLock<ArenaConfig> = LazyLock::new(|| ArenaConfig::read(Battlefield::FILE));
 
 impl Ground for Yard {
     const FILE: &'static str = include_str!("../../../../assets/games/arena/game.toml");
+
+    fn config() -> &'static ArenaConfig {
+        &YARD
+    }
 }
 
 impl Ground for Battlefield {
     const FILE: &'static str = include_str!("../../../../assets/games/battle/game.toml");
+
+    fn config() -> &'static ArenaConfig {
+        &BATTLEFIELD
+    }
 }
 
 /// Everything in the file.
@@ -106,13 +122,13 @@ pub struct RulesConfig {
     pub fog: bool,
     /// Who is told of a kill.
     #[serde(default)]
-    pub kills_told_to: Told,
+    pub kills_told_to: KillFeed,
 }
 
-/// Who is told of something.
+/// Who is told of a kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Told {
+pub enum KillFeed {
     /// Everybody in the match.
     #[default]
     Everybody,
@@ -183,17 +199,31 @@ impl ArenaConfig {
     }
 
     /// The configuration that a game ships with.
-    ///
-    /// # Panics
-    ///
-    /// Never: a test reads the same files.
     #[must_use]
     pub fn of<P: Ground>() -> Self {
-        let read: Self = toml::from_str(P::FILE).expect("a built-in game.toml is valid");
+        P::config().clone()
+    }
+
+    /// Reads a built-in file, which a test has read before.
+    fn read(file: &str) -> Self {
+        let read: Self = toml::from_str(file).expect("a built-in game.toml is valid");
         Self {
             map: read.map.laid_out(),
             ..read
         }
+    }
+
+    /// What every client may know of the place and the rules, as JSON.
+    #[must_use]
+    pub fn public(&self) -> String {
+        json!({
+            "map": self.map,
+            "movement": self.movement,
+            "weapon": self.weapon,
+            "sight": self.sight,
+            "life": self.life,
+        })
+        .to_string()
     }
 }
 
@@ -206,6 +236,21 @@ mod tests {
     fn the_built_in_configurations_are_consistent() {
         check("arena", &ArenaConfig::of::<Yard>());
         check("battle", &ArenaConfig::of::<Battlefield>());
+    }
+
+    #[test]
+    fn what_clients_may_know_is_what_the_server_enforces() {
+        let config = ArenaConfig::builtin();
+        let shown: serde_json::Value = serde_json::from_str(&config.public()).unwrap();
+        assert_eq!(
+            shown["map"]["walls"].as_array().unwrap().len(),
+            config.map.walls.all().len()
+        );
+        assert_eq!(shown["weapon"]["magazine"], config.weapon.magazine);
+        assert!(
+            shown["map"].get("spawns").is_none(),
+            "where fighters come back is nobody's business"
+        );
     }
 
     #[test]

@@ -44,19 +44,10 @@ impl ArenaInput {
 }
 
 impl PlayerInput for ArenaInput {
-    fn check(&self) -> Result<(), InputRefusal> {
-        let stick_range = -Self::STICK_MAX..=Self::STICK_MAX;
-        if !stick_range.contains(&self.stick_x) || !stick_range.contains(&self.stick_y) {
-            return Err(InputRefusal {
-                rule: "stick_range",
-            });
-        }
-        if self.buttons & !(Self::FIRE | Self::RELOAD) != 0 {
-            return Err(InputRefusal {
-                rule: "unknown_button",
-            });
-        }
-        Ok(())
+    fn declare(&self, fields: &mut impl InputFields) {
+        fields.stick("move", [self.stick_x, self.stick_y], Self::STICK_MAX);
+        fields.pointer("aim", self.aim);
+        fields.buttons(&["fire", "reload"], self.buttons.into());
     }
 }
 

@@ -3,8 +3,7 @@
 //! others are interpolated, shots are decided by the server.
 //!
 //! Reading order: [`config`], [`input`], [`components`], [`movement`], [`weapon`], [`combat`],
-//! [`rules`], [`replication`], [`snapshot`], [`bot`]. It knows no sockets, no accounts and no
-//! lobby.
+//! [`rules`], [`bot`]. It knows no sockets, no accounts and no lobby.
 
 use std::marker::PhantomData;
 
@@ -20,12 +19,9 @@ pub mod config;
 pub mod input;
 pub mod map;
 pub mod movement;
-pub mod replication;
 pub mod rules;
-pub mod snapshot;
 #[cfg(test)]
 mod tests;
-pub mod walls;
 pub mod weapon;
 
 pub use components::{Body, Fighter, Weapon};
@@ -60,6 +56,15 @@ impl<P: Ground> Game for Shooter<P> {
         ArenaConfig::of::<P>().game
     }
 
+    fn state(state: &mut StateBuilder) {
+        state
+            .avatar("fighter")
+            .with::<Body>()
+            .with::<Weapon>()
+            .with::<Fighter>();
+        state.rules(P::FILE.as_bytes());
+    }
+
     fn add_simulation(app: &mut App) {
         app.insert_resource(ArenaConfig::of::<P>());
         app.add_systems(
@@ -71,14 +76,7 @@ impl<P: Ground> Game for Shooter<P> {
     }
 
     fn add_rules(app: &mut App) {
-        app.add_message::<combat::Hit>()
-            .add_message::<MatchEvent>()
-            .init_resource::<rules::Departed>();
-        app.record_component::<Body>()
-            .record_component::<Weapon>()
-            .record_component::<Fighter>()
-            .record_resource::<rules::Departed>()
-            .record_rules(P::FILE.as_bytes());
+        app.add_message::<combat::Hit>();
         app.add_systems(
             FixedUpdate,
             (
@@ -96,19 +94,31 @@ impl<P: Ground> Game for Shooter<P> {
         );
     }
 
-    fn add_snapshots(app: &mut App) {
-        snapshot::register(app);
+    fn add_visibility(app: &mut App) {
+        let mode = &app.world().resource::<MatchSettings>().mode;
+        let config = app.world().resource::<ArenaConfig>();
+        if config.rules.get(mode).is_none_or(|rules| rules.fog) {
+            limit_visibility::<Body, ArenaConfig>(
+                app,
+                config.sight.radius_m,
+                |body| body.position,
+                |config, line| map::can_see(config, line.from, line.to),
+            );
+        }
     }
 
     fn standing(world: &mut World) -> Vec<MatchEvent> {
         rules::scores(world)
     }
 
-    fn public_config() -> String {
-        snapshot::public_config(&ArenaConfig::of::<P>())
+    fn score(avatar: EntityRef<'_>) -> Score {
+        let fighter = avatar.get::<Fighter>().copied().unwrap_or_default();
+        Score::of(fighter.kills)
+            .with("deaths", fighter.deaths)
+            .with("kills", fighter.kills)
     }
 
-    fn add_replication(app: &mut App) {
-        replication::register(app);
+    fn public_config() -> String {
+        ArenaConfig::of::<P>().public()
     }
 }

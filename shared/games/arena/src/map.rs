@@ -1,9 +1,9 @@
 //! The solid world: where bodies may be and what stops a shot. Pure functions of the map.
 
 use bevy_math::Vec2;
+use gameserver_shared::walls::Wall;
 
 use crate::config::ArenaConfig;
-use crate::walls::Wall;
 
 /// Moves a disc's centre out of walls and back into the arena, along the shortest way.
 #[must_use]

@@ -11,6 +11,9 @@ use crate::config::ArenaConfig;
 use crate::input::ArenaInput;
 use crate::map;
 
+/// Steps of an aim around the circle.
+pub const AIM_STEPS: f32 = 65_536.0;
+
 /// Moves every simulated body by one tick.
 pub fn move_bodies(
     config: Res<ArenaConfig>,
@@ -49,7 +52,7 @@ pub fn step(config: &ArenaConfig, body: Body, input: ArenaInput) -> Body {
 /// The direction of an aim, a vector of length 1.
 #[must_use]
 pub fn aim_direction(aim: u16) -> Vec2 {
-    let angle = f32::from(aim) * (TAU / 65_536.0);
+    let angle = f32::from(aim) * (TAU / AIM_STEPS);
     Vec2::from_angle(angle)
 }
 
@@ -61,7 +64,7 @@ pub fn aim_direction(aim: u16) -> Vec2 {
     reason = "the angle was brought into 0..65536"
 )]
 pub fn aim_towards(direction: Vec2) -> u16 {
-    let steps = direction.to_angle().rem_euclid(TAU) * (65_536.0 / TAU);
+    let steps = direction.to_angle().rem_euclid(TAU) * (AIM_STEPS / TAU);
     (steps as u32 & 0xFFFF) as u16
 }
 

@@ -3,55 +3,30 @@
 //! Whatever draws a random number or writes a list goes in the order of seats: the order of
 //! Bevy's tables differs between a match and its replay.
 
-use std::collections::BTreeMap;
-
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
-use gameserver_shared::player::Roster;
 use gameserver_shared::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::combat::Hit;
 use crate::components::{Body, Fighter, Weapon};
-use crate::config::{ArenaConfig, Told};
-use crate::snapshot::SeatTag;
+use crate::config::{ArenaConfig, KillFeed};
 
 /// Scores in one event, far below the limit of an event.
 const SCORES_PER_EVENT: usize = 100;
 /// Spawns that are compared for one fighter.
 const SPAWNS_TRIED: usize = 8;
 
-/// What those who left had achieved, so that the result names them too.
-#[derive(Resource, Debug, Default, Serialize, Deserialize)]
-pub struct Departed(BTreeMap<Seat, Standing>);
-
-/// Gives everybody who takes a seat an avatar, and takes the avatars of those who leave.
+/// Gives everybody who takes a seat an avatar.
 pub fn seat_players(
     mut commands: Commands,
     config: Res<ArenaConfig>,
-    roster: Res<Roster>,
     mut rng: ResMut<MatchRng>,
-    mut departed: ResMut<Departed>,
-    mut joined: MessageReader<PlayerJoined>,
-    mut left: MessageReader<PlayerLeft>,
-    fighters: Query<(Entity, &Avatar, &Body, &Fighter)>,
+    mut players: NewPlayers,
+    bodies: Query<&Body>,
 ) {
-    for gone in left.read() {
-        for (entity, _, _, fighter) in fighters.iter().filter(|row| row.1.seat == gone.seat) {
-            departed.0.insert(gone.seat, standing(gone.seat, fighter));
-            commands.entity(entity).despawn();
-        }
-    }
-    // Who came and went between two ticks gets no avatar.
-    let seated = |new: &&PlayerJoined| {
-        let holder = roster.seats.get(&new.seat);
-        holder.is_some_and(|holder| holder.player == new.player)
-    };
-    for new in joined.read().filter(seated) {
-        departed.0.remove(&new.seat);
-        let position = safest_spawn(&config, &mut rng, fighters.iter().map(|row| row.2));
+    for new in players.read() {
         let body = Body {
-            position,
+            position: safest_spawn(&config, &mut rng, bodies.iter()),
             velocity: Vec2::ZERO,
             aim: 0,
             life: 0,
@@ -61,13 +36,8 @@ pub fn seat_players(
             health: config.life.health_max,
             ..Default::default()
         };
-        commands.spawn((
-            Avatar { seat: new.seat },
-            SeatTag(new.seat),
-            body,
-            full_weapon(&config),
-            fighter,
-        ));
+        let avatar = Avatar { seat: new.seat };
+        commands.spawn((avatar, body, Weapon::full(&config.weapon), fighter));
     }
 }
 
@@ -76,7 +46,6 @@ pub fn reset_when_play_starts(
     status: Single<&MatchStatus>,
     tick: CurrentTick,
     config: Res<ArenaConfig>,
-    mut departed: ResMut<Departed>,
     mut fighters: Query<(&mut Fighter, &Body)>,
 ) {
     // The phase began after the rules of its first tick. Change detection would also find a
@@ -85,19 +54,17 @@ pub fn reset_when_play_starts(
     if status.phase != MatchPhase::Running || !began {
         return;
     }
-    departed.0.clear();
     for (mut fighter, body) in &mut fighters {
-        *fighter = if body.alive {
-            Fighter {
-                health: config.life.health_max,
-                ..Default::default()
-            }
+        // Those who are just dead come back when they were to.
+        let (health, changes_at_tick) = if body.alive {
+            (config.life.health_max, 0)
         } else {
-            // Those who are just dead come back when they were to.
-            Fighter {
-                changes_at_tick: fighter.changes_at_tick,
-                ..Default::default()
-            }
+            (0, fighter.changes_at_tick)
+        };
+        *fighter = Fighter {
+            health,
+            changes_at_tick,
+            ..Default::default()
         };
     }
 }
@@ -113,7 +80,7 @@ pub fn apply_hits(
     mut events: MessageWriter<MatchEvent>,
 ) {
     let rules = config.rules.get(&settings.mode);
-    let told = rules.map_or(Told::Everybody, |rules| rules.kills_told_to);
+    let told = rules.map_or(KillFeed::Everybody, |rules| rules.kills_told_to);
     for hit in hits.read() {
         let target = fighters
             .iter_mut()
@@ -135,8 +102,8 @@ pub fn apply_hits(
         fighter.deaths = fighter.deaths.saturating_add(1);
         let kill = MatchEvent::new("kill", &(hit.shooter.0, hit.target.0));
         events.write(match told {
-            Told::Everybody => kill,
-            Told::Both => kill.told_to(vec![hit.shooter, hit.target]),
+            KillFeed::Everybody => kill,
+            KillFeed::Both => kill.told_to(vec![hit.shooter, hit.target]),
         });
         let shooter = fighters
             .iter_mut()
@@ -171,7 +138,7 @@ pub fn respawn_fighters(
         body.alive = true;
         *weapon = Weapon {
             shots: weapon.shots,
-            ..full_weapon(&config)
+            ..Weapon::full(&config.weapon)
         };
         fighter.health = config.life.health_max;
         fighter.changes_at_tick = tick.number() + config.life.protection_ticks;
@@ -185,9 +152,8 @@ pub fn end_match(
     settings: Res<MatchSettings>,
     tick: CurrentTick,
     status: Single<&MatchStatus>,
-    departed: Res<Departed>,
-    fighters: Query<(&Avatar, &Fighter)>,
-    mut over: MessageWriter<MatchOver>,
+    fighters: Query<&Fighter>,
+    mut end: MessageWriter<EndMatch>,
 ) {
     // The host refuses modes that the descriptor does not have, and a test holds both together.
     let Some(rules) = config.rules.get(&settings.mode) else {
@@ -195,19 +161,10 @@ pub fn end_match(
     };
     let played_ticks = tick.number().saturating_sub(status.since_tick);
     let time_over = played_ticks >= rules.time_limit_s * u32::from(settings.tick_rate_hz);
-    let best_score = fighters
-        .iter()
-        .map(|(_, fighter)| fighter.kills)
-        .max()
-        .unwrap_or(0);
+    let best_score = fighters.iter().map(|fighter| fighter.kills).max();
     let too_few = fighters.iter().count() < usize::from(settings.players_min);
-    if time_over || too_few || best_score >= rules.score_to_win {
-        let present = fighters
-            .iter()
-            .map(|(avatar, fighter)| standing(avatar.seat, fighter));
-        let mut standings: Vec<_> = present.chain(departed.0.values().cloned()).collect();
-        standings.sort_unstable_by_key(|standing| standing.seat);
-        over.write(MatchOver { standings });
+    if time_over || too_few || best_score.unwrap_or(0) >= rules.score_to_win {
+        end.write(EndMatch);
     }
 }
 
@@ -222,28 +179,6 @@ pub fn scores(world: &mut World) -> Vec<MatchEvent> {
     events
         .map(|scores| MatchEvent::new("scores", &scores))
         .collect()
-}
-
-fn standing(seat: Seat, fighter: &Fighter) -> Standing {
-    let stats = [
-        ("deaths".to_owned(), i64::from(fighter.deaths)),
-        ("kills".to_owned(), i64::from(fighter.kills)),
-    ];
-    Standing {
-        seat,
-        score: i64::from(fighter.kills),
-        stats: stats.into(),
-    }
-}
-
-fn full_weapon(config: &ArenaConfig) -> Weapon {
-    Weapon {
-        ammunition: config.weapon.magazine,
-        ready_at_tick: 0,
-        fired_at_tick: 0,
-        shots: 0,
-        reloading: false,
-    }
 }
 
 /// The spawn whose nearest living opponent is farthest; chance decides among equals, and which

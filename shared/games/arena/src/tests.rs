@@ -4,11 +4,10 @@ use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
 use gameserver_contract::ids::PlayerId;
-use gameserver_shared::flow::FlowPlugin;
-use gameserver_shared::player::{Roster, SeatedPlayer};
+use gameserver_shared::flow::MatchOver;
+use gameserver_shared::offline::{self, offline_match};
+use gameserver_shared::player::{seat_player, unseat_player};
 use gameserver_shared::prelude::*;
-use gameserver_shared::tick::TickPlugin;
-use lightyear::prelude::LocalTimeline;
 
 use super::*;
 
@@ -19,26 +18,7 @@ struct Match {
 
 impl Match {
     fn of(players: u16) -> Self {
-        let mut app = App::new();
-        app.init_resource::<LocalTimeline>()
-            .init_resource::<Roster>()
-            .insert_resource(MatchRng::seeded(7))
-            .insert_resource(MatchSettings {
-                mode: "ffa".to_owned(),
-                players_min: 2,
-                players_max: 16,
-                tick_rate_hz: 60,
-                seed: 7,
-            })
-            .add_message::<PlayerJoined>()
-            .add_message::<PlayerLeft>()
-            .add_plugins((TickPlugin, FlowPlugin));
-        app.world_mut().spawn(MatchStatus {
-            phase: MatchPhase::Waiting,
-            since_tick: 0,
-        });
-        Arena::add_simulation(&mut app);
-        Arena::add_rules(&mut app);
+        let app = offline_match::<Arena>(settings("ffa"));
         let mut this = Self { app };
         for seat in 0..players {
             this.join(Seat(seat));
@@ -48,55 +28,20 @@ impl Match {
     }
 
     fn join(&mut self, seat: Seat) {
-        let player = PlayerId(uuid(seat));
-        let display_name = format!("player {seat}");
-        let seated = SeatedPlayer {
-            player,
-            display_name: display_name.clone(),
-        };
-        self.app
-            .world_mut()
-            .resource_mut::<Roster>()
-            .seats
-            .insert(seat, seated);
-        self.app.world_mut().write_message(PlayerJoined {
+        let joined = PlayerJoined {
             seat,
-            player,
-            display_name,
-        });
+            player: PlayerId(uuid(seat)),
+            display_name: format!("player {seat}"),
+        };
+        seat_player(self.app.world_mut(), joined);
     }
 
     fn leave(&mut self, seat: Seat) {
-        self.app
-            .world_mut()
-            .resource_mut::<Roster>()
-            .seats
-            .remove(&seat);
-        self.app.world_mut().write_message(PlayerLeft {
-            seat,
-            player: PlayerId(uuid(seat)),
-        });
+        unseat_player(self.app.world_mut(), seat);
     }
 
     fn ticks(&mut self, count: u32) {
-        for _ in 0..count {
-            self.app
-                .world_mut()
-                .resource_mut::<LocalTimeline>()
-                .apply_delta(1);
-            let missing = self.entities_without_input();
-            for entity in missing {
-                let input = (Simulated, PlayerAction(ArenaInput::default()));
-                self.app.world_mut().entity_mut(entity).insert(input);
-            }
-            self.app.world_mut().run_schedule(FixedUpdate);
-        }
-    }
-
-    fn entities_without_input(&mut self) -> Vec<Entity> {
-        let world = self.app.world_mut();
-        let mut query = world.query_filtered::<Entity, (With<Avatar>, Without<Simulated>)>();
-        query.iter(world).collect()
+        (0..count).for_each(|_| offline::tick(&mut self.app));
     }
 
     fn avatar(&mut self, seat: u16) -> Entity {
@@ -132,7 +77,7 @@ impl Match {
         self.app
             .world_mut()
             .entity_mut(entity)
-            .insert((Simulated, PlayerAction(input)));
+            .insert(PlayerAction(input));
     }
 
     fn phase(&mut self) -> MatchPhase {
@@ -142,6 +87,16 @@ impl Match {
             .single(world)
             .expect("a status")
             .phase
+    }
+}
+
+fn settings(mode: &str) -> MatchSettings {
+    MatchSettings {
+        mode: mode.to_owned(),
+        players_min: 2,
+        players_max: 16,
+        tick_rate_hz: 60,
+        seed: 7,
     }
 }
 
@@ -266,7 +221,7 @@ fn the_match_ends_at_the_winning_score_and_names_those_who_left() {
         .get_mut::<Fighter>(leader)
         .unwrap()
         .kills = 20;
-    game.ticks(2);
+    game.ticks(1);
     assert_eq!(game.phase(), MatchPhase::Over);
     let over = game.app.world().resource::<Messages<MatchOver>>();
     let first = over
@@ -287,4 +242,22 @@ fn the_match_ends_when_its_time_is_over() {
     let mut game = duel();
     game.ticks(3 * 60 + 300 * 60 + 2);
     assert_eq!(game.phase(), MatchPhase::Over);
+}
+
+#[test]
+fn one_who_came_and_went_between_two_ticks_gets_no_avatar() {
+    let mut game = Match::of(2);
+    game.join(Seat(2));
+    game.leave(Seat(2));
+    game.ticks(2);
+    let world = game.app.world_mut();
+    assert_eq!(world.query::<&Avatar>().iter(world).count(), 2);
+}
+
+#[test]
+fn no_order_of_systems_is_left_to_chance() {
+    let mut arena = offline_match::<Arena>(settings("ffa"));
+    assert_eq!(offline::ambiguities(&mut arena), [""; 0]);
+    let mut battle = offline_match::<Battle>(settings("field"));
+    assert_eq!(offline::ambiguities(&mut battle), [""; 0]);
 }

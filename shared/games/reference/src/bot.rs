@@ -1,10 +1,8 @@
-//! A walker that keeps walking: a straight way for a while, then another one.
+//! A walker that keeps walking: a straight way for a while, then another one. It needs to see
+//! nothing.
 
-use bevy_ecs::prelude::*;
 use bevy_math::Vec2;
-use gameserver_shared::bot::{BlindPolicy, BotTally, ThinBots, ThinPolicy};
 use gameserver_shared::prelude::*;
-use gameserver_shared::stream::reader::{SnapshotReader, Start};
 
 use crate::{Reference, Step};
 
@@ -13,75 +11,28 @@ const KEPT_MIN: u32 = 30;
 /// And so many more at most.
 const KEPT_MORE: u32 = 90;
 
-/// The way that a walker is on; kept on its own avatar.
-#[derive(Component, Debug, Clone, Copy, Default)]
+/// The way that a walker is on.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Way {
     step: Step,
     decisions_left: u32,
 }
 
-impl Way {
-    fn next(&mut self, rng: &mut MatchRng) -> Step {
-        if self.decisions_left == 0 {
-            let way = Vec2::from_angle(rng.unit() * std::f32::consts::TAU) * 100.0;
-            *self = Self {
-                step: Step {
-                    x: percent(way.x),
-                    y: percent(way.y),
-                },
-                decisions_left: KEPT_MIN + rng.below(KEPT_MORE),
+impl<const HZ: u16> BotGame for Reference<HZ> {
+    type Memory = Way;
+
+    fn decide(way: &mut Way, _: &BotView, rng: &mut MatchRng) -> Step {
+        if way.decisions_left == 0 {
+            let direction = Vec2::from_angle(rng.unit() * std::f32::consts::TAU) * 100.0;
+            way.step = Step {
+                x: percent(direction.x),
+                y: percent(direction.y),
             };
+            way.decisions_left = KEPT_MIN + rng.below(KEPT_MORE);
         }
-        self.decisions_left -= 1;
-        self.step
+        way.decisions_left -= 1;
+        way.step
     }
-}
-
-/// Needs to know nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Walker;
-
-impl ThinPolicy for Walker {
-    type Input = Step;
-    type Mind = Way;
-
-    fn learn(_: &Start) -> Option<Self> {
-        Some(Self)
-    }
-
-    fn decide(&self, way: &mut Way, _: Seat, _: &SnapshotReader, rng: &mut MatchRng) -> Step {
-        way.next(rng)
-    }
-
-    fn tally(&self, _: Seat, _: &SnapshotReader) -> BotTally {
-        BotTally::default()
-    }
-}
-
-impl BlindPolicy for Way {
-    type Input = Step;
-
-    fn decide(&mut self, rng: &mut MatchRng) -> Step {
-        self.next(rng)
-    }
-}
-
-impl<const HZ: u16> BotPolicy for Reference<HZ> {
-    fn decide(world: &mut World, own: Entity, rng: &mut MatchRng) -> Step {
-        let mut way = world.get::<Way>(own).copied().unwrap_or_default();
-        let step = way.next(rng);
-        world.entity_mut(own).insert(way);
-        step
-    }
-
-    fn tally(_: &mut World, _: Entity) -> BotTally {
-        BotTally::default()
-    }
-}
-
-impl<const HZ: u16> ThinBots for Reference<HZ> {
-    type Thin = Walker;
-    type Blind = Way;
 }
 
 #[expect(

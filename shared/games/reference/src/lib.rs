@@ -14,7 +14,6 @@ use bevy_math::Vec2;
 use bevy_reflect::Reflect;
 use gameserver_contract::ids::GameId;
 use gameserver_shared::prelude::*;
-use lightyear::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// How far a walker sees, metres.
@@ -24,9 +23,9 @@ const IN_VIEW: f32 = 32.0;
 /// Metres a second.
 const SPEED_M_PER_S: f32 = 6.0;
 /// Farthest place that can be shown, metres.
-const PLACE_MAX_M: f64 = 1_023.0;
+const POSITION_MAX_M: f64 = 1_023.0;
 /// Places are shown to 1/64 m.
-const PLACE_STEP_M: f64 = 1.0 / 64.0;
+const POSITION_STEP_M: f64 = 1.0 / 64.0;
 /// Walkers in one match at most; their room is still smaller than what can be shown.
 const PLAYERS_MAX: u16 = 8_000;
 
@@ -46,47 +45,28 @@ pub struct Step {
 }
 
 impl PlayerInput for Step {
-    fn check(&self) -> Result<(), InputRefusal> {
-        let range = -100..=100;
-        if range.contains(&self.x) && range.contains(&self.y) {
-            Ok(())
-        } else {
-            Err(InputRefusal { rule: "step_range" })
-        }
+    fn declare(&self, fields: &mut impl InputFields) {
+        fields.stick("walk", [self.x, self.y], 100);
     }
 }
 
 /// Where a walker is, metres.
 #[derive(Component, Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Place(pub Vec2);
+pub struct Position(pub Vec2);
 
-impl PredictedState for Place {
+impl PredictedState for Position {
     fn moved_by_server(_: &Self, _: &Self) -> bool {
         false
     }
 }
 
-impl Quantised for Place {
-    const FIELDS: &'static [Field] = &[
-        Field::line("x", 0.0, PLACE_MAX_M, PLACE_STEP_M),
-        Field::line("y", 0.0, PLACE_MAX_M, PLACE_STEP_M),
-    ];
-
-    fn show(&self, values: &mut Values<'_>) {
-        values.put(self.0.x);
-        values.put(self.0.y);
-    }
-}
-
-/// The seat of a walker's player.
-#[derive(Component, Debug, Clone, Copy)]
-pub struct SeatTag(pub Seat);
-
-impl Quantised for SeatTag {
-    const FIELDS: &'static [Field] = &[Field::integer("seat", 65_535)];
-
-    fn show(&self, values: &mut Values<'_>) {
-        values.put(self.0.0);
+impl MatchState for Position {
+    fn declare(position: Declaration<Self>) -> Declaration<Self> {
+        let line = |name| Field::line(name, 0.0, POSITION_MAX_M, POSITION_STEP_M);
+        position
+            .predicted()
+            .field(line("x"), |position| position.0.x)
+            .field(line("y"), |position| position.0.y)
     }
 }
 
@@ -103,7 +83,7 @@ impl Room {
 
 impl<const HZ: u16> Game for Reference<HZ> {
     type Input = Step;
-    type Motion = Place;
+    type Motion = Position;
 
     fn descriptor() -> GameDescriptor {
         let name = format!("reference-{HZ}");
@@ -122,6 +102,10 @@ impl<const HZ: u16> Game for Reference<HZ> {
         }
     }
 
+    fn state(state: &mut StateBuilder) {
+        state.avatar("walker").with::<Position>();
+    }
+
     fn add_simulation(app: &mut App) {
         app.add_systems(FixedUpdate, walk::<HZ>.in_set(TickSystems::Simulate));
     }
@@ -129,35 +113,25 @@ impl<const HZ: u16> Game for Reference<HZ> {
     fn add_rules(app: &mut App) {
         let players = app.world().resource::<MatchSettings>().players_max;
         app.insert_resource(Room::for_players(players))
-            .record_component::<Place>()
             .add_systems(FixedUpdate, seat_players.in_set(TickSystems::ApplyRules));
     }
 
-    fn add_snapshots(app: &mut App) {
-        ShownKind::named("walker")
-            .with::<Place>()
-            .with::<SeatTag>()
-            .register(app);
-        app.init_resource::<Sight>()
-            .add_systems(FixedPostUpdate, look.in_set(SnapshotSystems::Look));
-    }
-
-    fn add_replication(app: &mut App) {
-        app.component::<Place>().replicate().predict();
+    fn add_visibility(app: &mut App) {
+        limit_visibility::<Position, Room>(app, SIGHT_M, |position| position.0, |_, _| true);
     }
 }
 
 /// A client does not know how large the room is: the server keeps its walls.
 fn walk<const HZ: u16>(
     room: Option<Res<Room>>,
-    mut walkers: Query<(&mut Place, &PlayerAction<Step>), With<Simulated>>,
+    mut walkers: Query<(&mut Position, &PlayerAction<Step>), With<Simulated>>,
 ) {
     let far = room.map_or(f32::MAX, |room| room.0);
-    for (mut place, step) in &mut walkers {
+    for (mut position, step) in &mut walkers {
         let way = Vec2::new(step.0.x.into(), step.0.y.into()) / 100.0;
         let metres = way.clamp_length_max(1.0) * (SPEED_M_PER_S / f32::from(HZ));
-        let there = (place.0 + metres).clamp(Vec2::ZERO, Vec2::splat(far));
-        place.set_if_neq(Place(there));
+        let there = (position.0 + metres).clamp(Vec2::ZERO, Vec2::splat(far));
+        position.set_if_neq(Position(there));
     }
 }
 
@@ -165,41 +139,18 @@ fn seat_players(
     mut commands: Commands,
     room: Res<Room>,
     mut rng: ResMut<MatchRng>,
-    mut joined: MessageReader<PlayerJoined>,
-    mut left: MessageReader<PlayerLeft>,
-    walkers: Query<(Entity, &Avatar)>,
+    mut players: NewPlayers,
 ) {
-    for gone in left.read() {
-        let of_seat = walkers
-            .iter()
-            .filter(|(_, avatar)| avatar.seat == gone.seat);
-        of_seat.for_each(|(entity, _)| commands.entity(entity).despawn());
+    for new in players.read() {
+        let position = Position(Vec2::new(rng.unit(), rng.unit()) * room.0);
+        commands.spawn((Avatar { seat: new.seat }, position));
     }
-    for new in joined.read() {
-        let place = Place(Vec2::new(rng.unit(), rng.unit()) * room.0);
-        commands.spawn((Avatar { seat: new.seat }, SeatTag(new.seat), place));
-    }
-}
-
-fn look(
-    turns: Res<Turns>,
-    mut sight: ResMut<Sight>,
-    walkers: Query<(&NetId, &OnStage, &Avatar, &Place)>,
-) {
-    let eyes = walkers
-        .iter()
-        .map(|(_, _, avatar, place)| (avatar.seat, place.0));
-    let visible = walkers.iter().map(|(id, slot, avatar, place)| Visible {
-        id: id.0,
-        slot: slot.0,
-        place: place.0,
-        owner: Some(avatar.seat),
-    });
-    sight.look(&turns, SIGHT_M, eyes, visible, |_| true);
 }
 
 #[cfg(test)]
 mod tests {
+    use gameserver_shared::offline::{self, offline_match};
+
     use super::*;
 
     #[test]
@@ -209,7 +160,7 @@ mod tests {
             let density = f32::from(players) / (room.0 * room.0);
             let in_view = density * PI * SIGHT_M * SIGHT_M;
             assert!((in_view - IN_VIEW).abs() < 0.1, "{in_view}");
-            assert!(f64::from(room.0) < PLACE_MAX_M);
+            assert!(f64::from(room.0) < POSITION_MAX_M);
         }
     }
 
@@ -217,6 +168,18 @@ mod tests {
     fn both_rates_can_be_hosted() {
         assert_eq!(Reference::<60>::descriptor().check(), Ok(()));
         assert_eq!(Reference::<20>::descriptor().id.as_str(), "reference-20");
+    }
+
+    #[test]
+    fn no_order_of_systems_is_left_to_chance() {
+        let mut app = offline_match::<Reference<60>>(MatchSettings {
+            mode: "walk".to_owned(),
+            players_min: 1,
+            players_max: 100,
+            tick_rate_hz: 60,
+            seed: 7,
+        });
+        assert_eq!(offline::ambiguities(&mut app), [""; 0]);
     }
 
     #[test]

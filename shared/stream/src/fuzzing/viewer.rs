@@ -9,7 +9,7 @@ use super::{INTERVAL, assert_sound, new_reader, schema};
 use crate::frame::Acks;
 use crate::reader::{SnapshotReader, Taken};
 use crate::record::Records;
-use crate::stage::{Actor, Slot, Stage};
+use crate::snapshot_buffer::{Actor, Slot, SnapshotBuffer};
 use crate::viewer::{Budget, Seen, Viewer, relation};
 
 const SEAT: Seat = Seat(1);
@@ -31,7 +31,7 @@ const LITTLE: Budget = Budget {
     frame_bytes_max: 100,
 };
 
-/// A small moving stage, a viewer and a client, with a network between them that loses, delays and
+/// A small moving crowd, a viewer and a client, with a network between them that loses, delays and
 /// turns over. The first byte chooses whether the client lies and how much it may be told.
 ///
 /// # Panics
@@ -67,7 +67,7 @@ struct Sent {
 }
 
 struct World {
-    stage: Stage,
+    buffer: SnapshotBuffer,
     records: Records,
     viewer: Viewer,
     reader: SnapshotReader,
@@ -91,7 +91,7 @@ impl World {
         };
         let budget = if choice & 2 == 0 { PLENTY } else { LITTLE };
         Self {
-            stage: Stage::new(schema(), INTERVAL),
+            buffer: SnapshotBuffer::new(schema(), INTERVAL),
             records: Records::default(),
             viewer: Viewer::new(SEAT, TEAM, budget),
             reader: new_reader(),
@@ -131,7 +131,7 @@ impl World {
             return;
         }
         self.last_id += 1;
-        self.stage.enter(Actor {
+        self.buffer.enter(Actor {
             id: self.last_id,
             kind: traits & 1,
             owner: (traits & 2 != 0).then_some(SEAT),
@@ -141,7 +141,7 @@ impl World {
 
     fn leave(&mut self, script: &mut Script<'_>) {
         if let Some((id, _)) = self.any_present(script) {
-            self.stage.leave(id);
+            self.buffer.leave(id);
         }
     }
 
@@ -149,8 +149,8 @@ impl World {
         let Some((id, slot)) = self.any_present(script) else {
             return;
         };
-        let kind = usize::from(self.stage.actor(slot).kind);
-        let fields = &self.stage.schema().kinds[kind].fields;
+        let kind = usize::from(self.buffer.actor(slot).kind);
+        let fields = &self.buffer.schema().kinds[kind].fields;
         let Some(index) = script.one_of(fields.len()) else {
             return;
         };
@@ -167,21 +167,21 @@ impl World {
     }
 
     fn any_present(&self, script: &mut Script<'_>) -> Option<(u32, Slot)> {
-        let present = self.stage.present();
+        let present = self.buffer.present();
         let at = script.one_of(present.len())?;
         Some(present[at])
     }
 
     fn capture(&mut self) {
         self.tick += INTERVAL;
-        self.stage.begin(self.tick);
+        self.buffer.begin(self.tick);
         for (id, field, value) in self.changes.drain(..) {
-            if let Some(slot) = self.stage.slot_of(id) {
-                self.stage.row_mut(slot)[field] = value;
+            if let Some(slot) = self.buffer.slot_of(id) {
+                self.buffer.row_mut(slot)[field] = value;
             }
         }
-        self.stage.finish();
-        self.records.renew(&self.stage);
+        self.buffer.finish();
+        self.records.renew(&self.buffer);
     }
 
     /// The next snapshot; a mask says whom the player does not see.
@@ -190,18 +190,18 @@ impl World {
         let hidden = script.byte();
         let is_seen = |row: &&(u32, Slot)| hidden >> (row.0 % 8) & 1 == 0;
         let seen: Vec<_> = self
-            .stage
+            .buffer
             .present()
             .iter()
             .filter(is_seen)
             .copied()
             .collect();
         let mut frame = Vec::new();
-        let (stage, records) = (&self.stage, &mut self.records);
+        let (buffer, records) = (&self.buffer, &mut self.records);
         let shown = Seen::Only(&seen);
         if !self
             .viewer
-            .write(stage, records, shown, Some(2), &mut frame)
+            .write(buffer, records, shown, Some(2), &mut frame)
         {
             assert!(frame.is_empty(), "nothing is written when there is no room");
             return;
@@ -226,10 +226,10 @@ impl World {
 
     /// What the player should know of an entity: fields that are not for them are 0.
     fn truth(&self, slot: Slot) -> Vec<u32> {
-        let actor = self.stage.actor(slot);
+        let actor = self.buffer.actor(slot);
         let relation = relation(SEAT, TEAM, actor);
-        let fields = &self.stage.schema().kinds[usize::from(actor.kind)].fields;
-        let rows = fields.iter().zip(self.stage.row(slot));
+        let fields = &self.buffer.schema().kinds[usize::from(actor.kind)].fields;
+        let rows = fields.iter().zip(self.buffer.row(slot));
         rows.map(|(field, value)| {
             if field.audience <= relation {
                 *value

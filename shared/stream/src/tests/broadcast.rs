@@ -21,18 +21,18 @@ fn a_watcher_knows_everything_from_the_first_key_frame_on() {
         } else {
             Form::Delta
         };
-        let (stage, records) = (&crowd.stage, &mut crowd.records);
-        broadcast.write(stage, records, Seen::All, form, |frame, _| {
+        let (buffer, records) = (&crowd.buffer, &mut crowd.records);
+        broadcast.write(buffer, records, Seen::All, form, |frame, _| {
             assert_eq!(early.read(frame), Ok(Taken::In));
             if snapshot >= 80 {
                 assert_eq!(late.read(frame), Ok(Taken::In));
             }
         });
-        for (id, slot) in crowd.stage.present() {
+        for (id, slot) in crowd.buffer.present() {
             let truth = crowd.truth(*slot, Audience::Owner);
             assert_eq!(early.entities().get(*id).unwrap().values(), truth);
         }
-        assert_eq!(early.entities().len(), crowd.stage.present().len());
+        assert_eq!(early.entities().len(), crowd.buffer.present().len());
     }
     assert_eq!(early.entities().len(), late.entities().len());
 }
@@ -48,9 +48,9 @@ fn a_teams_watcher_sees_what_the_team_sees() {
     for _ in 0..60 {
         crowd.step();
         let seen = crowd.some(70);
-        let (stage, records) = (&crowd.stage, &mut crowd.records);
+        let (buffer, records) = (&crowd.buffer, &mut crowd.records);
         broadcast.write(
-            stage,
+            buffer,
             records,
             Seen::Only(&seen),
             Form::Delta,
@@ -61,7 +61,7 @@ fn a_teams_watcher_sees_what_the_team_sees() {
         let known = reader.entities().ids();
         assert_eq!(known, seen.iter().map(|row| row.0).collect::<Vec<_>>());
         for (id, slot) in seen {
-            let own = crowd.stage.actor(slot).team == Some(2);
+            let own = crowd.buffer.actor(slot).team == Some(2);
             let relation = if own { Audience::Team } else { Audience::All };
             let truth = crowd.truth(slot, relation);
             assert_eq!(reader.entities().get(id).unwrap().values(), truth);
@@ -81,8 +81,8 @@ fn a_snapshot_that_is_too_large_for_a_frame_is_cut_into_several() {
     let mut broadcast = Broadcast::new(View::All);
     let mut reader = crowd.reader();
     let mut forms = Vec::new();
-    let (stage, records) = (&crowd.stage, &mut crowd.records);
-    broadcast.write(stage, records, Seen::All, Form::Delta, |frame, form| {
+    let (buffer, records) = (&crowd.buffer, &mut crowd.records);
+    broadcast.write(buffer, records, Seen::All, Form::Delta, |frame, form| {
         assert!(frame.len() <= FRAME_BYTES_MAX);
         forms.push(form);
         reader.read(frame).unwrap();
@@ -90,5 +90,5 @@ fn a_snapshot_that_is_too_large_for_a_frame_is_cut_into_several() {
     assert!(forms.len() > 1);
     assert_eq!(forms[0], Form::KeyFrame);
     assert!(forms[1..].iter().all(|form| *form == Form::Delta));
-    assert_eq!(reader.entities().len(), crowd.stage.present().len());
+    assert_eq!(reader.entities().len(), crowd.buffer.present().len());
 }

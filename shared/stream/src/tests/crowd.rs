@@ -1,4 +1,4 @@
-//! A moving crowd on a stage, for tests that need something to look at.
+//! A moving crowd, for tests that need something to look at.
 
 use gameserver_contract::ids::Seat;
 
@@ -6,7 +6,7 @@ use crate::frame::put_start;
 use crate::reader::{SnapshotReader, Start};
 use crate::record::Records;
 use crate::schema::{Audience, Field, Kind, Schema};
-use crate::stage::{Actor, Slot, Stage};
+use crate::snapshot_buffer::{Actor, Slot, SnapshotBuffer};
 
 pub(crate) const INTERVAL: u32 = 3;
 
@@ -36,7 +36,7 @@ pub(crate) fn schema() -> Schema {
 
 /// A crowd whose every step follows from a seed.
 pub(crate) struct Crowd {
-    pub(crate) stage: Stage,
+    pub(crate) buffer: SnapshotBuffer,
     pub(crate) records: Records,
     random: u64,
     next_id: u32,
@@ -46,7 +46,7 @@ pub(crate) struct Crowd {
 impl Crowd {
     pub(crate) fn new(seed: u64) -> Self {
         Self {
-            stage: Stage::new(schema(), INTERVAL),
+            buffer: SnapshotBuffer::new(schema(), INTERVAL),
             records: Records::default(),
             random: seed | 1,
             next_id: 1,
@@ -66,7 +66,7 @@ impl Crowd {
         let id = self.next_id;
         self.next_id += 1 + self.below(3);
         let kind = u8::from(self.below(5) == 0);
-        self.stage.enter(Actor {
+        self.buffer.enter(Actor {
             id,
             kind,
             owner: (kind == 0).then(|| Seat(u16::try_from(id).unwrap())),
@@ -79,37 +79,37 @@ impl Crowd {
         if self.below(4) == 0 {
             self.enter();
         }
-        let count = u32::try_from(self.stage.present().len()).unwrap();
+        let count = u32::try_from(self.buffer.present().len()).unwrap();
         if count > 8 && self.below(5) == 0 {
             let at = self.below(count) as usize;
-            let id = self.stage.present()[at].0;
-            self.stage.leave(id);
+            let id = self.buffer.present()[at].0;
+            self.buffer.leave(id);
         }
         self.capture();
     }
 
     pub(crate) fn capture(&mut self) {
         self.tick += INTERVAL;
-        self.stage.begin(self.tick);
-        for (_, slot) in self.stage.present().to_vec() {
-            let kind = usize::from(self.stage.actor(slot).kind);
-            let fields = self.stage.schema().kinds[kind].fields.clone();
+        self.buffer.begin(self.tick);
+        for (_, slot) in self.buffer.present().to_vec() {
+            let kind = usize::from(self.buffer.actor(slot).kind);
+            let fields = self.buffer.schema().kinds[kind].fields.clone();
             for (index, field) in fields.iter().enumerate() {
-                let value = self.stage.row_mut(slot)[index];
+                let value = self.buffer.row_mut(slot)[index];
                 let moved = self.move_by(field, value);
-                self.stage.row_mut(slot)[index] = moved;
+                self.buffer.row_mut(slot)[index] = moved;
             }
         }
-        self.stage.finish();
-        self.records.renew(&self.stage);
+        self.buffer.finish();
+        self.records.renew(&self.buffer);
     }
 
     /// A snapshot in which nothing moves.
     pub(crate) fn capture_stillness(&mut self) {
         self.tick += INTERVAL;
-        self.stage.begin(self.tick);
-        self.stage.finish();
-        self.records.renew(&self.stage);
+        self.buffer.begin(self.tick);
+        self.buffer.finish();
+        self.records.renew(&self.buffer);
     }
 
     /// Small steps mostly, a jump now and then, and often none.
@@ -124,7 +124,7 @@ impl Crowd {
 
     /// Some of those who are there, ascending.
     pub(crate) fn some(&mut self, share_percent: u32) -> Vec<(u32, Slot)> {
-        let present = self.stage.present().to_vec();
+        let present = self.buffer.present().to_vec();
         present
             .into_iter()
             .filter(|_| self.below(100) < share_percent)
@@ -133,15 +133,15 @@ impl Crowd {
 
     pub(crate) fn reader(&self) -> SnapshotReader {
         let mut bytes = Vec::new();
-        put_start(&mut bytes, self.tick, INTERVAL, self.stage.schema(), "{}");
+        put_start(&mut bytes, self.tick, INTERVAL, self.buffer.schema(), "{}");
         SnapshotReader::new(&Start::decode(&bytes).unwrap())
     }
 
     /// What somebody of this relation should know of an entity: fields that are not theirs are 0.
     pub(crate) fn truth(&self, slot: Slot, relation: Audience) -> Vec<u32> {
-        let kind = usize::from(self.stage.actor(slot).kind);
-        let fields = &self.stage.schema().kinds[kind].fields;
-        let row = self.stage.row(slot);
+        let kind = usize::from(self.buffer.actor(slot).kind);
+        let fields = &self.buffer.schema().kinds[kind].fields;
+        let row = self.buffer.row(slot);
         let shown = |(index, field): (usize, &Field)| {
             if field.audience <= relation {
                 row[index]

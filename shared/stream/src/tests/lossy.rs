@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::crowd::Crowd;
 use crate::frame::Acks;
 use crate::reader::{SnapshotReader, Taken};
-use crate::stage::Slot;
+use crate::snapshot_buffer::Slot;
 use crate::viewer::{Budget, Seen, Viewer, relation};
 
 const SEAT: Seat = Seat(1);
@@ -21,7 +21,7 @@ fn assert_knows_exactly(crowd: &Crowd, reader: &SnapshotReader, seen: &[(u32, Sl
     let visible: Vec<u32> = seen.iter().map(|row| row.0).collect();
     assert_eq!(known, visible);
     for (id, slot) in seen {
-        let relation = relation(SEAT, TEAM, crowd.stage.actor(*slot));
+        let relation = relation(SEAT, TEAM, crowd.buffer.actor(*slot));
         let told = reader.entities().get(*id).unwrap().values();
         assert_eq!(told, crowd.truth(*slot, relation), "entity {id}");
     }
@@ -47,11 +47,11 @@ impl Path {
 
     fn send(&mut self, crowd: &mut Crowd, seen: &[(u32, Slot)]) -> Option<Vec<u8>> {
         let mut frame = Vec::new();
-        let stage = &crowd.stage;
+        let buffer = &crowd.buffer;
         let records = &mut crowd.records;
         let written = self
             .viewer
-            .write(stage, records, Seen::Only(seen), Some(2), &mut frame);
+            .write(buffer, records, Seen::Only(seen), Some(2), &mut frame);
         written.then_some(frame)
     }
 
@@ -117,7 +117,7 @@ proptest! {
                 path.deliver(&mut crowd, &frame);
             }
         }
-        let seen = crowd.stage.present().to_vec();
+        let seen = crowd.buffer.present().to_vec();
         for _ in 0..20 {
             crowd.capture_stillness();
             if let Some(frame) = path.send(&mut crowd, &seen) {
@@ -144,7 +144,7 @@ proptest! {
         let mut path = Path::new(&crowd, PLENTY);
         for _ in 0..4 {
             crowd.step();
-            let seen = crowd.stage.present().to_vec();
+            let seen = crowd.buffer.present().to_vec();
             let mut frame = path.send(&mut crowd, &seen).unwrap();
             path.deliver(&mut crowd, &frame);
             let at = at.index(frame.len());
@@ -169,7 +169,7 @@ fn nothing_that_changes_waits_longer_than_a_second() {
     let mut stalest = 0;
     for snapshot in 0..120 {
         crowd.capture();
-        let seen = crowd.stage.present().to_vec();
+        let seen = crowd.buffer.present().to_vec();
         let frame = path.send(&mut crowd, &seen).unwrap();
         path.reader.read(&frame).unwrap();
         let acks = path.reader.acks();
@@ -189,7 +189,7 @@ fn nothing_that_changes_waits_longer_than_a_second() {
 /// Ticks that the client's state of an entity lags behind, 0 when it is as it should be.
 fn waiting(crowd: &Crowd, reader: &SnapshotReader, id: u32, slot: Slot) -> u32 {
     let told = reader.entities().get(id).unwrap();
-    let relation = relation(SEAT, TEAM, crowd.stage.actor(slot));
+    let relation = relation(SEAT, TEAM, crowd.buffer.actor(slot));
     if told.values() == crowd.truth(slot, relation) {
         return 0;
     }
@@ -205,7 +205,7 @@ fn a_client_that_acknowledges_nothing_is_told_everything_again() {
     let mut path = Path::new(&crowd, PLENTY);
     for _ in 0..100 {
         crowd.step();
-        let seen = crowd.stage.present().to_vec();
+        let seen = crowd.buffer.present().to_vec();
         let frame = path.send(&mut crowd, &seen).unwrap();
         // A client that has just come understands each of them.
         path.reader = crowd.reader();
@@ -223,7 +223,7 @@ fn acknowledgements_of_snapshots_that_were_never_sent_mean_nothing() {
     path.viewer.acknowledge(0, u32::MAX);
     crowd.step();
     path.viewer.acknowledge(1, u32::MAX);
-    let seen = crowd.stage.present().to_vec();
+    let seen = crowd.buffer.present().to_vec();
     let frame = path.send(&mut crowd, &seen).unwrap();
     assert_eq!(path.reader.read(&frame), Ok(Taken::In));
     assert_knows_exactly(&crowd, &path.reader, &seen);

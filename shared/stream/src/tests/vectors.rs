@@ -16,7 +16,7 @@ use crate::frame::{
 use crate::reader::{SnapshotReader, Start, Taken};
 use crate::record::Records;
 use crate::schema::{Audience, Field, Kind, Schema};
-use crate::stage::{Actor, Stage};
+use crate::snapshot_buffer::{Actor, SnapshotBuffer};
 use crate::viewer::{Budget, Seen, Viewer};
 
 const INTERVAL: u32 = 3;
@@ -63,7 +63,7 @@ fn start_frame() -> Vec<u8> {
 
 /// A small world whose values are written by hand.
 struct Scene {
-    stage: Stage,
+    buffer: SnapshotBuffer,
     records: Records,
     viewer: Viewer,
     broadcast: Broadcast,
@@ -79,7 +79,7 @@ impl Scene {
             frame_bytes_max: 1_100,
         };
         Self {
-            stage: Stage::new(schema(), INTERVAL),
+            buffer: SnapshotBuffer::new(schema(), INTERVAL),
             records: Records::default(),
             viewer: Viewer::new(Seat(4), None, budget),
             broadcast: Broadcast::new(View::All),
@@ -91,7 +91,7 @@ impl Scene {
 
     fn enter(&mut self, id: u32, kind: u8) {
         let owner = (id == 4).then_some(Seat(4));
-        self.stage.enter(Actor {
+        self.buffer.enter(Actor {
             id,
             kind,
             owner,
@@ -102,21 +102,21 @@ impl Scene {
     /// The next snapshot, in which these fields of these entities have these values.
     fn capture(&mut self, changes: &[(u32, usize, u32)]) {
         self.tick += INTERVAL;
-        self.stage.begin(self.tick);
+        self.buffer.begin(self.tick);
         for (id, field, value) in changes {
-            let slot = self.stage.slot_of(*id).unwrap();
-            self.stage.row_mut(slot)[*field] = *value;
+            let slot = self.buffer.slot_of(*id).unwrap();
+            self.buffer.row_mut(slot)[*field] = *value;
         }
-        self.stage.finish();
-        self.records.renew(&self.stage);
+        self.buffer.finish();
+        self.records.renew(&self.buffer);
     }
 
     fn frame(&mut self) -> Vec<u8> {
         let mut frame = Vec::new();
-        let (stage, records) = (&self.stage, &mut self.records);
+        let (buffer, records) = (&self.buffer, &mut self.records);
         assert!(
             self.viewer
-                .write(stage, records, Seen::All, Some(2), &mut frame)
+                .write(buffer, records, Seen::All, Some(2), &mut frame)
         );
         frame
     }
@@ -160,10 +160,10 @@ impl Scene {
     }
 
     fn broadcast(&mut self, name: &str, form: Form) {
-        let (stage, records) = (&self.stage, &mut self.records);
+        let (buffer, records) = (&self.buffer, &mut self.records);
         let mut frames = Vec::new();
         self.broadcast
-            .write(stage, records, Seen::All, form, |frame, _| {
+            .write(buffer, records, Seen::All, form, |frame, _| {
                 frames.push(frame.to_vec());
             });
         for frame in frames {
@@ -202,7 +202,7 @@ fn player_run() -> Vec<Value> {
     scene.capture(&[(FAR, 3, 253), (7, 7, 2)]);
     scene.deliver("a mask above 127");
     scene.hand("the one that was overtaken", &late);
-    scene.stage.leave(7);
+    scene.buffer.leave(7);
     scene.capture(&[(4, 0, 410)]);
     scene.lose("lost, with the news that entity 7 is gone");
     scene.capture(&[(4, 0, 420)]);
@@ -239,7 +239,7 @@ fn spectator_run() -> Vec<Value> {
         "two ages: what rested is a difference to the key frame",
         Form::Delta,
     );
-    scene.stage.leave(7);
+    scene.buffer.leave(7);
     scene.enter(12, 1);
     scene.capture(&[(12, 0, 1)]);
     scene.broadcast("one gone, one new", Form::Delta);

@@ -4,13 +4,11 @@ use bevy_app::prelude::*;
 use bevy_ecs::prelude::*;
 use game_arena::{ArenaInput, Battle};
 use gameserver_contract::ids::PlayerId;
-use gameserver_shared::flow::FlowPlugin;
-use gameserver_shared::net_id::{NetId, NetIdPlugin};
-use gameserver_shared::player::{Roster, seat_player};
+use gameserver_shared::bot::BotPolicy;
+use gameserver_shared::offline::{self, offline_match};
+use gameserver_shared::player::seat_player;
 use gameserver_shared::prelude::*;
-use gameserver_shared::state::{StateHashes, StatePlugin};
-use gameserver_shared::tick::TickPlugin;
-use lightyear::prelude::LocalTimeline;
+use gameserver_shared::state::StateHashes;
 use uuid::Uuid;
 
 /// Who plays.
@@ -58,7 +56,7 @@ impl Crowd {
         let mut avatars = world.query_filtered::<Entity, With<Avatar>>();
         let avatars: Vec<_> = avatars.iter(world).collect();
         for avatar in avatars {
-            let input = Battle::decide(world, avatar, &mut self.rng);
+            let input = <Battle as BotPolicy>::decide(world, avatar, &mut self.rng);
             if let Some(mut action) = world.get_mut::<PlayerAction<ArenaInput>>(avatar) {
                 action.0 = input;
             }
@@ -68,43 +66,20 @@ impl Crowd {
     /// One tick of the match.
     pub(crate) fn tick(&mut self) {
         self.tick += 1;
-        let world = self.app.world_mut();
-        world.resource_mut::<LocalTimeline>().apply_delta(1);
-        world.run_schedule(First);
-        world.run_schedule(FixedUpdate);
+        offline::tick(&mut self.app);
     }
 }
 
 fn build() -> App {
-    let mut app = App::new();
-    app.init_resource::<LocalTimeline>()
-        .init_resource::<Roster>()
-        .insert_resource(MatchRng::seeded(7))
-        .insert_resource(MatchSettings {
-            mode: "field".to_owned(),
-            players_min: 2,
-            players_max: PLAYERS,
-            tick_rate_hz: 60,
-            seed: 7,
-        })
-        .add_message::<PlayerJoined>()
-        .add_message::<PlayerLeft>()
-        .add_plugins((
-            TickPlugin,
-            FlowPlugin,
-            NetIdPlugin,
-            StatePlugin::<Battle>::default(),
-        ))
-        // As for a match that is recorded.
-        .init_resource::<StateHashes>()
-        .add_observer(simulate);
-    let status = MatchStatus {
-        phase: MatchPhase::Waiting,
-        since_tick: 0,
-    };
-    app.world_mut().spawn((NetId::MATCH, status));
-    Battle::add_simulation(&mut app);
-    Battle::add_rules(&mut app);
+    let mut app = offline_match::<Battle>(MatchSettings {
+        mode: "field".to_owned(),
+        players_min: 2,
+        players_max: PLAYERS,
+        tick_rate_hz: 60,
+        seed: 7,
+    });
+    // As for a match that is recorded.
+    app.init_resource::<StateHashes>();
     for seat in 0..PLAYERS {
         let joined = PlayerJoined {
             seat: Seat(seat),
@@ -114,10 +89,4 @@ fn build() -> App {
         seat_player(app.world_mut(), joined);
     }
     app
-}
-
-/// As the engine does it for every avatar.
-fn simulate(added: On<Add, Avatar>, mut commands: Commands) {
-    let simulated = (Simulated, PlayerAction(ArenaInput::default()));
-    commands.entity(added.entity).insert(simulated);
 }

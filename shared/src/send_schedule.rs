@@ -9,7 +9,7 @@ use gameserver_contract::ids::Seat;
 
 /// Whose turn it is.
 #[derive(Resource, Debug)]
-pub struct Turns {
+pub struct SendSchedule {
     interval: u32,
     /// The present tick, as its place between two common turns.
     phase: u32,
@@ -21,7 +21,7 @@ pub struct Turns {
     takers: Vec<u32>,
 }
 
-impl Turns {
+impl SendSchedule {
     /// A turn of each seat every `interval` ticks; the common one for all until they are given
     /// their own.
     #[must_use]
@@ -43,12 +43,12 @@ impl Turns {
     }
 
     /// Shows the present tick to everybody: nobody is to wait for what it decides.
-    pub fn give_to_everybody(&mut self) {
+    pub fn send_to_everybody(&mut self) {
         self.is_everybodys = true;
     }
 
     /// Gives a seat its own turn: seats are numbered in order, so turns are equally full.
-    pub fn take_own(&mut self, seat: Seat) {
+    pub fn assign_own(&mut self, seat: Seat) {
         self.set_own(seat, true);
     }
 
@@ -85,21 +85,21 @@ impl Turns {
 
     /// Whether this tick's snapshot is for anybody.
     #[must_use]
-    pub fn is_anybodys(&self) -> bool {
+    pub fn is_for_anybody(&self) -> bool {
         self.is_common() || self.takers[self.phase as usize] > 0
     }
 }
 
 /// Run condition: this tick is shown to somebody.
 #[must_use]
-pub fn is_anybodys_turn(turns: Res<Turns>) -> bool {
-    turns.is_anybodys()
+pub fn is_any_send_due(schedule: Res<SendSchedule>) -> bool {
+    schedule.is_for_anybody()
 }
 
 /// Run condition: this tick is shown to all who have no turn of their own.
 #[must_use]
-pub fn is_common_turn(turns: Res<Turns>) -> bool {
-    turns.is_common()
+pub fn is_common_send(schedule: Res<SendSchedule>) -> bool {
+    schedule.is_common()
 }
 
 #[cfg(test)]
@@ -109,66 +109,68 @@ mod tests {
     const INTERVAL: u32 = 3;
 
     /// Who has turns in how many of 12 ticks.
-    fn turns_of(turns: &mut Turns, seat: u16) -> Vec<u32> {
+    fn turns_of(schedule: &mut SendSchedule, seat: u16) -> Vec<u32> {
         let ticks = 0..12;
         ticks
             .filter(|tick| {
-                turns.begin(*tick);
-                turns.is_due(Seat(seat))
+                schedule.begin(*tick);
+                schedule.is_due(Seat(seat))
             })
             .collect()
     }
 
     #[test]
     fn seats_share_the_common_turn_until_they_have_their_own() {
-        let mut turns = Turns::every(INTERVAL);
-        assert_eq!(turns_of(&mut turns, 4), [0, 3, 6, 9]);
-        turns.take_own(Seat(4));
-        assert_eq!(turns_of(&mut turns, 4), [1, 4, 7, 10]);
-        assert_eq!(turns_of(&mut turns, 5), [0, 3, 6, 9]);
-        turns.join_common(Seat(4));
-        assert_eq!(turns_of(&mut turns, 4), [0, 3, 6, 9]);
+        let mut schedule = SendSchedule::every(INTERVAL);
+        assert_eq!(turns_of(&mut schedule, 4), [0, 3, 6, 9]);
+        schedule.assign_own(Seat(4));
+        assert_eq!(turns_of(&mut schedule, 4), [1, 4, 7, 10]);
+        assert_eq!(turns_of(&mut schedule, 5), [0, 3, 6, 9]);
+        schedule.join_common(Seat(4));
+        assert_eq!(turns_of(&mut schedule, 4), [0, 3, 6, 9]);
     }
 
     #[test]
     fn a_tick_that_everybody_is_shown_is_only_that_one() {
-        let mut turns = Turns::every(INTERVAL);
-        turns.take_own(Seat(4));
-        turns.begin(5);
-        turns.give_to_everybody();
-        assert!(turns.is_common() && turns.is_due(Seat(4)) && turns.is_due(Seat(5)));
-        turns.begin(8);
-        assert!(!turns.is_anybodys() && !turns.is_due(Seat(4)) && !turns.is_due(Seat(5)));
+        let mut schedule = SendSchedule::every(INTERVAL);
+        schedule.assign_own(Seat(4));
+        schedule.begin(5);
+        schedule.send_to_everybody();
+        assert!(schedule.is_common() && schedule.is_due(Seat(4)) && schedule.is_due(Seat(5)));
+        schedule.begin(8);
+        assert!(
+            !schedule.is_for_anybody() && !schedule.is_due(Seat(4)) && !schedule.is_due(Seat(5))
+        );
     }
 
     #[test]
     fn own_turns_are_equally_full() {
-        let mut turns = Turns::every(INTERVAL);
-        (0..30).for_each(|seat| turns.take_own(Seat(seat)));
+        let mut schedule = SendSchedule::every(INTERVAL);
+        (0..30).for_each(|seat| schedule.assign_own(Seat(seat)));
         for tick in 0..6 {
-            turns.begin(tick);
-            let due = (0..30).filter(|seat| turns.is_due(Seat(*seat)));
+            schedule.begin(tick);
+            let due = (0..30).filter(|seat| schedule.is_due(Seat(*seat)));
             assert_eq!(due.count(), 10);
         }
     }
 
     #[test]
     fn a_turn_that_nobody_has_is_left_out() {
-        let mut turns = Turns::every(INTERVAL);
-        let anybodys = |turns: &mut Turns| -> Vec<u32> {
+        let mut schedule = SendSchedule::every(INTERVAL);
+        let anybodys = |schedule: &mut SendSchedule| -> Vec<u32> {
             let ticks = 0..6;
             ticks
                 .filter(|tick| {
-                    turns.begin(*tick);
-                    turns.is_anybodys()
+                    schedule.begin(*tick);
+                    schedule.is_for_anybody()
                 })
                 .collect()
         };
-        assert_eq!(anybodys(&mut turns), [0, 3]);
-        turns.take_own(Seat(2));
-        turns.take_own(Seat(2));
-        assert_eq!(anybodys(&mut turns), [0, 2, 3, 5]);
-        turns.join_common(Seat(2));
-        assert_eq!(anybodys(&mut turns), [0, 3]);
+        assert_eq!(anybodys(&mut schedule), [0, 3]);
+        schedule.assign_own(Seat(2));
+        schedule.assign_own(Seat(2));
+        assert_eq!(anybodys(&mut schedule), [0, 2, 3, 5]);
+        schedule.join_common(Seat(2));
+        assert_eq!(anybodys(&mut schedule), [0, 3]);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// The records of one snapshot.
 #[derive(Debug, Default)]
-pub(crate) struct Told {
+pub(crate) struct DecodedSnapshot {
     pub(crate) tick: u32,
     records: Vec<Record>,
     values: Vec<u32>,
@@ -28,7 +28,7 @@ pub(crate) struct State<'a> {
     pub(crate) values: &'a [u32],
 }
 
-impl Told {
+impl DecodedSnapshot {
     /// Forgets everything but its room.
     pub(crate) fn begin(&mut self, tick: u32) {
         self.tick = tick;
@@ -92,27 +92,27 @@ fn narrow(number: usize) -> u16 {
 
 /// The last snapshots, the oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Past {
-    snapshots: VecDeque<Told>,
+pub(crate) struct SnapshotHistory {
+    snapshots: VecDeque<DecodedSnapshot>,
     /// One that was forgotten, for its room.
-    spare: Told,
+    spare: DecodedSnapshot,
 }
 
-impl Past {
+impl SnapshotHistory {
     /// An empty one for the next snapshot.
-    pub(crate) fn blank(&mut self, tick: u32) -> Told {
+    pub(crate) fn blank(&mut self, tick: u32) -> DecodedSnapshot {
         let mut told = std::mem::take(&mut self.spare);
         told.begin(tick);
         told
     }
 
     /// Takes back what became no part of the past.
-    pub(crate) fn discard(&mut self, told: Told) {
+    pub(crate) fn discard(&mut self, told: DecodedSnapshot) {
         self.spare = told;
     }
 
     /// Adds the newest snapshot, and forgets those before this tick and those that are too many.
-    pub(crate) fn add(&mut self, told: Told, keep_from: u32, snapshots_max: usize) {
+    pub(crate) fn add(&mut self, told: DecodedSnapshot, keep_from: u32, snapshots_max: usize) {
         self.snapshots.push_back(told);
         while self.snapshots.len() > snapshots_max
             || self

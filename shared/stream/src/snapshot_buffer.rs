@@ -1,6 +1,5 @@
-//! What everybody could see, capture by capture: the quantised state of all entities now and in
-//! all ticks that clients may still refer to. It knows no viewers, and not in which ticks each of
-//! them is sent a snapshot.
+//! Holds the quantised state of all entities, now and in all ticks that clients may still refer to.
+//! It knows no viewers, and not in which ticks each of them is sent a snapshot.
 
 use gameserver_contract::ids::Seat;
 
@@ -10,7 +9,7 @@ use crate::schema::{Audience, Relation, Schema};
 pub const BASELINES_MAX: u32 = 32;
 const AUDIENCES: usize = 3;
 
-/// An entity's place on the stage while it is there; used again after it has gone.
+/// An entity's row in the buffer while it is there; used again after it has gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Slot(u32);
 
@@ -34,7 +33,7 @@ pub struct Actor {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Occupant {
     actor: Actor,
     /// The tick in which it was first captured; none before.
     since_tick: Option<u32>,
@@ -49,15 +48,15 @@ struct Capture {
     values: Vec<u32>,
 }
 
-/// The stage.
+/// The captures of the last ticks.
 #[derive(Debug)]
-pub struct Stage {
+pub struct SnapshotBuffer {
     schema: Schema,
     interval: u32,
     stride: usize,
     /// The fields that each audience sees, by kind.
     masks: Vec<[u32; AUDIENCES]>,
-    places: Vec<Place>,
+    occupants: Vec<Occupant>,
     free: Vec<Slot>,
     /// Who is there, ascending by id.
     present: Vec<(u32, Slot)>,
@@ -69,8 +68,8 @@ pub struct Stage {
     tick: Option<u32>,
 }
 
-impl Stage {
-    /// An empty stage, for clients that are sent a snapshot every `interval` ticks.
+impl SnapshotBuffer {
+    /// An empty buffer, for clients that are sent a snapshot every `interval` ticks.
     #[must_use]
     pub fn new(schema: Schema, interval: u32) -> Self {
         let interval = interval.max(1);
@@ -88,7 +87,7 @@ impl Stage {
             interval,
             stride,
             masks,
-            places: Vec::new(),
+            occupants: Vec::new(),
             free: Vec::new(),
             present: Vec::new(),
             captures: vec![Capture::default(); captures],
@@ -123,40 +122,40 @@ impl Stage {
         &self.present
     }
 
-    /// How many places there are; every slot's index is below.
-    pub(crate) fn places(&self) -> usize {
-        self.places.len()
+    /// How many rows there are; every slot's index is below.
+    pub(crate) fn occupants(&self) -> usize {
+        self.occupants.len()
     }
 
-    /// Who has that place.
+    /// The entity in that row.
     #[must_use]
     pub fn actor(&self, slot: Slot) -> Actor {
-        self.places[slot.index()].actor
+        self.occupants[slot.index()].actor
     }
 
-    /// The place of an entity that is there.
+    /// The row of an entity that is there.
     #[must_use]
     pub fn slot_of(&self, id: u32) -> Option<Slot> {
         let at = self.present.binary_search_by_key(&id, |row| row.0).ok()?;
         Some(self.present[at].1)
     }
 
-    /// Gives an entity a place; it is shown from the next capture on. Those who enter in one tick
+    /// Adds an entity; it is shown from the next capture on. Those who enter in one tick
     /// come in no order: a World keeps them by what they are made of.
     pub fn enter(&mut self, actor: Actor) -> Slot {
-        let place = Place {
+        let place = Occupant {
             actor,
             since_tick: None,
             changed_tick: [0; AUDIENCES],
         };
         let slot = if let Some(slot) = self.free.pop() {
-            self.places[slot.index()] = place;
+            self.occupants[slot.index()] = place;
             slot
         } else {
-            let slot = Slot(u32::try_from(self.places.len()).unwrap_or(u32::MAX));
-            self.places.push(place);
+            let slot = Slot(u32::try_from(self.occupants.len()).unwrap_or(u32::MAX));
+            self.occupants.push(place);
             for capture in &mut self.captures {
-                capture.values.resize(self.places.len() * self.stride, 0);
+                capture.values.resize(self.occupants.len() * self.stride, 0);
             }
             slot
         };
@@ -168,7 +167,7 @@ impl Stage {
         slot
     }
 
-    /// Takes an entity off the stage.
+    /// Removes an entity.
     pub fn leave(&mut self, id: u32) {
         if let Ok(at) = self.present.binary_search_by_key(&id, |row| row.0) {
             let (_, slot) = self.present.remove(at);
@@ -218,7 +217,7 @@ impl Stage {
             &self.captures[self.newest].values,
         );
         for (_, slot) in &self.present {
-            let place = &mut self.places[slot.index()];
+            let place = &mut self.occupants[slot.index()];
             if place.since_tick.is_none() {
                 place.since_tick = Some(tick);
                 place.changed_tick = [tick; AUDIENCES];
@@ -246,7 +245,7 @@ impl Stage {
     pub(crate) fn row_at(&self, slot: Slot, tick: u32) -> Option<&[u32]> {
         let age = self.tick?.checked_sub(tick)?;
         let index = (*self.by_age.get(age as usize)?)?;
-        let there_since = self.places[slot.index()].since_tick?;
+        let there_since = self.occupants[slot.index()].since_tick?;
         (tick >= there_since).then(|| self.row_of(index, slot))
     }
 
@@ -257,7 +256,7 @@ impl Stage {
 
     /// The last tick in which something changed that this relation sees.
     pub(crate) fn changed_tick(&self, slot: Slot, relation: Relation) -> u32 {
-        self.places[slot.index()].changed_tick[relation as usize]
+        self.occupants[slot.index()].changed_tick[relation as usize]
     }
 
     /// The fields of an entity that this relation sees.
@@ -281,9 +280,9 @@ mod tests {
 
     #[test]
     fn who_enters_out_of_order_is_found_and_can_leave() {
-        let mut stage = Stage::new(schema(), INTERVAL);
+        let mut buffer = SnapshotBuffer::new(schema(), INTERVAL);
         let mut enter = |id| {
-            stage.enter(Actor {
+            buffer.enter(Actor {
                 id,
                 kind: 0,
                 owner: None,
@@ -291,9 +290,9 @@ mod tests {
             })
         };
         let [second, third, first] = [2, 3, 1].map(&mut enter);
-        assert_eq!(stage.present(), [(1, first), (2, second), (3, third)]);
-        assert_eq!(stage.slot_of(1), Some(first));
-        stage.leave(1);
-        assert_eq!(stage.present(), [(2, second), (3, third)]);
+        assert_eq!(buffer.present(), [(1, first), (2, second), (3, third)]);
+        assert_eq!(buffer.slot_of(1), Some(first));
+        buffer.leave(1);
+        assert_eq!(buffer.present(), [(2, second), (3, third)]);
     }
 }

@@ -67,6 +67,7 @@ impl Walls {
     }
 
     /// All boxes that a body at this place can touch, in the order of the map.
+    #[inline]
     pub fn near(&self, place: Vec2) -> impl Iterator<Item = &Wall> {
         let cell = self.cell(cell_at(place.x), cell_at(place.y));
         self.listed(cell.map_or(&[], |cell| &cell.near))
@@ -74,6 +75,7 @@ impl Walls {
 
     /// All boxes that lie on the straight way between two places. Some come more than once, some
     /// lie beside the way.
+    #[inline]
     pub fn along(&self, from: Vec2, to: Vec2) -> impl Iterator<Item = &Wall> {
         cells_between(from.min(to), from.max(to))
             .filter_map(|(column, row)| self.cell(column, row))
@@ -104,6 +106,7 @@ impl Walls {
         false
     }
 
+    #[inline]
     fn cell(&self, column: usize, row: usize) -> Option<&Cell> {
         let is_inside = column < self.columns;
         self.cells
@@ -111,12 +114,14 @@ impl Walls {
             .filter(|_| is_inside)
     }
 
+    #[inline]
     fn listed<'a>(&'a self, indices: &'a [u32]) -> impl Iterator<Item = &'a Wall> {
         indices.iter().map(|index| &self.all[*index as usize])
     }
 }
 
 /// The cells, as column and row, that a rectangle touches.
+#[inline]
 fn cells_between(low: Vec2, high: Vec2) -> impl Iterator<Item = (usize, usize)> {
     let rows = cell_at(low.y)..=cell_at(high.y);
     let columns = cell_at(low.x)..=cell_at(high.x);
