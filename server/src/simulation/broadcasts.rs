@@ -95,7 +95,11 @@ fn forget_last_tick(mut broadcasts: ResMut<Broadcasts>) {
 
 /// What a team sees together is what its players see in the same tick: they look in the common
 /// turn, with the spectators.
-fn gather_watched_teams(broadcasts: Res<Broadcasts>, shown: Res<SnapshotState>, mut schedule: ResMut<SendSchedule>) {
+fn gather_watched_teams(
+    broadcasts: Res<Broadcasts>,
+    shown: Res<SnapshotState>,
+    mut schedule: ResMut<SendSchedule>,
+) {
     for view in broadcasts.views.keys() {
         let View::Team(team) = view else { continue };
         let players = owners_in(&shown.snapshots, *team);

@@ -10,10 +10,10 @@ use bevy_ecs::prelude::*;
 use gameserver_contract::ids::Seat;
 use gameserver_shared::net_id::NetId;
 use gameserver_shared::player::Avatar;
-use gameserver_shared::visibility::Visibility;
+use gameserver_shared::send_schedule::is_common_send;
 use gameserver_shared::snapshot::{SnapshotState, SnapshotSystems};
 use gameserver_shared::stream::snapshot_buffer::Slot;
-use gameserver_shared::send_schedule::is_common_send;
+use gameserver_shared::visibility::Visibility;
 use lightyear::prelude::{RemoteId, VisibilityExt};
 
 use super::native::Native;

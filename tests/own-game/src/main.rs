@@ -27,12 +27,8 @@ struct Line;
 struct Step(i8);
 
 impl PlayerInput for Step {
-    fn check(&self) -> Result<(), InputRefusal> {
-        if (-1..=1).contains(&self.0) {
-            Ok(())
-        } else {
-            Err(InputRefusal { rule: "step_range" })
-        }
+    fn declare(&self, fields: &mut impl InputFields) {
+        fields.range("step", self.0.into(), -1..=1);
     }
 }
 

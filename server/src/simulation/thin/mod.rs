@@ -16,8 +16,8 @@ use bevy_ecs::prelude::*;
 use bytes::Bytes;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::game::Game;
-use gameserver_shared::snapshot::{SnapshotState, SnapshotSystems};
 use gameserver_shared::send_schedule::SendSchedule;
+use gameserver_shared::snapshot::{SnapshotState, SnapshotSystems};
 use lightyear::input::server::InputSystems;
 use lightyear::prelude::LocalTimeline;
 
@@ -57,14 +57,22 @@ impl<G: Game> Plugin for ThinPlugin<G> {
     }
 }
 
-fn take_own_turn(added: On<Add, Thin>, links: Query<&ClientLink>, mut schedule: ResMut<SendSchedule>) {
+fn take_own_turn(
+    added: On<Add, Thin>,
+    links: Query<&ClientLink>,
+    mut schedule: ResMut<SendSchedule>,
+) {
     if let Ok(link) = links.get(added.entity) {
         schedule.assign_own(link.seat());
     }
 }
 
 /// Whoever connects to the seat again has the turn of their kind.
-fn give_turn_back(removed: On<Remove, Thin>, links: Query<&ClientLink>, mut schedule: ResMut<SendSchedule>) {
+fn give_turn_back(
+    removed: On<Remove, Thin>,
+    links: Query<&ClientLink>,
+    mut schedule: ResMut<SendSchedule>,
+) {
     if let Ok(link) = links.get(removed.entity) {
         schedule.join_common(link.seat());
     }

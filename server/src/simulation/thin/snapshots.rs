@@ -95,9 +95,9 @@ pub(super) fn send_snapshots(
     let buffer = &mut *buffer;
     let clients = clients.iter_mut();
     for (link, mut thin, lead) in clients.filter(|row| schedule.is_due(row.0.seat())) {
-        let seen = visibility
-            .as_ref()
-            .map_or(Seen::All, |visibility| Seen::Only(visibility.of(link.seat())));
+        let seen = visibility.as_ref().map_or(Seen::All, |visibility| {
+            Seen::Only(visibility.of(link.seat()))
+        });
         buffer.frame.clear();
         let lead = lead.at(tick.number());
         if !thin
