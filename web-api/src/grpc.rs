@@ -9,9 +9,9 @@ use gameserver_control::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::app::SharedApp;
-use crate::app::registry::RegistryError;
-use crate::app::results::ResultError;
+use crate::compose::SharedApp;
+use crate::matches::results::ResultError;
+use crate::sessions::hosting::RegistryError;
 
 /// Serves the registry. Every call runs to its end even when the instance hangs up.
 #[derive(Debug, Clone)]

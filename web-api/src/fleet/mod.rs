@@ -6,10 +6,13 @@
 //! the cache does not take is kept in the database, where the other replicas look before they take
 //! an instance for lost.
 
-pub(crate) mod choice;
+pub(crate) mod api;
 pub(crate) mod control;
+pub(crate) mod games;
 mod heard;
 mod instance;
+pub(crate) mod placement;
+pub(crate) mod store;
 
 use std::time::Duration;
 
@@ -17,10 +20,10 @@ use chrono::{DateTime, Utc};
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::ids::{InstanceEpoch, InstanceId};
 
-use self::heard::Heard;
-use crate::cache::{Cache, CacheError};
 use crate::config::{INSTANCE_LEASE, INSTANCE_LOST_GRACE, INSTANCES_MAX};
-use crate::store::{Store, StoreError};
+use crate::fleet::heard::Heard;
+use crate::kit::cache::{Cache, CacheError};
+use crate::kit::db::{Store, StoreError};
 pub(crate) use instance::{InstanceRecord, Load, Refuses};
 
 /// The list of the cache that leases stand in.

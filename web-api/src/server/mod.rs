@@ -26,12 +26,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 
-use crate::app::{App, Ports, SharedApp, changes, lifecycle};
-use crate::cache::Cache;
+use crate::compose::{App, Ports, SharedApp};
 use crate::config::{ConfigError, Limits, RESULT_BYTES_MAX, WebApiConfig};
 use crate::grpc::RegistryService;
-use crate::http::{self, HttpState};
-use crate::store::Store;
+use crate::kit::cache::Cache;
+use crate::kit::db::Store;
+use crate::kit::http;
+use crate::kit::http::HttpState;
+use crate::sessions::{changes, job};
 use crate::telemetry;
 
 /// Room in a gRPC message beside the largest result.
@@ -132,7 +134,7 @@ impl WebApi {
                 control_secret,
                 background.clone(),
             )),
-            tokio::spawn(lifecycle::run(app.clone(), background.clone())),
+            tokio::spawn(job::run(app.clone(), background.clone())),
             tokio::spawn(changes::run(app.clone(), background.clone())),
         ];
         tracing::info!(%http_address, %grpc_address, "the web API is ready");

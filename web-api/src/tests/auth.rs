@@ -8,8 +8,8 @@ use gameserver_contract::account::LoginResponse;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::world::{Answer, World, config};
 use crate::config::{RateLimits, WebApiConfig};
+use crate::tests::world::{Answer, World, config};
 
 async fn refresh(world: &World, token: &str) -> Answer {
     let body = json!({ "refresh_token": token });

@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::world::{EventStream, World, report};
-use crate::app::changes;
-use crate::app::lifecycle::LostInstances;
 use crate::config::{CHANGES_QUEUED_MAX, LISTENERS_PER_PLAYER_MAX};
+use crate::sessions::changes;
+use crate::sessions::job::LostInstances;
+use crate::tests::world::{EventStream, World, report};
 
 /// A world whose changes reach listeners, and the task that passes them on.
 async fn world() -> (World, AbortOnDropHandle<()>) {

@@ -9,11 +9,11 @@ use gameserver_control::secret::ControlSecret;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::instance::{Call, FakeInstance, Mood};
-use super::world::{CONTROL_SECRET, World, config};
-use crate::app::opening::deliver_starts;
 use crate::config::MATCH_START_DUE;
-use crate::store::Store;
+use crate::kit::db::Store;
+use crate::sessions::opening::deliver_starts;
+use crate::tests::instance::{Call, FakeInstance, Mood};
+use crate::tests::world::{CONTROL_SECRET, World, config};
 
 #[tokio::test]
 async fn the_same_idempotency_key_opens_one_session() {

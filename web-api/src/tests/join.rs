@@ -9,8 +9,8 @@ use gameserver_contract::session::{JoinResponse, Role, Session, SessionState, Tr
 use gameserver_control::{Admits, MatchStatus};
 use serde_json::json;
 
-use super::world::{World, report};
-use crate::app::lifecycle::LostInstances;
+use crate::sessions::job::LostInstances;
+use crate::tests::world::{World, report};
 
 #[tokio::test]
 async fn a_join_holds_a_seat_and_signs_a_ticket_for_it() {

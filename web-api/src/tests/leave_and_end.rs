@@ -7,10 +7,10 @@ use gameserver_contract::session::{Session, SessionState};
 use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::instance::{Call, Mood};
-use super::world::{Answer, World, report};
-use crate::app::changes;
 use crate::config::SEAT_HOLD;
+use crate::sessions::changes;
+use crate::tests::instance::{Call, Mood};
+use crate::tests::world::{Answer, World, report};
 
 async fn leave(world: &World, session: &Session, who: &LoginResponse) -> Answer {
     world

@@ -6,10 +6,10 @@ use gameserver_contract::ids::GameId;
 use gameserver_contract::session::{JoinResponse, Page, Session, SessionState, Visibility};
 use serde_json::json;
 
-use super::instance::Mood;
-use super::world::{World, config, report};
 use crate::config::{OpenSessionLimits, RateLimits, WebApiConfig};
-use crate::store::SessionFilter;
+use crate::sessions::store::records::SessionFilter;
+use crate::tests::instance::Mood;
+use crate::tests::world::{World, config, report};
 
 #[tokio::test]
 async fn a_session_is_opened_on_an_instance_and_stands_at_its_location() {

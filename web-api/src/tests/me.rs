@@ -4,7 +4,7 @@ use axum::http::Method;
 use gameserver_contract::account::{LoginResponse, Player};
 use serde_json::{Value, json};
 
-use super::world::{Answer, World};
+use crate::tests::world::{Answer, World};
 
 async fn rename(world: &World, who: &LoginResponse, tag: &str, name: &str) -> Answer {
     let call = world

@@ -3,9 +3,9 @@
 use axum::http::Method;
 use serde_json::Value;
 
-use super::world::World;
-use crate::http::code::Code;
+use crate::kit::http::code::Code;
 use crate::openapi_json;
+use crate::tests::world::World;
 
 /// The document that is checked in. `UPDATE_OPENAPI=1 cargo test -p gameserver-web-api openapi`
 /// writes it anew.

@@ -15,14 +15,15 @@ use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::cable::Cable;
-use super::redis_process::RedisProcess;
-use super::world::{CONTROL_SECRET, World, config, memory_store, report};
-use crate::app::{Ports, lifecycle};
-use crate::cache::Cache;
+use crate::compose::Ports;
 use crate::config::{INSTANCE_LEASE, INSTANCE_LOST_GRACE};
-use crate::fault::Fault;
-use crate::store::Store;
+use crate::kit::cache::Cache;
+use crate::kit::db::Store;
+use crate::kit::fault::Fault;
+use crate::sessions::job;
+use crate::tests::cable::Cable;
+use crate::tests::redis_process::RedisProcess;
+use crate::tests::world::{CONTROL_SECRET, World, config, memory_store, report};
 
 /// Long enough for every lease and every grace to end, and a look at the leases to follow.
 const OUTAGE: Duration = INSTANCE_LEASE
@@ -110,7 +111,7 @@ async fn world(store: Store, cache: Cache) -> World {
 /// What looks for lost instances, until the guard is dropped.
 fn look_after(world: &World) -> DropGuard {
     let stop = CancellationToken::new();
-    tokio::spawn(lifecycle::run(world.app.clone(), stop.clone()));
+    tokio::spawn(job::run(world.app.clone(), stop.clone()));
     stop.drop_guard()
 }
 

@@ -7,7 +7,7 @@ use gameserver_contract::session::{JoinResponse, Session};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::world::{Answer, World};
+use crate::tests::world::{Answer, World};
 
 async fn private(world: &World, host: &LoginResponse) -> Session {
     let body = json!({"game": "arena", "visibility": "private"});

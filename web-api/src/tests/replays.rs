@@ -8,8 +8,8 @@ use gameserver_contract::session::{Session, SessionState};
 use gameserver_control::REPLAY_BYTES_MAX;
 use serde_json::json;
 
-use super::instance::{Call, Log, Mood};
-use super::world::{Answer, START_MS, World};
+use crate::tests::instance::{Call, Log, Mood};
+use crate::tests::world::{Answer, START_MS, World};
 
 /// Longer than one answer of an instance, and not a multiple of it.
 const LENGTH: usize = REPLAY_BYTES_MAX as usize * 2 + 1_000;

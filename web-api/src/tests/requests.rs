@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::instance::Mood;
-use super::world::{World, config};
 use crate::config::{Limits, WebApiConfig};
+use crate::tests::instance::Mood;
+use crate::tests::world::{World, config};
 
 #[tokio::test]
 async fn a_request_id_is_echoed_in_header_and_problem() {

@@ -9,8 +9,8 @@ use gameserver_contract::session::{Page, Session, SessionState};
 use gameserver_control::{ResultReport, result_signature};
 use serde_json::json;
 
-use super::world::{START_MS, World, report};
-use crate::app::results::ResultError;
+use crate::matches::results::ResultError;
+use crate::tests::world::{START_MS, World, report};
 
 fn result(session: &Session, player: &LoginResponse) -> MatchResult {
     MatchResult {

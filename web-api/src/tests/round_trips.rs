@@ -8,13 +8,13 @@ use gameserver_contract::clock::{ManualClock, SystemClock};
 use gameserver_contract::entropy::SystemEntropy;
 use gameserver_control::secret::ControlSecret;
 
-use super::cable::Cable;
-use super::redis_process::RedisProcess;
-use super::world::{CONTROL_SECRET, World, config};
-use crate::app::Ports;
-use crate::cache::Cache;
-use crate::store::Store;
-use crate::store::contract_tests::subject::Subject;
+use crate::compose::Ports;
+use crate::kit::cache::Cache;
+use crate::kit::db::Store;
+use crate::kit::db::contract_tests::subject::Subject;
+use crate::tests::cable::Cable;
+use crate::tests::redis_process::RedisProcess;
+use crate::tests::world::{CONTROL_SECRET, World, config};
 
 /// How often each request is made.
 const TIMES: usize = 20;

@@ -18,14 +18,14 @@ use tonic::Code;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
-use super::instance::FakeInstance;
-use super::world::{CONTROL_SECRET, START_MS, config, memory_store};
-use crate::cache::Cache;
 use crate::config::{Limits, WebApiConfig};
+use crate::kit::cache::Cache;
 use crate::server::{Deps, RunningWebApi, StartError, WebApi};
 use crate::telemetry;
+use crate::tests::instance::FakeInstance;
+use crate::tests::world::{CONTROL_SECRET, START_MS, config, memory_store};
 
-pub(super) static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
+pub(crate) static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
     let builder = PrometheusBuilder::new().set_buckets(&telemetry::HTTP_REQUEST_BUCKETS);
     builder.unwrap().install_recorder().unwrap()
 });

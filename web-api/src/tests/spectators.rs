@@ -5,7 +5,7 @@ use gameserver_contract::session::{JoinResponse, Session};
 use gameserver_contract::spectator::{SpectatorClaim, SpectatorView, SpectatorsPolicy};
 use serde_json::{Value, json};
 
-use super::world::World;
+use crate::tests::world::World;
 
 async fn session_granting(world: &World, host: &LoginResponse, spectators: Value) -> Session {
     let body = json!({"game": "arena", "spectators": spectators});

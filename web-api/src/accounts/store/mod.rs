@@ -1,0 +1,4 @@
+//! What the database keeps of accounts.
+
+pub(crate) mod logins;
+pub(crate) mod players;

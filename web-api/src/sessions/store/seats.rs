@@ -1,0 +1,270 @@
+//! Seats: held for a player until the reservation ends, taken once the instance has seen them.
+//!
+//! A session's row is locked before one of its seats changes, so that two wishes are granted one
+//! after the other. A hold that has ended counts as free everywhere, swept or not.
+
+use chrono::{DateTime, Utc};
+use gameserver_contract::ids::{PlayerId, Seat, SessionId};
+use gameserver_contract::session::{Role, SessionState};
+use uuid::Uuid;
+
+use crate::kit::db::backend::Tx;
+use crate::kit::db::idempotency;
+use crate::kit::db::idempotency::{Claim, IdempotencyKey, IdempotencyRecord, RecordedResponse};
+use crate::kit::db::sql::{Sql, narrow};
+use crate::kit::db::{Store, StoreError};
+use crate::sessions::store::records::{lock, touch};
+
+/// A wish for a seat.
+#[derive(Debug, Clone)]
+pub struct SeatRequest {
+    /// Where.
+    pub session: SessionId,
+    /// Who.
+    pub player: PlayerId,
+    /// Play or watch.
+    pub role: Role,
+    /// The login that the wish was made with: when it ends, so does the seat.
+    pub login: Option<Uuid>,
+    /// When the wish is made.
+    pub now: DateTime<Utc>,
+    /// The reservation ends here unless the instance reports the seat as taken.
+    pub held_until: DateTime<Utc>,
+}
+
+/// What became of a wish for a seat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reservation {
+    /// The seat is held; `None` for a spectator, who takes none. A player who asks again gets the
+    /// seat that they hold already, held anew.
+    Held(Option<Seat>),
+    /// Every seat is taken or on hold.
+    Full,
+    /// Nobody may join in this state.
+    NotJoinable(SessionState),
+    /// There is no such session.
+    NotFound,
+}
+
+/// Writes down what the request for a seat is answered; `None` stands for a spectator's.
+pub type AnswerSeat = Box<dyn FnOnce(Option<Seat>) -> RecordedResponse + Send>;
+
+/// What became of a wish for a seat that came with a key.
+#[derive(Debug)]
+pub enum KeyedReservation {
+    /// It is granted, with this answer.
+    Held(RecordedResponse),
+    /// The request was made before.
+    Known(IdempotencyRecord),
+    /// It is not granted; the key stands for nothing.
+    Refused(Reservation),
+}
+
+impl Store {
+    /// Holds a seat in one transaction: expired holds are dropped first, the lowest free seat is
+    /// given, never one seat twice. A taken seat that is asked for again becomes a hold, so that it
+    /// outlasts the old connection as long as the new ticket is good.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer; nothing changed then.
+    pub async fn reserve_seat(&self, wish: SeatRequest) -> Result<Reservation, StoreError> {
+        self.db
+            .transaction(move |tx| Box::pin(reserve(tx, wish)))
+            .await
+    }
+
+    /// The same for a request with a key, which is claimed in that transaction: the key and the
+    /// seat are both kept or neither is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer; nothing changed then.
+    pub async fn reserve_seat_once(
+        &self,
+        wish: SeatRequest,
+        key: IdempotencyKey,
+        answer: AnswerSeat,
+    ) -> Result<KeyedReservation, StoreError> {
+        self.db
+            .transaction(move |tx| Box::pin(reserve_once(tx, wish, key, answer)))
+            .await
+    }
+
+    /// Gives a player's seat back, and their place as the host to somebody who is present. True
+    /// when the session is not as it was.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer; nothing changed then.
+    pub async fn release_seat(
+        &self,
+        session: SessionId,
+        player: PlayerId,
+        now: DateTime<Utc>,
+    ) -> Result<bool, StoreError> {
+        self.db
+            .transaction(move |tx| Box::pin(release(tx, session, player, now)))
+            .await
+    }
+
+    /// The seat that a player holds or has reserved in a session.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] when the database cannot answer.
+    pub async fn seat_of(
+        &self,
+        session: SessionId,
+        player: PlayerId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Seat>, StoreError> {
+        let sql = Sql::new(
+            "SELECT seat FROM seats WHERE session_id = $1 AND player_id = $2 \
+             AND (held_until_ms IS NULL OR held_until_ms > $3)",
+        );
+        let row = self
+            .db
+            .optional(sql.bind(session).bind(player).bind(now))
+            .await?;
+        row.map(seat).transpose()
+    }
+}
+
+async fn reserve(tx: &mut Tx, wish: SeatRequest) -> Result<Reservation, StoreError> {
+    let Some(session) = lock(tx, wish.session).await? else {
+        return Ok(Reservation::NotFound);
+    };
+    if !session.state.is_joinable() {
+        return Ok(Reservation::NotJoinable(session.state));
+    }
+    if wish.role == Role::Spectator {
+        return Ok(Reservation::Held(None));
+    }
+    drop_expired_holds(tx, wish.session, wish.now).await?;
+    let held = match hold_again(tx, &wish).await? {
+        Some(seat) => Some(seat),
+        None => hold_lowest(tx, &wish, session.players_max).await?,
+    };
+    let Some(seat) = held else {
+        return Ok(Reservation::Full);
+    };
+    touch(tx, wish.session, wish.now).await?;
+    Ok(Reservation::Held(Some(seat)))
+}
+
+async fn reserve_once(
+    tx: &mut Tx,
+    wish: SeatRequest,
+    key: IdempotencyKey,
+    answer: AnswerSeat,
+) -> Result<KeyedReservation, StoreError> {
+    if let Claim::Known(record) = idempotency::claim(tx, &key, None).await? {
+        return Ok(KeyedReservation::Known(record));
+    }
+    match reserve(tx, wish).await? {
+        Reservation::Held(seat) => {
+            let answer = answer(seat);
+            idempotency::answer(tx, &key, &answer).await?;
+            Ok(KeyedReservation::Held(answer))
+        }
+        refused @ (Reservation::Full | Reservation::NotJoinable(_) | Reservation::NotFound) => {
+            idempotency::give_back(tx, &key).await?;
+            Ok(KeyedReservation::Refused(refused))
+        }
+    }
+}
+
+async fn drop_expired_holds(
+    tx: &mut Tx,
+    session: SessionId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let sql = Sql::new("DELETE FROM seats WHERE session_id = $1 AND held_until_ms <= $2");
+    tx.execute(sql.bind(session).bind(now)).await.map(drop)
+}
+
+async fn hold_again(tx: &mut Tx, wish: &SeatRequest) -> Result<Option<Seat>, StoreError> {
+    let sql = Sql::new(
+        "UPDATE seats SET held_until_ms = $3, login_id = $4, evicted = FALSE \
+         WHERE session_id = $1 AND player_id = $2 \
+         RETURNING seat",
+    );
+    let row = tx
+        .optional(
+            sql.bind(wish.session)
+                .bind(wish.player)
+                .bind(wish.held_until)
+                .bind(wish.login),
+        )
+        .await?;
+    row.map(seat).transpose()
+}
+
+/// The lowest free seat is 0 or follows one in use.
+async fn hold_lowest(
+    tx: &mut Tx,
+    wish: &SeatRequest,
+    players_max: u16,
+) -> Result<Option<Seat>, StoreError> {
+    let sql = Sql::new(
+        "INSERT INTO seats (session_id, seat, player_id, held_until_ms, login_id) \
+         SELECT $1, lowest.seat, $2, $3, $5 FROM (\
+             SELECT MIN(free.seat) AS seat FROM (\
+                 SELECT CAST(0 AS BIGINT) AS seat \
+                 UNION ALL SELECT seat + 1 FROM seats WHERE session_id = $1) AS free \
+             WHERE NOT EXISTS (SELECT 1 FROM seats AS used \
+                               WHERE used.session_id = $1 AND used.seat = free.seat)) AS lowest \
+         WHERE lowest.seat < $4 RETURNING seat",
+    );
+    let sql = sql
+        .bind(wish.session)
+        .bind(wish.player)
+        .bind(wish.held_until)
+        .bind(players_max)
+        .bind(wish.login);
+    let row = tx.optional(sql).await?;
+    row.map(seat).transpose()
+}
+
+async fn release(
+    tx: &mut Tx,
+    session: SessionId,
+    player: PlayerId,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let Some(locked) = lock(tx, session).await? else {
+        return Ok(false);
+    };
+    drop_expired_holds(tx, session, now).await?;
+    let sql = Sql::new("DELETE FROM seats WHERE session_id = $1 AND player_id = $2");
+    let had_one = tx.execute(sql.bind(session).bind(player)).await? > 0;
+    let is_host = locked.host == player && !locked.state.is_final();
+    let passed_on = is_host && pass_host_on(tx, session).await?;
+    if had_one || passed_on {
+        touch(tx, session, now).await?;
+    }
+    Ok(had_one || passed_on)
+}
+
+/// The host has left: whoever is present on the lowest seat is the host from now on. True when
+/// there is somebody. Otherwise the host stays until a report names somebody who is present.
+async fn pass_host_on(tx: &mut Tx, session: SessionId) -> Result<bool, StoreError> {
+    let next = Sql::new(
+        "UPDATE sessions SET host_seated = TRUE, host_player_id = (\
+             SELECT player_id FROM seats WHERE session_id = $1 AND held_until_ms IS NULL \
+             ORDER BY seat LIMIT 1) \
+         WHERE id = $1 AND EXISTS (\
+             SELECT 1 FROM seats WHERE session_id = $1 AND held_until_ms IS NULL)",
+    );
+    if tx.execute(next.bind(session)).await? > 0 {
+        return Ok(true);
+    }
+    let nobody = Sql::new("UPDATE sessions SET host_seated = TRUE WHERE id = $1");
+    tx.execute(nobody.bind(session)).await?;
+    Ok(false)
+}
+
+fn seat((seat,): (i64,)) -> Result<Seat, StoreError> {
+    narrow("seats.seat", seat).map(Seat)
+}

@@ -1,0 +1,97 @@
+//! Who finds a session: a public one everybody, a private one its host, those who had its code and
+//! those who played. For everybody else it does not exist, and no route tells the difference.
+
+use gameserver_contract::ids::{PlayerId, SessionId};
+use gameserver_contract::session::Visibility;
+use subtle::ConstantTimeEq as _;
+
+use crate::compose::App;
+use crate::config::ADMISSION_REMEMBERED;
+use crate::kit::error::Error;
+use crate::sessions::store::records::SessionRow;
+
+impl App {
+    /// One session, when this player finds it.
+    pub(crate) async fn session_for(
+        &self,
+        id: SessionId,
+        player: PlayerId,
+    ) -> Result<SessionRow, Error> {
+        let row = self.session(id).await?;
+        if self.finds(&row, player).await? {
+            Ok(row)
+        } else {
+            Err(Error::SessionNotFound)
+        }
+    }
+
+    /// One session, when this player may join it. The host needs no code: they can read it anyway.
+    /// Tries of codes count for sessions that do not exist as well.
+    pub(crate) async fn session_to_join(
+        &self,
+        id: SessionId,
+        player: PlayerId,
+        code: Option<&str>,
+    ) -> Result<SessionRow, Error> {
+        let row = match self.session(id).await {
+            Ok(row) if is_open_to(&row, player) => return Ok(row),
+            Ok(row) => Some(row),
+            Err(Error::SessionNotFound) => None,
+            Err(error) => return Err(error),
+        };
+        if code.is_some() {
+            self.count_join_code(id, player).await?;
+        }
+        let row = row.ok_or(Error::SessionNotFound)?;
+        if code.is_some_and(|code| fits(&row, code)) {
+            self.remember_admission(id, player).await;
+            return Ok(row);
+        }
+        if self.finds(&row, player).await? {
+            return Err(Error::JoinCodeInvalid);
+        }
+        Err(Error::SessionNotFound)
+    }
+
+    async fn finds(&self, row: &SessionRow, player: PlayerId) -> Result<bool, Error> {
+        let session = &row.session;
+        Ok(is_open_to(row, player)
+            || self
+                .store
+                .seat_of(session.id, player, self.now())
+                .await?
+                .is_some()
+            || self
+                .cache
+                .get(&admission_key(session.id, player))
+                .await?
+                .is_some()
+            || self.store.has_played(session.match_id, player).await?)
+    }
+
+    /// Spectators have no seat that would show that they had the code. Should the cache refuse it,
+    /// they give the code again.
+    async fn remember_admission(&self, session: SessionId, player: PlayerId) {
+        let key = admission_key(session, player);
+        if let Err(error) = self.cache.put(&key, &[], ADMISSION_REMEMBERED).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "an admission to a private session was not remembered"
+            );
+        }
+    }
+}
+
+fn is_open_to(row: &SessionRow, player: PlayerId) -> bool {
+    row.session.visibility == Visibility::Public || row.session.host_player_id == player
+}
+
+fn fits(row: &SessionRow, given: &str) -> bool {
+    let given = given.trim().to_ascii_uppercase();
+    let expected = row.session.join_code.as_deref();
+    expected.is_some_and(|expected| given.as_bytes().ct_eq(expected.as_bytes()).into())
+}
+
+fn admission_key(session: SessionId, player: PlayerId) -> String {
+    format!("admitted:{session}:{player}")
+}
