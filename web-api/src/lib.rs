@@ -21,12 +21,13 @@ mod test_servers;
 #[cfg(test)]
 mod tests;
 
+pub use compose::openapi_json;
 pub use config::{
     ForwardedHeader, Keys, Limits, OpenSessionLimits, RateLimits, SecretKey, WebApiConfig,
 };
+pub use kit::cache::{Cache, CacheError, RateDecision};
+pub use kit::db::{Db, DbError};
 pub use kit::fault::Fault;
 pub use kit::http::code::Code;
 pub use kit::http::console::recording_page;
-pub use kit::http::openapi::openapi_json;
-pub use kit::{cache, db as store};
 pub use server::{Deps, RenderMetrics, RunningWebApi, StartError, WebApi};

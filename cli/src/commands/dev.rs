@@ -13,8 +13,8 @@ use gameserver_server::Instance;
 use gameserver_server::instance::Deps;
 use gameserver_shared::bot::BotPolicy;
 use gameserver_transport::conditions::NetworkConditions;
+use gameserver_web_api::Db;
 use gameserver_web_api::RunningWebApi;
-use gameserver_web_api::store::Store;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -117,7 +117,7 @@ async fn pass_on(mut registered: watch::Receiver<bool>, playable: watch::Sender<
 
 /// Opens the database on a thread that gives way to ticks: SQLite's threads inherit that from the
 /// one that starts them, which must not be the main thread.
-async fn open_store(settings: Settings) -> Result<Store, CliError> {
+async fn open_store(settings: Settings) -> Result<Db, CliError> {
     let opening = tokio::spawn(async move { api::open_store(&settings).await });
     opening
         .await

@@ -1,21 +1,28 @@
 //! `/auth/*` and the public keys of access tokens.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gameserver_contract::account::{GuestLogin, LoginResponse, RefreshLogin};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::accounts::Accounts;
 use crate::accounts::access_token::Jwks;
-use crate::compose::SharedApp;
-use crate::kit::http::HttpState;
+use crate::kit::http::Http;
 use crate::kit::http::extract::JsonBody;
 use crate::kit::http::problem::ApiResult;
 
 /// Routes that anybody may call, at a limited rate.
-pub(crate) fn routes() -> OpenApiRouter<HttpState> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Accounts>: FromRef<S>,
+    Http: FromRef<S>,
+{
     OpenApiRouter::new()
         .routes(routes!(log_in_guest))
         .routes(routes!(refresh))
@@ -23,7 +30,12 @@ pub(crate) fn routes() -> OpenApiRouter<HttpState> {
 }
 
 /// The one address outside the versioned API that other services read.
-pub(crate) fn well_known_routes() -> OpenApiRouter<HttpState> {
+pub(crate) fn well_known_routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Accounts>: FromRef<S>,
+    Http: FromRef<S>,
+{
     OpenApiRouter::new().routes(routes!(jwks))
 }
 
@@ -38,10 +50,10 @@ pub(crate) fn well_known_routes() -> OpenApiRouter<HttpState> {
     extensions(("x-codes" = json!(["auth.invalid_credentials", "rate.limited"])))
 )]
 async fn log_in_guest(
-    State(app): State<SharedApp>,
+    State(accounts): State<Arc<Accounts>>,
     JsonBody(login): JsonBody<GuestLogin>,
 ) -> ApiResult<Json<LoginResponse>> {
-    Ok(Json(app.login_guest(login).await?))
+    Ok(Json(accounts.login_guest(login).await?))
 }
 
 /// Spends a refresh token for a new pair of tokens.
@@ -57,10 +69,10 @@ async fn log_in_guest(
     ])))
 )]
 async fn refresh(
-    State(app): State<SharedApp>,
+    State(accounts): State<Arc<Accounts>>,
     JsonBody(login): JsonBody<RefreshLogin>,
 ) -> ApiResult<Json<LoginResponse>> {
-    Ok(Json(app.refresh(&login).await?))
+    Ok(Json(accounts.refresh(&login).await?))
 }
 
 /// Closes the login that a refresh token belongs to.
@@ -73,10 +85,10 @@ async fn refresh(
     extensions(("x-codes" = json!(["rate.limited"])))
 )]
 async fn log_out(
-    State(app): State<SharedApp>,
+    State(accounts): State<Arc<Accounts>>,
     JsonBody(login): JsonBody<RefreshLogin>,
 ) -> ApiResult<StatusCode> {
-    app.logout(&login).await?;
+    accounts.logout(&login).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -85,10 +97,10 @@ async fn log_out(
     get, path = "/.well-known/jwks.json", tag = "auth",
     responses((status = 200, description = "The keys", body = Jwks))
 )]
-async fn jwks(State(app): State<SharedApp>) -> Response {
+async fn jwks(State(accounts): State<Arc<Accounts>>) -> Response {
     (
         [(header::CACHE_CONTROL, "public, max-age=300")],
-        Json(app.access_tokens.jwks()),
+        Json(accounts.jwks()),
     )
         .into_response()
 }

@@ -1,12 +1,14 @@
 //! What stands before the handlers: rate limits and proof of identity.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
+use crate::accounts::Accounts;
 use crate::accounts::access_token::TokenError;
-use crate::compose::SharedApp;
 use crate::kit::cache::RateDecision;
 use crate::kit::http::code::Code;
 use crate::kit::http::context::RequestContext;
@@ -15,18 +17,18 @@ use crate::kit::http::problem::{ApiError, ApiResult, write_rate};
 
 /// Lets a request pass when its access token is good and its player is not too fast.
 pub(crate) async fn authenticate(
-    State(app): State<SharedApp>,
+    State(accounts): State<Arc<Accounts>>,
     mut request: Request,
     next: Next,
 ) -> ApiResult<Response> {
     let token = bearer(request.headers()).ok_or_else(|| ApiError::new(Code::AuthRequired))?;
-    let verified = app.access_tokens.verify(token, app.clock.now());
+    let verified = accounts.verify(token);
     let verified = verified.map_err(|error| match error {
         TokenError::Invalid => ApiError::new(Code::AuthInvalidToken),
         TokenError::Expired => ApiError::new(Code::AuthTokenExpired),
     })?;
     let player = verified.player;
-    let rate = app.admit(player, verified.login).await?;
+    let rate = accounts.admit(player, verified.login).await?;
     let login = verified.login;
     request
         .extensions_mut()
@@ -36,12 +38,12 @@ pub(crate) async fn authenticate(
 
 /// Lets a login pass when its address is not too fast.
 pub(crate) async fn limit_logins(
-    State(app): State<SharedApp>,
+    State(accounts): State<Arc<Accounts>>,
     context: RequestContext,
     request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let rate = app.count_auth(context.client).await?;
+    let rate = accounts.count_auth(context.client).await?;
     run_within(rate, request, next).await
 }
 

@@ -4,32 +4,88 @@ pub(crate) mod access_token;
 pub(crate) mod api;
 pub(crate) mod guard;
 pub(crate) mod guest;
-pub(crate) mod me_api;
-pub(crate) mod players_api;
 pub(crate) mod profile;
+pub(crate) mod profile_api;
 pub(crate) mod refresh_token;
 pub(crate) mod store;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
 
 use gameserver_contract::account::{Device, GuestLogin, LoginResponse, Player, RefreshLogin};
 use gameserver_contract::entropy::random_bytes;
 use gameserver_contract::ids::{DeviceId, PlayerId};
 use uuid::Uuid;
 
+use crate::accounts::access_token::{AccessTokens, Jwks, TokenError, Verified};
+use crate::accounts::refresh_token::RefreshTokens;
+use crate::accounts::store::AccountsStore;
 use crate::accounts::store::logins::{NewRefreshToken, RotateRefreshToken, Rotation};
 use crate::accounts::store::players::NewGuest;
-use crate::compose::App;
 use crate::config::{
     ACCESS_TOKEN_LIFETIME, LOGIN_END_REMEMBERED, LOGIN_LIFE_REMEMBERED, REFRESH_GRACE,
-    REFRESH_TOKEN_LIFETIME,
+    REFRESH_TOKEN_LIFETIME, WebApiConfig,
 };
+use crate::kit::Kit;
 use crate::kit::cache::RateDecision;
+use crate::kit::db::DbError;
 use crate::kit::error::{Error, field};
+use crate::kit::rate::{RatePolicy, network};
 
 /// What the cache remembers of a login.
 const LIVES: &[u8] = b"lives";
 const ENDED: &[u8] = b"ended";
 
-impl App {
+/// Accounts and their logins.
+#[derive(Debug)]
+pub(crate) struct Accounts {
+    kit: Kit,
+    store: AccountsStore,
+    access_tokens: AccessTokens,
+    refresh_tokens: RefreshTokens,
+    auth_rate: RatePolicy,
+    device_rate: RatePolicy,
+    request_rate: RatePolicy,
+}
+
+impl Accounts {
+    /// Issues tokens with the keys of this configuration.
+    pub(crate) fn new(kit: &Kit, config: &WebApiConfig) -> Self {
+        let policy = |class, per_minute| RatePolicy { class, per_minute };
+        let limits = config.rate_limits;
+        Self {
+            kit: kit.clone(),
+            store: AccountsStore(kit.db.clone()),
+            access_tokens: AccessTokens::new(&config.keys, &config.public_url, &config.audience),
+            refresh_tokens: RefreshTokens::new(config.keys.refresh.clone()),
+            auth_rate: policy("address", limits.auth_per_address),
+            device_rate: policy("device", limits.logins_per_device),
+            request_rate: policy("player", limits.requests_per_player),
+        }
+    }
+
+    /// Counts a call of `/auth/*` from an address. `None` when there is no limit.
+    pub(crate) async fn count_auth(&self, from: IpAddr) -> Result<Option<RateDecision>, Error> {
+        self.kit.rates.count(self.auth_rate, &network(from)).await
+    }
+
+    /// What an access token of ours says.
+    pub(crate) fn verify(&self, token: &str) -> Result<Verified, TokenError> {
+        self.access_tokens.verify(token, self.kit.clock.now())
+    }
+
+    /// The public keys of access tokens.
+    pub(crate) fn jwks(&self) -> Jwks {
+        self.access_tokens.jwks()
+    }
+
+    /// Deletes logins and tokens that have ended; returns how many tokens.
+    pub(crate) async fn sweep(&self) -> Result<u64, DbError> {
+        self.store.sweep(self.kit.now()).await
+    }
+
     /// Makes a new guest, or logs a known device's guest in again.
     pub(crate) async fn login_guest(&self, login: GuestLogin) -> Result<LoginResponse, Error> {
         match (login.device_id, login.device_secret) {
@@ -41,15 +97,15 @@ impl App {
     }
 
     async fn login_new_guest(&self) -> Result<LoginResponse, Error> {
-        let secret = guest::new_secret(&*self.entropy);
-        let device = DeviceId::generate(&*self.clock, &*self.entropy);
-        let id = PlayerId::generate(&*self.clock, &*self.entropy);
+        let secret = guest::new_secret(&*self.kit.entropy);
+        let device = DeviceId::generate(&*self.kit.clock, &*self.kit.entropy);
+        let id = PlayerId::generate(&*self.kit.clock, &*self.kit.entropy);
         let new_guest = NewGuest {
             player: id,
-            display_name: guest::new_display_name(&*self.entropy),
+            display_name: guest::new_display_name(&*self.kit.entropy),
             device,
             device_secret_hash: guest::hash(&secret),
-            now: self.now(),
+            now: self.kit.now(),
         };
         // In one transaction: nobody could ever log in as a guest who was made without a login.
         let family = self.new_family(id)?;
@@ -66,7 +122,8 @@ impl App {
     }
 
     async fn login_known_guest(&self, id: DeviceId, secret: &str) -> Result<LoginResponse, Error> {
-        self.count_login(id).await?;
+        let who = id.0.as_bytes();
+        self.kit.rates.spend(self.device_rate, who).await?;
         if secret.len() > guest::SECRET_LENGTH_MAX {
             return Err(Error::InvalidCredentials);
         }
@@ -83,12 +140,12 @@ impl App {
 
     /// A login family that is about to begin, with its first refresh token.
     fn new_family(&self, player: PlayerId) -> Result<NewFamily, Error> {
-        let seed = random_bytes::<32>(&*self.entropy);
+        let seed = random_bytes::<32>(&*self.kit.entropy);
         let token = self.refresh_tokens.token(&seed);
-        let now = self.now();
+        let now = self.kit.now();
         let first = NewRefreshToken {
             hash: refresh_token::hash(&token).ok_or(Error::RefreshRefused)?,
-            family: uuid::Builder::from_random_bytes(random_bytes(&*self.entropy)).into_uuid(),
+            family: uuid::Builder::from_random_bytes(random_bytes(&*self.kit.entropy)).into_uuid(),
             player,
             issued_at: now,
             expires_at: now + REFRESH_TOKEN_LIFETIME,
@@ -99,9 +156,9 @@ impl App {
     /// Spends a refresh token for a new pair of tokens.
     pub(crate) async fn refresh(&self, login: &RefreshLogin) -> Result<LoginResponse, Error> {
         let old_hash = refresh_token::hash(&login.refresh_token).ok_or(Error::RefreshRefused)?;
-        let seed = random_bytes::<32>(&*self.entropy);
+        let seed = random_bytes::<32>(&*self.kit.entropy);
         let token = self.refresh_tokens.token(&seed);
-        let now = self.now();
+        let now = self.kit.now();
         let rotate = RotateRefreshToken {
             old_hash,
             new_hash: refresh_token::hash(&token).ok_or(Error::RefreshRefused)?,
@@ -148,7 +205,11 @@ impl App {
     /// when the cache is lost or away now.
     async fn end_access(&self, login: Uuid) -> Result<(), Error> {
         let key = login_key(login);
-        Ok(self.cache.put(&key, ENDED, LOGIN_END_REMEMBERED).await?)
+        Ok(self
+            .kit
+            .cache
+            .put(&key, ENDED, LOGIN_END_REMEMBERED)
+            .await?)
     }
 
     /// Refuses a call of a login that was ended while access tokens of it are out; counts any other
@@ -160,10 +221,18 @@ impl App {
     ) -> Result<Option<RateDecision>, Error> {
         // Tokens of older builds name no login.
         let Some(login) = login else {
-            return self.count_request(player).await;
+            return self
+                .kit
+                .rates
+                .count(self.request_rate, player.0.as_bytes())
+                .await;
         };
         let key = login_key(login);
-        let (remembered, rate) = self.count_request_unless((&key, ENDED), player).await?;
+        let (remembered, rate) = self
+            .kit
+            .rates
+            .count_unless((&key, ENDED), self.request_rate, player.0.as_bytes())
+            .await?;
         match remembered.as_deref() {
             Some(ENDED) => Err(Error::LoginEnded),
             Some(_) => Ok(rate),
@@ -180,14 +249,14 @@ impl App {
         }
         // Only where nothing stands: a logout in between has the last word.
         let key = login_key(login);
-        let remembered = self.cache.put_hint(&key, LIVES, LOGIN_LIFE_REMEMBERED);
+        let remembered = self.kit.cache.put_hint(&key, LIVES, LOGIN_LIFE_REMEMBERED);
         Ok(remembered.await?)
     }
 
     fn answer(&self, player: Player, login: Uuid, refresh_token: String) -> LoginResponse {
         let access_token =
             self.access_tokens
-                .issue(player.id, login, self.clock.now(), &*self.entropy);
+                .issue(player.id, login, self.kit.clock.now(), &*self.kit.entropy);
         LoginResponse {
             player,
             access_token,

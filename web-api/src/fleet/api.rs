@@ -1,7 +1,9 @@
 //! `/games`: what can be played here.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use gameserver_contract::game::GameDescriptor;
@@ -9,12 +11,15 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::compose::SharedApp;
-use crate::kit::http::HttpState;
+use crate::fleet::Fleet;
 use crate::kit::http::problem::ApiResult;
 
 /// Routes that anybody may call.
-pub(crate) fn routes() -> OpenApiRouter<HttpState> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Fleet>: FromRef<S>,
+{
     OpenApiRouter::new().routes(routes!(list_games))
 }
 
@@ -31,8 +36,8 @@ struct GameList<'a> {
     responses((status = 200, description = "All of them, at most 5 seconds old",
         body = GameList<'static>))
 )]
-async fn list_games(State(app): State<SharedApp>) -> ApiResult<Response> {
-    let games = app.games().await?;
+async fn list_games(State(fleet): State<Arc<Fleet>>) -> ApiResult<Response> {
+    let games = fleet.games().await?;
     let briefly = [(header::CACHE_CONTROL, "public, max-age=5")];
     Ok((briefly, Json(GameList { items: &games })).into_response())
 }

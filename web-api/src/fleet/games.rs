@@ -6,9 +6,8 @@ use std::sync::Arc;
 use gameserver_contract::game::GameDescriptor;
 use tokio::sync::Mutex;
 
-use crate::compose::App;
 use crate::config::GAMES_REMEMBERED;
-use crate::fleet::InstanceRecord;
+use crate::fleet::{Fleet, InstanceRecord};
 use crate::kit::error::Error;
 
 /// The list as it was a moment ago. Anybody may ask for it, so asking must not cost a look at the
@@ -29,17 +28,17 @@ impl HostedGames {
     }
 }
 
-impl App {
+impl Fleet {
     /// The games that instances with a living lease host, by id; at most
     /// [`GAMES_REMEMBERED`] old.
     pub(crate) async fn games(&self) -> Result<Arc<Vec<GameDescriptor>>, Error> {
-        let now_ms = self.clock.now_ms();
+        let now_ms = self.kit.clock.now_ms();
         // Held while the registry is read, so that a crowd reads it once.
         let mut remembered = self.hosted_games.0.lock().await;
         if let Some(list) = remembered.as_ref().filter(|list| now_ms < list.until_ms) {
             return Ok(Arc::clone(&list.games));
         }
-        let games = Arc::new(merge(&self.fleet.instances().await?));
+        let games = Arc::new(merge(&self.instances().await?));
         let lifetime_ms = i64::try_from(GAMES_REMEMBERED.as_millis()).unwrap_or(0);
         *remembered = Some(Remembered {
             until_ms: now_ms.saturating_add(lifetime_ms),

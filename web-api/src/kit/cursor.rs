@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use gameserver_contract::session::Page;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -14,11 +14,26 @@ use uuid::Uuid;
 
 use crate::config::SecretKey;
 use crate::kit::error::Error;
-use crate::sessions::store::records::After;
 
 const POSITION_LENGTH: usize = 24;
 const TAG_LENGTH: usize = 16;
 const TEXT_LENGTH_MAX: usize = 64;
+
+/// Where a list goes on: after this row, newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct After {
+    /// The time that the list is sorted by.
+    pub(crate) at: DateTime<Utc>,
+    /// The row's id, which decides between rows of one time.
+    pub(crate) id: Uuid,
+}
+
+/// What a list must stay before: the given row, or the end of time.
+pub(crate) fn before(after: Option<After>) -> (i64, Uuid) {
+    after.map_or((i64::MAX, Uuid::max()), |row| {
+        (row.at.timestamp_millis(), row.id)
+    })
+}
 
 /// Which part of a list is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use gameserver_contract::spectator::SpectatorView;
 
 use crate::fleet::control::ControlError;
 use crate::kit::cache::{CacheError, RateDecision};
-use crate::kit::db::StoreError;
+use crate::kit::db::DbError;
 
 /// Why a request was not done.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +115,7 @@ pub(crate) enum Error {
     IdempotencyInProgress,
     /// The database did not answer.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(#[from] DbError),
     /// The cache did not answer.
     #[error(transparent)]
     Cache(#[from] CacheError),

@@ -5,8 +5,8 @@
 
 use gameserver_contract::ids::PlayerId;
 
-use crate::compose::App;
 use crate::config::ANSWER_REMEMBERED;
+use crate::kit::Kit;
 use crate::kit::db::idempotency::{IdempotencyKey, IdempotencyRecord};
 use crate::kit::error::Error;
 
@@ -35,14 +35,14 @@ impl IdempotentRequest {
     }
 }
 
-impl App {
+impl Kit {
     /// What the request's key stands for already.
-    pub(crate) async fn recall(
+    pub(crate) async fn recall_request(
         &self,
         request: &IdempotentRequest,
     ) -> Result<Option<IdempotencyRecord>, Error> {
         let record = self
-            .store
+            .db
             .idempotency_record(request.player, &request.key, self.now())
             .await?;
         record
@@ -51,7 +51,7 @@ impl App {
     }
 
     /// What the store claims for the request.
-    pub(crate) fn key(&self, request: &IdempotentRequest) -> IdempotencyKey {
+    pub(crate) fn idempotency_key(&self, request: &IdempotentRequest) -> IdempotencyKey {
         let now = self.now();
         IdempotencyKey {
             player: request.player,

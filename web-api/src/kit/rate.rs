@@ -4,47 +4,68 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use gameserver_contract::ids::{DeviceId, PlayerId, SessionId};
 use sha2::{Digest, Sha256};
 
-use crate::compose::App;
-use crate::config::JOIN_CODE_TRIES_PER_MINUTE;
-use crate::kit::cache::RateDecision;
+use crate::kit::cache::{Cache, RateDecision};
 use crate::kit::error::Error;
 
 const WINDOW: Duration = Duration::from_mins(1);
 
-impl App {
-    /// Counts a call of `/auth/*` from an address. `None` when there is no limit.
-    pub(crate) async fn count_auth(&self, from: IpAddr) -> Result<Option<RateDecision>, Error> {
-        self.count("address", &network(from), self.rate_limits.auth_per_address)
-            .await
+/// How often callers of one class may do something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct RatePolicy {
+    /// Names the counters; no two policies share one.
+    pub(crate) class: &'static str,
+    /// `None` sets no limit.
+    pub(crate) per_minute: Option<u32>,
+}
+
+/// Counts callers in the cache, for all replicas together.
+#[derive(Debug, Clone)]
+pub(crate) struct Rates {
+    cache: Cache,
+    key: [u8; 32],
+}
+
+impl Rates {
+    /// The key keeps outsiders from choosing whom they share a bucket with.
+    pub(crate) fn new(cache: Cache, key: [u8; 32]) -> Self {
+        Self { cache, key }
     }
 
-    /// Counts any other call of a player.
-    pub(crate) async fn count_request(
+    /// Counts a call. `None` when there is no limit.
+    pub(crate) async fn count(
         &self,
-        player: PlayerId,
+        policy: RatePolicy,
+        who: &[u8],
     ) -> Result<Option<RateDecision>, Error> {
-        self.count(
-            "player",
-            player.0.as_bytes(),
-            self.rate_limits.requests_per_player,
-        )
-        .await
+        let Some(limit) = policy.per_minute else {
+            return Ok(None);
+        };
+        let counter = self.counter(policy.class, who);
+        Ok(Some(self.cache.count(&counter, limit, WINDOW).await?))
     }
 
-    /// Reads a value of the cache, and counts the call of a player unless the value is `stop`; in
-    /// one round trip.
-    pub(crate) async fn count_request_unless(
+    /// Counts a call and refuses it over the limit.
+    pub(crate) async fn spend(&self, policy: RatePolicy, who: &[u8]) -> Result<(), Error> {
+        match self.count(policy, who).await? {
+            Some(decision) if !decision.allowed => Err(Error::RateLimited(decision)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a value of the cache, and counts the call unless the value is `stop`; in one round
+    /// trip.
+    pub(crate) async fn count_unless(
         &self,
         (key, stop): (&str, &[u8]),
-        player: PlayerId,
+        policy: RatePolicy,
+        who: &[u8],
     ) -> Result<(Option<Vec<u8>>, Option<RateDecision>), Error> {
-        let Some(limit) = self.rate_limits.requests_per_player else {
+        let Some(limit) = policy.per_minute else {
             return Ok((self.cache.get(key).await?, None));
         };
-        let counter = self.counter("player", player.0.as_bytes());
+        let counter = self.counter(policy.class, who);
         let outcome = self
             .cache
             .count_unless((key, stop), &counter, limit, WINDOW)
@@ -52,72 +73,24 @@ impl App {
         Ok(outcome)
     }
 
-    /// Counts a guest login of a device.
-    pub(crate) async fn count_login(&self, device: DeviceId) -> Result<(), Error> {
-        let limit = self.rate_limits.logins_per_device;
-        refuse_over_limit(self.count("device", device.0.as_bytes(), limit).await?)
-    }
-
-    /// Counts a session that a player opens.
-    pub(crate) async fn count_session(&self, player: PlayerId) -> Result<(), Error> {
-        let limit = self.rate_limits.sessions_per_player;
-        refuse_over_limit(self.count("session", player.0.as_bytes(), limit).await?)
-    }
-
-    /// Counts a try of a join code.
-    pub(crate) async fn count_join_code(
-        &self,
-        session: SessionId,
-        player: PlayerId,
-    ) -> Result<(), Error> {
-        let who = [*session.0.as_bytes(), *player.0.as_bytes()].concat();
-        refuse_over_limit(
-            self.count("code", &who, Some(JOIN_CODE_TRIES_PER_MINUTE))
-                .await?,
-        )
-    }
-
-    async fn count(
-        &self,
-        class: &str,
-        who: &[u8],
-        limit: Option<u32>,
-    ) -> Result<Option<RateDecision>, Error> {
-        let Some(limit) = limit else { return Ok(None) };
-        let key = self.counter(class, who);
-        Ok(Some(self.cache.count(&key, limit, WINDOW).await?))
-    }
-
     /// What an address is remembered by: nobody without the key finds out which one it was.
     pub(crate) fn network_hash(&self, from: IpAddr) -> [u8; 16] {
-        let mut hash = Sha256::new();
-        hash.update(self.bucket_key);
-        hash.update("network");
-        hash.update(network(from));
-        let mut short = [0; 16];
-        short.copy_from_slice(&hash.finalize()[..16]);
-        short
+        let digest = self.digest("network", &network(from));
+        std::array::from_fn(|at| digest[at])
     }
 
+    /// One of 65,536 buckets.
     fn counter(&self, class: &str, who: &[u8]) -> String {
-        format!("rate:{class}:{:04x}", self.bucket(class, who))
+        let digest = self.digest(class, who);
+        format!("rate:{class}:{:02x}{:02x}", digest[0], digest[1])
     }
 
-    /// One of 65,536 buckets. The key keeps outsiders from choosing whom they share one with.
-    fn bucket(&self, class: &str, who: &[u8]) -> u16 {
+    fn digest(&self, class: &str, who: &[u8]) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(self.bucket_key);
+        hash.update(self.key);
         hash.update(class);
         hash.update(who);
-        let digest = hash.finalize();
-        u16::from_be_bytes([digest[0], digest[1]])
-    }
-}
-
-fn refuse_over_limit(decision: Option<RateDecision>) -> Result<(), Error> {
-    match decision {
-        Some(decision) if !decision.allowed => Err(Error::RateLimited(decision)),
-        _ => Ok(()),
+        hash.finalize().into()
     }
 }
 

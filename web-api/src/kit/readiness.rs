@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::compose::App;
+use crate::kit::Kit;
 use crate::kit::cache::CacheError;
 use crate::kit::fault::Fault;
 
@@ -17,9 +17,12 @@ const CHECK_DEADLINE: Duration = Duration::from_secs(1);
 /// How old the verdict may be. Anybody may ask, and each look is a write in both parts.
 const VERDICT_REMEMBERED: Duration = Duration::from_millis(250);
 
-/// The newest verdict.
-#[derive(Debug, Default)]
-pub(crate) struct Readiness(Mutex<Option<(Instant, Parts)>>);
+/// Whether the parts take writes.
+#[derive(Debug)]
+pub(crate) struct Readiness {
+    kit: Kit,
+    newest: Mutex<Option<(Instant, Parts)>>,
+}
 
 /// What is wrong with each part; `None` when nothing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,23 +31,33 @@ pub(crate) struct Parts {
     pub(crate) cache: Option<Fault>,
 }
 
-/// Writes to both parts, at the same time.
-pub(crate) async fn check(app: &App) -> Parts {
-    // Held while the parts are asked, so that a crowd asks them once.
-    let mut newest = app.readiness.0.lock().await;
-    if let Some((at, parts)) = *newest
-        && at.elapsed() < VERDICT_REMEMBERED
-    {
-        return parts;
+impl Readiness {
+    /// Watches over the parts of this kit.
+    pub(crate) fn new(kit: Kit) -> Self {
+        Self {
+            kit,
+            newest: Mutex::default(),
+        }
     }
-    let database = fault_of(app.store.check_write(app.now()), |error| {
-        error.fault().unwrap_or(Fault::Failing)
-    });
-    let cache = fault_of(app.cache.check_write(), CacheError::fault);
-    let (database, cache) = tokio::join!(database, cache);
-    let parts = Parts { database, cache };
-    *newest = Some((Instant::now(), parts));
-    parts
+
+    /// Writes to both parts, at the same time.
+    pub(crate) async fn check(&self) -> Parts {
+        // Held while the parts are asked, so that a crowd asks them once.
+        let mut newest = self.newest.lock().await;
+        if let Some((at, parts)) = *newest
+            && at.elapsed() < VERDICT_REMEMBERED
+        {
+            return parts;
+        }
+        let database = fault_of(self.kit.db.check_write(self.kit.now()), |error| {
+            error.fault().unwrap_or(Fault::Failing)
+        });
+        let cache = fault_of(self.kit.cache.check_write(), CacheError::fault);
+        let (database, cache) = tokio::join!(database, cache);
+        let parts = Parts { database, cache };
+        *newest = Some((Instant::now(), parts));
+        parts
+    }
 }
 
 async fn fault_of<E>(

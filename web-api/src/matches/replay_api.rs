@@ -1,7 +1,9 @@
 //! `/sessions/{id}/replay`: the log of a match, whole or a range of it (RFC 9110 §14).
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -9,13 +11,12 @@ use gameserver_contract::ids::SessionId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::compose::SharedApp;
 use crate::kit::error::Error;
-use crate::kit::http::HttpState;
 use crate::kit::http::code::Code;
 use crate::kit::http::etag::is_known;
 use crate::kit::http::extract::{AuthenticatedPlayer, PathId};
 use crate::kit::http::problem::{ApiError, ApiResult};
+use crate::matches::Matches;
 use crate::matches::replays::Replay;
 
 /// What a log is called among media types.
@@ -24,7 +25,11 @@ const MEDIA_TYPE: &str = "application/vnd.gameserver.replay";
 pub(crate) const COMPLETE: &str = "x-replay-complete";
 
 /// Routes that need a login.
-pub(crate) fn routes() -> OpenApiRouter<HttpState> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Matches>: FromRef<S>,
+{
     OpenApiRouter::new().routes(routes!(get_replay))
 }
 
@@ -57,13 +62,13 @@ pub(crate) fn routes() -> OpenApiRouter<HttpState> {
     ])))
 )]
 async fn get_replay(
-    State(app): State<SharedApp>,
+    State(matches): State<Arc<Matches>>,
     login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
     method: Method,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let replay = app.find_replay(id, login.player).await?;
+    let replay = matches.find_replay(id, login.player).await?;
     let tag = replay_tag(&replay);
     if is_known(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
@@ -96,7 +101,7 @@ async fn get_replay(
         set(answer.headers_mut(), header::CONTENT_RANGE, range);
     }
     if method != Method::HEAD {
-        *answer.body_mut() = body(app, replay, part);
+        *answer.body_mut() = body(matches, replay, part);
     }
     Ok(answer)
 }
@@ -131,14 +136,14 @@ fn not_satisfiable(total: u64) -> Response {
 
 /// Reads on as the client takes it. An error cuts the connection, so that the client sees that
 /// bytes are missing.
-fn body(app: SharedApp, replay: Replay, part: Part) -> Body {
+fn body(matches: Arc<Matches>, replay: Replay, part: Part) -> Body {
     let pieces = stream::try_unfold(part.from, move |offset| {
-        let (app, replay) = (app.clone(), replay.clone());
+        let (matches, replay) = (Arc::clone(&matches), replay.clone());
         async move {
             if offset == part.to {
                 return Ok(None);
             }
-            let piece = app.read_replay(&replay, offset, part.to - offset).await;
+            let piece = matches.read_replay(&replay, offset, part.to - offset).await;
             let piece = piece.inspect_err(|error| log_cut(&replay, error))?;
             let next = offset + piece.len() as u64;
             Ok::<_, Error>(Some((Bytes::from(piece), next)))

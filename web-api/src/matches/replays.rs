@@ -7,9 +7,9 @@ use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
 use gameserver_contract::session::Visibility;
 use gameserver_control::{REPLAY_BYTES_MAX, ReadReplayRequest, ReadReplayResponse};
 
-use crate::compose::App;
 use crate::fleet::InstanceRecord;
 use crate::kit::error::Error;
+use crate::matches::Matches;
 use crate::sessions::spectators;
 use crate::sessions::store::records::SessionRow;
 
@@ -24,7 +24,7 @@ pub(crate) struct Replay {
     pub(crate) is_complete: bool,
 }
 
-impl App {
+impl Matches {
     /// Finds the log of a session's match. While the match runs there is none for anybody: it
     /// would show what the session's spectators must not see yet. Its host and those who played
     /// have it as soon as it is over; others when the session is public, and not before its
@@ -34,12 +34,12 @@ impl App {
         id: SessionId,
         player: PlayerId,
     ) -> Result<Replay, Error> {
-        let row = self.session_for(id, player).await?;
+        let row = self.sessions.session_for(id, player).await?;
         let session = &row.session;
         let is_over = session.state.is_final();
         let for_anybody = match session.visibility {
             Visibility::Private => Err(Error::ReplayNotFound),
-            Visibility::Public if is_over => spectators::grant_replay(session, self.now()),
+            Visibility::Public if is_over => spectators::grant_replay(session, self.kit.now()),
             Visibility::Public => Ok(()),
         };
         if let Err(refusal) = for_anybody
@@ -89,7 +89,7 @@ impl App {
     async fn took_part(&self, row: &SessionRow, player: PlayerId) -> Result<bool, Error> {
         let session = &row.session;
         Ok(session.host_player_id == player
-            || self.store.has_played(session.match_id, player).await?)
+            || self.sessions.has_played(session.match_id, player).await?)
     }
 
     async fn ask(
@@ -104,7 +104,7 @@ impl App {
             offset,
             length_max,
         };
-        let answer = self.instances.read_replay(instance, request).await;
+        let answer = self.fleet.control.read_replay(instance, request).await;
         let answer = answer.map_err(Error::InstanceUnavailable)?;
         if answer.found {
             Ok(answer)

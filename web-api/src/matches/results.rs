@@ -7,9 +7,9 @@ use gameserver_contract::ids::MatchId;
 use gameserver_contract::result::{MatchResult, STATS_MAX};
 use gameserver_control::{ResultReport, ResultResponse, result_signature};
 
-use crate::compose::App;
 use crate::config::{RESULT_BYTES_MAX, RESULT_PLAYERS_MAX};
-use crate::kit::db::StoreError;
+use crate::kit::db::DbError;
+use crate::matches::Matches;
 use crate::matches::store::ResultOutcome;
 use crate::sessions::store::records::SessionRow;
 
@@ -33,10 +33,10 @@ pub(crate) enum ResultError {
     Implausible(&'static str),
     /// The database did not answer; reporting again is right.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Db(#[from] DbError),
 }
 
-impl App {
+impl Matches {
     /// Stores a result, or tells that it was stored before.
     pub(crate) async fn report_result(
         &self,
@@ -59,8 +59,8 @@ impl App {
             .match_id
             .parse()
             .map_err(|_| ResultError::Malformed)?;
-        let now = self.now();
-        let row = self.store.session_of_match(match_id, now).await?;
+        let now = self.kit.now();
+        let row = self.sessions.of_match(match_id).await?;
         let row = row.ok_or(ResultError::UnknownMatch)?;
         if !result_signature::verify(&row.result_key, &report.result, &report.signature) {
             return Err(ResultError::BadSignature);
@@ -69,7 +69,7 @@ impl App {
             rmp_serde::from_slice(&report.result).map_err(|_| ResultError::Malformed)?;
         check(&result, match_id, &row).map_err(ResultError::Implausible)?;
         let outcome = self.store.store_result(&result, now).await?;
-        self.tell_changed(&[row.session.id]).await;
+        self.sessions.announce(&[row.session.id]).await;
         Ok(outcome)
     }
 }
@@ -81,7 +81,7 @@ fn label(outcome: &Result<ResultOutcome, ResultError>) -> &'static str {
         Ok(ResultOutcome::UnknownMatch) | Err(ResultError::UnknownMatch) => "unknown_match",
         Err(ResultError::BadSignature) => "bad_signature",
         Err(ResultError::Malformed | ResultError::Implausible(_)) => "refused",
-        Err(ResultError::Store(_)) => "error",
+        Err(ResultError::Db(_)) => "error",
     }
 }
 

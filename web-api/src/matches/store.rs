@@ -10,14 +10,15 @@ use gameserver_contract::session::SessionState;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::kit::cursor::{After, before};
 use crate::kit::db::backend::Tx;
 use crate::kit::db::sql::{Sql, Value, corrupt, game, narrow, time};
-use crate::kit::db::{Store, StoreError};
-use crate::sessions::store::records::{After, before, set_state, state};
+use crate::kit::db::{Db, DbError};
+use crate::sessions::store::records::{set_state, state};
 
 /// What became of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ResultOutcome {
+pub(crate) enum ResultOutcome {
     /// It is stored now.
     Stored,
     /// This match's result was stored before; nothing changed.
@@ -72,51 +73,43 @@ const ADD_TO_STATS: &str = concat!(
     saturating_sum!("player_stat_totals", "total")
 );
 
-impl Store {
+/// The tables of results, histories and totals.
+#[derive(Debug, Clone)]
+pub(crate) struct MatchesStore(pub(crate) Db);
+
+impl MatchesStore {
     /// Stores a result, each player's history and totals and the session's end in one transaction,
     /// once per match. Aborted matches enter the history but not the totals. A session that is
     /// final already keeps its state.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing is stored then.
-    pub async fn store_result(
+    pub(crate) async fn store_result(
         &self,
         result: &MatchResult,
         now: DateTime<Utc>,
-    ) -> Result<ResultOutcome, StoreError> {
+    ) -> Result<ResultOutcome, DbError> {
         let result = result.clone();
-        self.db
+        self.0
             .background_transaction(move |tx| Box::pin(store_once(tx, result, now)))
             .await
     }
 
     /// A player's totals, one entry per game.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn player_stats(&self, player: PlayerId) -> Result<Vec<GameStats>, StoreError> {
+    pub(crate) async fn player_stats(&self, player: PlayerId) -> Result<Vec<GameStats>, DbError> {
         let sql = Sql::new(
             "SELECT t.game, t.matches, t.wins, t.score, s.stat, s.total \
              FROM player_totals AS t LEFT JOIN player_stat_totals AS s \
              ON s.player_id = t.player_id AND s.game = t.game \
              WHERE t.player_id = $1 ORDER BY t.game, s.stat",
         );
-        gather(self.db.all(sql.bind(player)).await?)
+        gather(self.0.all(sql.bind(player)).await?)
     }
 
     /// Newest end first, at most `limit`.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn player_matches(
+    pub(crate) async fn player_matches(
         &self,
         player: PlayerId,
         after: Option<After>,
         limit: u16,
-    ) -> Result<Vec<MatchRecord>, StoreError> {
+    ) -> Result<Vec<MatchRecord>, DbError> {
         let sql = Sql::new(
             "SELECT m.match_id, m.session_id, m.game, m.mode, m.outcome, m.started_at_ms, \
              m.ended_at_ms, p.player_id, p.seat, p.placement, p.score, p.stats, p.stayed \
@@ -126,21 +119,8 @@ impl Store {
         );
         let (before_ms, before_id) = before(after);
         let sql = sql.bind(player).bind(before_ms).bind(before_id).bind(limit);
-        let rows: Vec<StoredRecord> = self.db.all(sql).await?;
+        let rows: Vec<StoredRecord> = self.0.all(sql).await?;
         rows.into_iter().map(MatchRecord::try_from).collect()
-    }
-}
-
-impl Store {
-    /// True when the match's result names this player.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn has_played(&self, id: MatchId, player: PlayerId) -> Result<bool, StoreError> {
-        let sql = Sql::new("SELECT seat FROM match_players WHERE match_id = $1 AND player_id = $2");
-        let row: Option<(i64,)> = self.db.optional(sql.bind(id).bind(player)).await?;
-        Ok(row.is_some())
     }
 }
 
@@ -148,7 +128,7 @@ async fn store_once(
     tx: &mut Tx,
     mut result: MatchResult,
     now: DateTime<Utc>,
-) -> Result<ResultOutcome, StoreError> {
+) -> Result<ResultOutcome, DbError> {
     let lock = Sql::locking("SELECT id, state FROM sessions WHERE match_id = $1");
     let row: Option<(Uuid, String)> = tx.optional(lock.bind(result.match_id)).await?;
     let Some((session, text)) = row else {
@@ -188,7 +168,7 @@ fn insert_result(result: &MatchResult, session: SessionId, now: DateTime<Utc>) -
         .bind(now)
 }
 
-async fn insert_players(tx: &mut Tx, result: &MatchResult) -> Result<(), StoreError> {
+async fn insert_players(tx: &mut Tx, result: &MatchResult) -> Result<(), DbError> {
     let rows = result.players.iter().map(|player| {
         [
             Value::from(result.match_id),
@@ -207,7 +187,7 @@ async fn insert_players(tx: &mut Tx, result: &MatchResult) -> Result<(), StoreEr
         .await
 }
 
-async fn add_to_totals(tx: &mut Tx, result: &MatchResult) -> Result<(), StoreError> {
+async fn add_to_totals(tx: &mut Tx, result: &MatchResult) -> Result<(), DbError> {
     let totals = result.players.iter().map(|player| {
         let wins = i64::from(player.placement == 1);
         let game = Value::from(&result.game);
@@ -245,7 +225,7 @@ async fn end_session(
     session: SessionId,
     state: SessionState,
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     if state == SessionState::Ending || state.can_become(SessionState::Ending) {
         set_state(tx, session, SessionState::Ended, now).await?;
     }
@@ -263,7 +243,7 @@ struct StoredTotal {
 }
 
 /// Makes one entry of the rows of one game, which follow each other.
-fn gather(rows: Vec<StoredTotal>) -> Result<Vec<GameStats>, StoreError> {
+fn gather(rows: Vec<StoredTotal>) -> Result<Vec<GameStats>, DbError> {
     let mut games: Vec<GameStats> = Vec::new();
     for row in rows {
         if games
@@ -303,9 +283,9 @@ struct StoredRecord {
 }
 
 impl TryFrom<StoredRecord> for MatchRecord {
-    type Error = StoreError;
+    type Error = DbError;
 
-    fn try_from(row: StoredRecord) -> Result<Self, StoreError> {
+    fn try_from(row: StoredRecord) -> Result<Self, DbError> {
         let result = PlayerResult {
             player: PlayerId(row.player_id),
             seat: Seat(narrow("match_players.seat", row.seat)?),
@@ -328,7 +308,7 @@ impl TryFrom<StoredRecord> for MatchRecord {
     }
 }
 
-fn outcome(text: String) -> Result<MatchOutcome, StoreError> {
+fn outcome(text: String) -> Result<MatchOutcome, DbError> {
     [MatchOutcome::Finished, MatchOutcome::Aborted]
         .into_iter()
         .find(|outcome| outcome.as_str() == text)

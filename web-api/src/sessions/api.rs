@@ -1,7 +1,9 @@
 //! `/sessions/*`: the lobby.
 
+use std::sync::Arc;
+
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gameserver_contract::ids::{GameId, PlayerId, SessionId};
@@ -12,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::compose::SharedApp;
 use crate::kit::db::idempotency::RecordedResponse;
 use crate::kit::http::context::RequestContext;
 use crate::kit::http::etag::is_known;
@@ -20,14 +21,19 @@ use crate::kit::http::extract::{
     AuthenticatedPlayer, IdempotentBody, PageQuery, PathId, StrictQuery,
 };
 use crate::kit::http::problem::ApiResult;
-use crate::kit::http::{BASE_PATH, HttpState};
+use crate::kit::http::{BASE_PATH, Http};
 use crate::sessions::join::Joiner;
 use crate::sessions::opening::Opener;
 use crate::sessions::store::records::{SessionFilter, SessionRow};
-use crate::sessions::visible_to;
+use crate::sessions::{Sessions, visible_to};
 
 /// Routes that need a login.
-pub(crate) fn routes() -> OpenApiRouter<HttpState> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Sessions>: FromRef<S>,
+    Http: FromRef<S>,
+{
     OpenApiRouter::new()
         .routes(routes!(create_session, list_sessions))
         .routes(routes!(get_session))
@@ -104,8 +110,8 @@ impl SessionQuery {
     ])))
 )]
 async fn create_session(
-    State(app): State<SharedApp>,
-    State(state): State<HttpState>,
+    State(sessions): State<Arc<Sessions>>,
+    State(http): State<Http>,
     login: AuthenticatedPlayer,
     context: RequestContext,
     request: IdempotentBody<CreateSession>,
@@ -116,8 +122,8 @@ async fn create_session(
         request: request.once.as_ref(),
         answer: created,
     };
-    let answer = Box::pin(app.create_session(opener, request.body)).await?;
-    Ok(replay(answer, state.path_prefix()))
+    let answer = Box::pin(sessions.create_session(opener, request.body)).await?;
+    Ok(replay(answer, http.path_prefix()))
 }
 
 /// What the host is answered. The location is that behind the proxy: see [`replay`].
@@ -136,12 +142,12 @@ fn created(row: &SessionRow) -> RecordedResponse {
     extensions(("x-codes" = json!(["cursor.invalid", "request.invalid"])))
 )]
 async fn list_sessions(
-    State(app): State<SharedApp>,
+    State(sessions): State<Arc<Sessions>>,
     login: AuthenticatedPlayer,
     StrictQuery(query): StrictQuery<SessionQuery>,
 ) -> ApiResult<Json<Page<Session>>> {
     let (filter, paging) = query.split();
-    let page = app.list_sessions(&filter, &paging.check()?).await?;
+    let page = sessions.list_sessions(&filter, &paging.check()?).await?;
     let items = page
         .items
         .into_iter()
@@ -172,12 +178,12 @@ async fn list_sessions(
     extensions(("x-codes" = json!(["session.not_found"])))
 )]
 async fn get_session(
-    State(app): State<SharedApp>,
+    State(sessions): State<Arc<Sessions>>,
     login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let row = app.session_for(id, login.player).await?;
+    let row = sessions.session_for(id, login.player).await?;
     let tag = session_tag(login.player, &row);
     if is_known(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
@@ -207,7 +213,7 @@ async fn get_session(
     ])))
 )]
 async fn join_session(
-    State(app): State<SharedApp>,
+    State(sessions): State<Arc<Sessions>>,
     login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
     request: IdempotentBody<JoinSession>,
@@ -218,7 +224,7 @@ async fn join_session(
         request: request.once.as_ref(),
         answer: joined,
     };
-    let answer = Box::pin(app.join_session(id, joiner, &request.body)).await?;
+    let answer = Box::pin(sessions.join_session(id, joiner, &request.body)).await?;
     // A join has no location.
     Ok(replay(answer, ""))
 }
@@ -236,11 +242,11 @@ fn joined(answer: &JoinResponse) -> RecordedResponse {
     extensions(("x-codes" = json!(["session.not_found"])))
 )]
 async fn leave_session(
-    State(app): State<SharedApp>,
+    State(sessions): State<Arc<Sessions>>,
     login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
 ) -> ApiResult<StatusCode> {
-    app.leave_session(id, login.player).await?;
+    sessions.leave_session(id, login.player).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -257,11 +263,11 @@ async fn leave_session(
     ])))
 )]
 async fn end_session(
-    State(app): State<SharedApp>,
+    State(sessions): State<Arc<Sessions>>,
     login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
 ) -> ApiResult<Json<Session>> {
-    let row = app.end_session(id, login.player).await?;
+    let row = sessions.end_session(id, login.player).await?;
     Ok(Json(visible_to(login.player, row)))
 }
 

@@ -4,8 +4,9 @@
 //! `EventSource` cannot send it.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -16,16 +17,18 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::compose::SharedApp;
 use crate::config::EVENTS_HEARTBEAT;
-use crate::kit::http::HttpState;
 use crate::kit::http::extract::{AuthenticatedPlayer, PathId};
 use crate::kit::http::problem::ApiResult;
-use crate::sessions::visible_to;
-use crate::sessions::watch::{Told, Watch};
+use crate::sessions::watch::{LobbyEvent, SessionSubscription};
+use crate::sessions::{Sessions, visible_to};
 
 /// Routes that need a login.
-pub(crate) fn routes() -> OpenApiRouter<HttpState> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Sessions>: FromRef<S>,
+{
     OpenApiRouter::new()
         .routes(routes!(watch_sessions))
         .routes(routes!(watch_session))
@@ -60,10 +63,10 @@ struct Removed {
     extensions(("x-codes" = json!(["server.busy", "server.not_ready"])))
 )]
 async fn watch_sessions(
-    State(app): State<SharedApp>,
+    State(sessions): State<Arc<Sessions>>,
     login: AuthenticatedPlayer,
 ) -> ApiResult<Response> {
-    let watch = app.watch_sessions(login.player).await?;
+    let watch = sessions.watch_sessions(login.player).await?;
     Ok(events(watch, login.player))
 }
 
@@ -80,21 +83,21 @@ async fn watch_sessions(
     extensions(("x-codes" = json!(["session.not_found", "server.busy", "server.not_ready"])))
 )]
 async fn watch_session(
-    State(app): State<SharedApp>,
+    State(sessions): State<Arc<Sessions>>,
     login: AuthenticatedPlayer,
     PathId(id): PathId<SessionId>,
 ) -> ApiResult<Response> {
-    let watch = app.watch_session(id, login.player).await?;
+    let watch = sessions.watch_session(id, login.player).await?;
     Ok(events(watch, login.player))
 }
 
-fn events(watch: Watch, player: PlayerId) -> Response {
-    let told = stream::unfold(watch, move |mut watch| async move {
-        let told = watch.next().await?;
-        Some((Ok::<_, Infallible>(event(told, player)), watch))
+fn events(watch: SessionSubscription, player: PlayerId) -> Response {
+    let events = stream::unfold(watch, move |mut watch| async move {
+        let next = watch.next().await?;
+        Some((Ok::<_, Infallible>(event(next, player)), watch))
     });
     let heartbeat = KeepAlive::new().interval(EVENTS_HEARTBEAT);
-    let mut answer = Sse::new(told).keep_alive(heartbeat).into_response();
+    let mut answer = Sse::new(events).keep_alive(heartbeat).into_response();
     // Some proxies would collect the events otherwise.
     let unbuffered = HeaderName::from_static("x-accel-buffering");
     let headers = answer.headers_mut();
@@ -102,19 +105,19 @@ fn events(watch: Watch, player: PlayerId) -> Response {
     answer
 }
 
-fn event(told: Told, player: PlayerId) -> Event {
-    match told {
-        Told::Snapshot(sequence, rows) => {
+fn event(event: LobbyEvent, player: PlayerId) -> Event {
+    match event {
+        LobbyEvent::Snapshot(sequence, rows) => {
             let items = rows.into_iter().map(|row| visible_to(player, row));
             let items = items.collect();
             named("snapshot", sequence, &Snapshot { items })
         }
-        Told::Session(sequence, change) => {
-            let session = visible_to(player, change.row.clone());
+        LobbyEvent::Session(sequence, change) => {
+            let session = visible_to(player, change.record.clone());
             named("session", sequence, &session)
         }
-        Told::Removed(sequence, id) => named("removed", sequence, &Removed { id }),
-        Told::Resync(sequence) => named("resync", sequence, &serde_json::json!({})),
+        LobbyEvent::Removed(sequence, id) => named("removed", sequence, &Removed { id }),
+        LobbyEvent::Resync(sequence) => named("resync", sequence, &serde_json::json!({})),
     }
 }
 

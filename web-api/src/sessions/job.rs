@@ -1,5 +1,5 @@
-//! What happens without anybody asking: sessions of lost instances fail, matches whose start was
-//! left over are started, expired rows go.
+//! What happens without anybody asking: sessions of lost instances fail, and matches whose start was
+//! left over are started.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,14 +10,12 @@ use gameserver_contract::ids::{InstanceEpoch, InstanceId};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::compose::{App, SharedApp};
 use crate::config::{INSTANCE_LEASE, INSTANCE_LOST_GRACE};
 use crate::kit::error::Error;
-use crate::sessions::opening::deliver_starts;
+use crate::sessions::Sessions;
 
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 const START_INTERVAL: Duration = Duration::from_secs(1);
-const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Longest time between two looks at the leases. After a longer one, of a process that was stopped
 /// or a clock that was set, every lease has ended at once, and that says nothing of the instances.
@@ -45,23 +43,22 @@ impl LostInstances {
 }
 
 /// Runs until the token is cancelled.
-pub(crate) async fn run(app: SharedApp, stop: CancellationToken) {
+pub(crate) async fn run(sessions: Arc<Sessions>, stop: CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         // Instances that do not answer must not hold up the search for those that are lost.
-        () = start_matches(&app) => {}
-        () = tidy(&app) => {}
+        () = start_matches(&sessions) => {}
+        () = reap_on_time(&sessions) => {}
     }
 }
 
-async fn start_matches(app: &SharedApp) {
+async fn start_matches(sessions: &Arc<Sessions>) {
     let mut start = interval(START_INTERVAL);
     loop {
         start.tick().await;
-        let worker = Arc::clone(app);
-        let delivered = app
-            .run_to_end(async move { deliver_starts(&worker).await })
-            .await;
+        let worker = Arc::clone(sessions);
+        let work = async move { worker.deliver_starts().await };
+        let delivered = sessions.kit.tasks.run_to_end(work).await;
         match delivered {
             Ok(0) => {}
             Ok(matches) => {
@@ -72,15 +69,12 @@ async fn start_matches(app: &SharedApp) {
     }
 }
 
-async fn tidy(app: &SharedApp) {
+async fn reap_on_time(sessions: &Arc<Sessions>) {
     let mut lost = LostInstances::default();
     let mut reap = interval(REAP_INTERVAL);
-    let mut sweep = interval(SWEEP_INTERVAL);
     loop {
-        tokio::select! {
-            _ = reap.tick() => lost = reap_in(app, lost).await,
-            _ = sweep.tick() => sweep_in(app).await,
-        }
+        reap.tick().await;
+        lost = reap_in(sessions, lost).await;
     }
 }
 
@@ -90,44 +84,29 @@ fn interval(period: Duration) -> tokio::time::Interval {
     interval
 }
 
-async fn reap_in(app: &SharedApp, mut lost: LostInstances) -> LostInstances {
-    let worker = Arc::clone(app);
-    app.run_to_end(async move {
+async fn reap_in(sessions: &Arc<Sessions>, mut lost: LostInstances) -> LostInstances {
+    let worker = Arc::clone(sessions);
+    let work = async move {
         if let Err(error) = worker.reap(&mut lost).await {
             log_failure(&error, "failed to look for lost instances");
         }
         lost
-    })
-    .await
-}
-
-async fn sweep_in(app: &SharedApp) {
-    let worker = Arc::clone(app);
-    let swept = app
-        .run_to_end(async move {
-            let swept = worker.store.sweep(worker.now()).await?;
-            worker.tell_changed(&swept.sessions).await;
-            Ok::<_, Error>(swept.rows)
-        })
-        .await;
-    match swept {
-        Ok(rows) => tracing::debug!(rows, "expired rows were deleted"),
-        Err(error) => log_failure(&error, "failed to delete expired rows"),
-    }
+    };
+    sessions.kit.tasks.run_to_end(work).await
 }
 
 fn log_failure(error: &Error, message: &'static str) {
     tracing::error!(error = error as &dyn std::error::Error, "{message}");
 }
 
-impl App {
+impl Sessions {
     /// Fails the sessions of every run whose lease has been gone for the grace. Returns how many
     /// sessions failed. A cache that takes no leases says nothing of the instances, so the grace
     /// begins anew when it takes them again.
     pub(crate) async fn reap(&self, lost: &mut LostInstances) -> Result<u64, Error> {
-        let now = self.now();
+        let now = self.kit.now();
         lost.look(now);
-        if let Err(error) = self.cache.check_write().await {
+        if let Err(error) = self.kit.cache.check_write().await {
             lost.missing.clear();
             return Err(error.into());
         }
@@ -146,7 +125,7 @@ impl App {
             let is_over = now - since >= time_delta(INSTANCE_LOST_GRACE);
             if is_over && self.fleet.kept_lease(instance).await? != Some(epoch) {
                 let lost = self.store.fail_sessions_of(instance, alive, now).await?;
-                self.tell_changed(&lost).await;
+                self.announce(&lost).await;
                 failed += lost.len() as u64;
                 tracing::warn!(instance.id = %instance, "an instance was lost with its sessions");
             } else {

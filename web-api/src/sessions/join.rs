@@ -9,15 +9,14 @@ use gameserver_contract::session::{JoinResponse, JoinSession, Role, SessionState
 use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION, TicketSigner};
 use uuid::Uuid;
 
-use crate::compose::App;
 use crate::config::SEAT_HOLD;
 use crate::fleet::InstanceRecord;
 use crate::kit::db::idempotency::RecordedResponse;
 use crate::kit::error::Error;
 use crate::kit::idempotency::IdempotentRequest;
-use crate::sessions::spectators;
 use crate::sessions::store::records::SessionRow;
 use crate::sessions::store::seats::{KeyedReservation, Reservation, SeatRequest};
+use crate::sessions::{Sessions, spectators};
 
 /// Who joins, and how they are answered.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +27,7 @@ pub(crate) struct Joiner<'a> {
     pub(crate) answer: fn(&JoinResponse) -> RecordedResponse,
 }
 
-impl App {
+impl Sessions {
     /// Holds a seat for a player (none for a spectator) and signs the ticket for it.
     pub(crate) async fn join_session(
         &self,
@@ -54,7 +53,7 @@ impl App {
         join: &JoinSession,
     ) -> Result<RecordedResponse, Error> {
         if let Some(request) = joiner.request
-            && let Some(record) = self.recall(request).await?
+            && let Some(record) = self.kit.recall_request(request).await?
         {
             return Ok(record.answer);
         }
@@ -71,12 +70,12 @@ impl App {
             return Err(Error::NotJoinable(SessionState::Draining));
         }
         self.check_time(&row, &instance, player, join.role).await?;
-        let display_name = self.me(player).await?.player.display_name;
-        let now = self.now();
+        let display_name = self.accounts.me(player).await?.player.display_name;
+        let now = self.kit.now();
         let grant = Grant {
             ticket: JoinTicket {
                 version: TICKET_VERSION,
-                id: random_bytes(&*self.entropy),
+                id: random_bytes(&*self.kit.entropy),
                 player,
                 display_name,
                 session: id,
@@ -110,7 +109,11 @@ impl App {
             return Ok(());
         }
         let seat = match role {
-            Role::Player => self.store.seat_of(session.id, player, self.now()).await?,
+            Role::Player => {
+                self.store
+                    .seat_of(session.id, player, self.kit.now())
+                    .await?
+            }
             Role::Spectator => None,
         };
         if seat.is_some() {
@@ -128,7 +131,7 @@ impl App {
         grant: Grant,
     ) -> Result<RecordedResponse, Error> {
         let session = grant.ticket.session;
-        let wish = SeatRequest {
+        let seat_request = SeatRequest {
             session,
             player: joiner.player,
             role: grant.ticket.role,
@@ -138,17 +141,19 @@ impl App {
         };
         let to_answer = joiner.answer;
         let answer = move |seat| to_answer(&grant.answer(seat));
-        let is_player = wish.role == Role::Player;
+        let is_player = seat_request.role == Role::Player;
         let answer = match joiner.request {
-            None => match self.store.reserve_seat(wish).await? {
+            None => match self.store.reserve_seat(seat_request).await? {
                 Reservation::Held(seat) => answer(seat),
                 refused @ (Reservation::Full
                 | Reservation::NotJoinable(_)
                 | Reservation::NotFound) => return Err(refusal(&refused)),
             },
             Some(request) => {
-                let key = self.key(request);
-                let reserved = self.store.reserve_seat_once(wish, key, Box::new(answer));
+                let key = self.kit.idempotency_key(request);
+                let reserved = self
+                    .store
+                    .reserve_seat_once(seat_request, key, Box::new(answer));
                 match reserved.await? {
                     KeyedReservation::Held(answer) => answer,
                     KeyedReservation::Known(record) => {
@@ -160,7 +165,7 @@ impl App {
             }
         };
         if is_player {
-            self.tell_changed(&[session]).await;
+            self.announce(&[session]).await;
         }
         Ok(answer)
     }

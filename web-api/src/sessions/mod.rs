@@ -1,7 +1,6 @@
 //! The lobby: sessions are found, left and ended. [`opening`](crate::sessions::opening) opens them.
 
 pub(crate) mod api;
-pub(crate) mod changes;
 pub(crate) mod events_api;
 pub(crate) mod hosting;
 pub(crate) mod job;
@@ -12,19 +11,89 @@ pub(crate) mod store;
 pub(crate) mod visibility;
 pub(crate) mod watch;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt::Write as _;
+use std::sync::Arc;
 
-use gameserver_contract::ids::{PlayerId, SessionId};
+use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
 use gameserver_contract::session::{Page, Session, SessionState};
+use gameserver_contract::ticket::TicketSigner;
 use gameserver_control::{KickPlayerRequest, StopMatchRequest};
+use uuid::Uuid;
 
-use crate::compose::App;
-use crate::fleet::InstanceRecord;
-use crate::kit::cursor::Paging;
+use self::store::SessionsStore;
+use crate::accounts::Accounts;
+use crate::config::{OpenSessionLimits, WebApiConfig};
+use crate::fleet::{Fleet, InstanceRecord};
+use crate::kit::Kit;
+use crate::kit::cursor::{After, Paging};
+use crate::kit::db::DbError;
 use crate::kit::error::Error;
-use crate::sessions::store::records::{After, SessionFilter, SessionRow};
+use crate::kit::rate::RatePolicy;
+use crate::kit::topic::{Source, Topic};
+use crate::sessions::store::records::{SessionFilter, SessionRow};
 
-impl App {
+/// The lobby: sessions, their seats, and whoever follows them.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    kit: Kit,
+    store: SessionsStore,
+    accounts: Arc<Accounts>,
+    fleet: Arc<Fleet>,
+    tickets: TicketSigner,
+    limits: OpenSessionLimits,
+    opening_rate: RatePolicy,
+    /// Pushes sessions that have changed.
+    pub(crate) topic: Topic<SessionRow>,
+}
+
+impl Sessions {
+    /// Opens sessions on the instances of this fleet.
+    pub(crate) fn new(
+        kit: &Kit,
+        config: &WebApiConfig,
+        accounts: Arc<Accounts>,
+        fleet: Arc<Fleet>,
+    ) -> Self {
+        Self {
+            kit: kit.clone(),
+            store: SessionsStore(kit.db.clone()),
+            accounts,
+            fleet,
+            tickets: TicketSigner::from_seed(config.keys.ticket.bytes()),
+            limits: config.open_sessions,
+            opening_rate: RatePolicy {
+                class: "session",
+                per_minute: config.rate_limits.sessions_per_player,
+            },
+            topic: Topic::new(kit, "sessions"),
+        }
+    }
+
+    /// Publishes that these sessions are not as they were.
+    pub(crate) async fn announce(&self, sessions: &[SessionId]) {
+        self.topic.publish(sessions.iter().map(|id| id.0)).await;
+    }
+
+    /// The key that instances verify tickets with.
+    pub(crate) fn ticket_key(&self) -> [u8; 32] {
+        self.tickets.public_key()
+    }
+
+    /// The session that a match runs.
+    pub(crate) async fn of_match(&self, id: MatchId) -> Result<Option<SessionRow>, DbError> {
+        self.store.session_of_match(id, self.kit.now()).await
+    }
+
+    /// Deletes holds that have ended; returns how many.
+    pub(crate) async fn sweep(&self) -> Result<u64, DbError> {
+        let swept = self.store.sweep_holds(self.kit.now()).await?;
+        self.announce(&swept.sessions).await;
+        Ok(swept.rows)
+    }
+
     /// Public sessions, newest first.
     pub(crate) async fn list_sessions(
         &self,
@@ -32,23 +101,23 @@ impl App {
         paging: &Paging,
     ) -> Result<Page<SessionRow>, Error> {
         let list = list_name(filter);
-        let after = self.cursors.read(&list, paging)?;
+        let after = self.kit.cursors.read(&list, paging)?;
         let limit = paging.limit + 1;
         let rows = self
             .store
-            .list_sessions(filter, after, limit, self.now())
+            .list_sessions(filter, after, limit, self.kit.now())
             .await?;
         let position = |row: &SessionRow| After {
             at: row.session.created_at,
             id: row.session.id.0,
         };
-        Ok(self.cursors.page(&list, paging, rows, position))
+        Ok(self.kit.cursors.page(&list, paging, rows, position))
     }
 
     /// One session.
     pub(crate) async fn session(&self, id: SessionId) -> Result<SessionRow, Error> {
         self.store
-            .session(id, self.now())
+            .session(id, self.kit.now())
             .await?
             .ok_or(Error::SessionNotFound)
     }
@@ -60,8 +129,8 @@ impl App {
         if !row.session.state.is_final() {
             self.kick(&row, player, "left").await?;
         }
-        if self.store.release_seat(id, player, self.now()).await? {
-            self.tell_changed(&[id]).await;
+        if self.store.release_seat(id, player, self.kit.now()).await? {
+            self.announce(&[id]).await;
         }
         Ok(())
     }
@@ -75,7 +144,7 @@ impl App {
             player_id: player.to_string(),
             reason: reason.to_owned(),
         };
-        if let Err(cause) = self.instances.kick_player(&instance, request).await {
+        if let Err(cause) = self.fleet.control.kick_player(&instance, request).await {
             // The seat returns with the next heartbeat after the instance lets the player go.
             tracing::warn!(
                 instance.id = %instance.id, session.id = %row.session.id,
@@ -99,14 +168,14 @@ impl App {
         }
         let ending = match self
             .store
-            .transition(id, SessionState::Ending, self.now())
+            .transition(id, SessionState::Ending, self.kit.now())
             .await?
         {
             Some(Ok(row)) => row,
             Some(Err(state)) => return Err(Error::IllegalTransition(state)),
             None => return Err(Error::SessionNotFound),
         };
-        self.tell_changed(&[id]).await;
+        self.announce(&[id]).await;
         match self.stop_match(&ending).await? {
             Stopped::ResultFollows => Ok(ending),
             Stopped::NotHosted => self.settle(ending, SessionState::Ended).await,
@@ -124,7 +193,7 @@ impl App {
             match_id: row.session.match_id.to_string(),
             reason: "ended by the host".to_owned(),
         };
-        match self.instances.stop_match(&instance, request).await {
+        match self.fleet.control.stop_match(&instance, request).await {
             Ok(answer) if answer.stopped => Ok(Stopped::ResultFollows),
             Ok(_) => Ok(Stopped::NotHosted),
             Err(cause) => {
@@ -142,11 +211,11 @@ impl App {
     async fn settle(&self, row: SessionRow, state: SessionState) -> Result<SessionRow, Error> {
         match self
             .store
-            .transition(row.session.id, state, self.now())
+            .transition(row.session.id, state, self.kit.now())
             .await?
         {
             Some(Ok(row)) => {
-                self.tell_changed(&[row.session.id]).await;
+                self.announce(&[row.session.id]).await;
                 Ok(row)
             }
             _ => self.session(row.session.id).await,
@@ -160,6 +229,12 @@ impl App {
     ) -> Result<Option<InstanceRecord>, Error> {
         let instance = self.fleet.instance(row.instance).await?;
         Ok(instance.filter(|instance| instance.epoch == row.epoch))
+    }
+}
+
+impl Source<SessionRow> for Sessions {
+    async fn read(&self, id: Uuid) -> Result<Option<SessionRow>, DbError> {
+        self.store.session(SessionId(id), self.kit.now()).await
     }
 }
 

@@ -3,10 +3,9 @@
 //!
 //! A session whose instance does not answer `StartMatch` fails and the next candidate gets a new
 //! one: a late answer of the first instance can then never revive it. A start that nobody finished
-//! is finished by whoever comes first, the repeated request or [`deliver_starts`].
+//! is finished by whoever comes first, the repeated request or [`Sessions::deliver_starts`].
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use futures_util::future::join_all;
 use gameserver_contract::entropy::random_bytes;
@@ -18,7 +17,6 @@ use gameserver_contract::spectator::SpectatorsPolicy;
 use gameserver_control::StartMatchRequest;
 
 use crate::accounts::guest::clear_text;
-use crate::compose::{App, SharedApp};
 use crate::config::{
     INSTANCES_TRIED_MAX, MATCH_START_ATTEMPTS_MAX, MATCH_START_DUE, MATCH_STARTS_AT_ONCE_MAX,
 };
@@ -29,9 +27,9 @@ use crate::kit::db::idempotency::{IdempotencyRecord, RecordedResponse};
 use crate::kit::error::{Error, field};
 use crate::kit::idempotency::IdempotentRequest;
 use crate::kit::text::{check_label, clean_name};
-use crate::sessions::spectators;
 use crate::sessions::store::openings::{AnswerSession, MatchStart, Opened, Opening, Started};
 use crate::sessions::store::records::NewSession;
+use crate::sessions::{Sessions, spectators};
 
 /// Longest name of a session, in characters.
 const NAME_LENGTH_MAX: usize = 64;
@@ -49,7 +47,7 @@ pub(crate) struct Opener<'a> {
     pub(crate) answer: AnswerSession,
 }
 
-impl App {
+impl Sessions {
     /// Opens a session and has an instance host its match.
     pub(crate) async fn create_session(
         &self,
@@ -59,14 +57,15 @@ impl App {
         if let Some(answer) = self.opened_before(&opener).await? {
             return Ok(answer);
         }
-        let wishes = ValidatedCreateSession::of(create)?;
-        self.count_session(opener.player).await?;
+        let create = ValidatedCreateSession::of(create)?;
+        let who = opener.player.0.as_bytes();
+        self.kit.rates.spend(self.opening_rate, who).await?;
         let instances = self.fleet.instances().await?;
-        self.check_game(&instances, &wishes).await?;
-        let found = candidates(&instances, wishes.as_wish());
+        self.check_game(&instances, &create).await?;
+        let found = candidates(&instances, create.as_placement());
         let mut failure = Error::NoCapacity;
         for instance in found.into_iter().take(INSTANCES_TRIED_MAX) {
-            match Box::pin(self.open_on(instance, &opener, &wishes)).await {
+            match Box::pin(self.open_on(instance, &opener, &create)).await {
                 // Its last place went to somebody else since its last heartbeat.
                 Err(Error::InstanceUnavailable(cause)) if cause.is_full() => {}
                 Err(Error::InstanceUnavailable(cause)) => {
@@ -83,7 +82,7 @@ impl App {
         let Some(request) = opener.request else {
             return Ok(None);
         };
-        match self.recall(request).await? {
+        match self.kit.recall_request(request).await? {
             Some(record) => self.answer_again(opener, record).await,
             None => Ok(None),
         }
@@ -99,7 +98,7 @@ impl App {
         let Some(id) = record.opening else {
             return Ok(Some(record.answer));
         };
-        if let Some(start) = self.store.match_start(id, self.now()).await? {
+        if let Some(start) = self.store.match_start(id, self.kit.now()).await? {
             let instance = self.instance_of(&start.session).await?;
             // Whoever made the request first may try elsewhere; until it is clear that nobody
             // does, a second session would be one too many.
@@ -114,53 +113,50 @@ impl App {
         }
     }
 
-    /// Tells a wish that can never be fulfilled from one that cannot be fulfilled now.
+    /// Distinguishes a request that can never be granted from one that cannot be granted now.
     async fn check_game(
         &self,
         instances: &[InstanceRecord],
-        wishes: &ValidatedCreateSession,
+        create: &ValidatedCreateSession,
     ) -> Result<(), Error> {
         let mut hosting = instances
             .iter()
-            .filter(|instance| instance.hosts(&wishes.game));
+            .filter(|instance| instance.hosts(&create.game));
         if instances
             .iter()
-            .any(|it| it.mode(&wishes.game, wishes.mode.as_deref()).is_some())
+            .any(|it| it.mode(&create.game, create.mode.as_deref()).is_some())
         {
             Ok(())
         } else if hosting.next().is_some() {
             Err(Error::ModeUnknown)
-        } else if self.knows_game(&wishes.game).await? {
+        } else if self.fleet.knows_game(&create.game).await? {
             Err(Error::NoCapacity)
         } else {
             Err(Error::GameUnknown)
         }
     }
 
-    /// True for a game that is configured here, or that some instance has ever hosted.
-    async fn knows_game(&self, game: &GameId) -> Result<bool, Error> {
-        Ok(self.known_games.contains(game) || self.store.knows_game(game).await?)
-    }
-
     async fn open_on(
         &self,
         instance: &InstanceRecord,
         opener: &Opener<'_>,
-        wishes: &ValidatedCreateSession,
+        create: &ValidatedCreateSession,
     ) -> Result<RecordedResponse, Error> {
         let mode = instance
-            .mode(&wishes.game, wishes.mode.as_deref())
+            .mode(&create.game, create.mode.as_deref())
             .ok_or(Error::ModeUnknown)?;
-        let players_max = wishes.players_max(mode)?;
-        let session = self.new_session(instance, opener, wishes, mode, players_max);
-        let (id, seed) = (session.id, self.entropy.next_u64());
-        let key = opener.request.map(|request| self.key(request));
+        let players_max = create.players_max(mode)?;
+        let session = self.new_session(instance, opener, create, mode, players_max);
+        let (id, seed) = (session.id, self.kit.entropy.next_u64());
+        let key = opener
+            .request
+            .map(|request| self.kit.idempotency_key(request));
         let opening = Opening {
             session,
             seed,
-            start_due_at: self.now() + MATCH_START_DUE,
+            start_due_at: self.kit.now() + MATCH_START_DUE,
             key: key.map(|key| (key, opener.answer)),
-            limits: self.open_sessions,
+            limits: self.limits,
         };
         let start = match self.store.open_session(opening).await? {
             Opened::New(session) => MatchStart {
@@ -177,9 +173,9 @@ impl App {
             }
         };
         if let Err(cause) = self.start_match(instance, &start).await
-            && self.store.give_up_start(id, self.now()).await?
+            && self.store.give_up_start(id, self.kit.now()).await?
         {
-            self.tell_changed(&[id]).await;
+            self.announce(&[id]).await;
             return Err(Error::InstanceUnavailable(cause));
         }
         match self.finish_opening(id, opener).await? {
@@ -189,12 +185,14 @@ impl App {
     }
 
     async fn finish_opening(&self, id: SessionId, opener: &Opener<'_>) -> Result<Started, Error> {
-        let key = opener.request.map(|request| self.key(request));
+        let key = opener
+            .request
+            .map(|request| self.kit.idempotency_key(request));
         let started = self
             .store
-            .finish_opening(id, opener.answer, key, self.now())
+            .finish_opening(id, opener.answer, key, self.kit.now())
             .await?;
-        self.tell_changed(&[id]).await;
+        self.announce(&[id]).await;
         Ok(started)
     }
 
@@ -202,29 +200,29 @@ impl App {
         &self,
         instance: &InstanceRecord,
         opener: &Opener<'_>,
-        wishes: &ValidatedCreateSession,
+        create: &ValidatedCreateSession,
         mode: &GameMode,
         players_max: u16,
     ) -> NewSession {
-        let private = wishes.visibility == Visibility::Private;
+        let private = create.visibility == Visibility::Private;
         NewSession {
-            id: SessionId::generate(&*self.clock, &*self.entropy),
-            game: wishes.game.clone(),
+            id: SessionId::generate(&*self.kit.clock, &*self.kit.entropy),
+            game: create.game.clone(),
             mode: mode.id.clone(),
-            name: wishes.name_in(instance),
+            name: create.name_in(instance),
             region: instance.region.clone(),
-            visibility: wishes.visibility,
-            join_code: private.then(|| clear_text::<JOIN_CODE_LENGTH>(&*self.entropy)),
-            tags: wishes.tags.clone(),
+            visibility: create.visibility,
+            join_code: private.then(|| clear_text::<JOIN_CODE_LENGTH>(&*self.kit.entropy)),
+            tags: create.tags.clone(),
             players_max,
-            spectators: wishes.spectators,
+            spectators: create.spectators,
             host: opener.player,
-            opened_from: Some(self.network_hash(opener.from)),
-            match_id: MatchId::generate(&*self.clock, &*self.entropy),
+            opened_from: Some(self.kit.rates.network_hash(opener.from)),
+            match_id: MatchId::generate(&*self.kit.clock, &*self.kit.entropy),
             instance: instance.id,
             epoch: instance.epoch,
-            result_key: random_bytes(&*self.entropy),
-            now: self.now(),
+            result_key: random_bytes(&*self.kit.entropy),
+            now: self.kit.now(),
         }
     }
 
@@ -244,7 +242,7 @@ impl App {
             result_key: start.session.result_key.to_vec(),
             spectators_delay_s: spectators::delay_to_keep(session.spectators_policy).into(),
         };
-        let started = self.instances.start_match(instance, request).await;
+        let started = self.fleet.control.start_match(instance, request).await;
         match &started {
             Ok(_) => count_created("created"),
             Err(cause) => tracing::warn!(
@@ -268,34 +266,35 @@ impl App {
             Ok(()) => {
                 // Somebody may have done so, or ended the session, in the meantime.
                 self.store
-                    .transition_from(id, SessionState::Created, SessionState::Filling, self.now())
+                    .transition_from(
+                        id,
+                        SessionState::Created,
+                        SessionState::Filling,
+                        self.kit.now(),
+                    )
                     .await?;
             }
             Err(cause) if cause.is_final() || start.attempts >= MATCH_START_ATTEMPTS_MAX => {
-                self.store.give_up_start(id, self.now()).await?;
+                self.store.give_up_start(id, self.kit.now()).await?;
             }
             Err(_) => return Ok(()),
         }
-        self.tell_changed(&[id]).await;
+        self.announce(&[id]).await;
         Ok(())
     }
-}
 
-/// Starts the matches whose openings were left unfinished. Returns how many there were.
-pub(crate) async fn deliver_starts(app: &SharedApp) -> Result<usize, Error> {
-    let now = app.now();
-    let starts = app
-        .store
-        .take_due_starts(now, now + MATCH_START_DUE, MATCH_STARTS_AT_ONCE_MAX)
-        .await?;
-    let count = starts.len();
-    let deliveries = starts.into_iter().map(|start| {
-        let app = Arc::clone(app);
-        async move { app.deliver_start(start).await }
-    });
-    let outcomes = join_all(deliveries).await;
-    outcomes.into_iter().collect::<Result<Vec<()>, _>>()?;
-    Ok(count)
+    /// Starts the matches whose openings were left unfinished. Returns how many there were.
+    pub(crate) async fn deliver_starts(&self) -> Result<usize, Error> {
+        let now = self.kit.now();
+        let starts = self
+            .store
+            .take_due_starts(now, now + MATCH_START_DUE, MATCH_STARTS_AT_ONCE_MAX)
+            .await?;
+        let count = starts.len();
+        let outcomes = join_all(starts.into_iter().map(|start| self.deliver_start(start))).await;
+        outcomes.into_iter().collect::<Result<Vec<()>, _>>()?;
+        Ok(count)
+    }
 }
 
 fn count_created(outcome: &'static str) {
@@ -347,7 +346,7 @@ impl ValidatedCreateSession {
         })
     }
 
-    fn as_wish(&self) -> PlacementRequest<'_> {
+    fn as_placement(&self) -> PlacementRequest<'_> {
         PlacementRequest {
             game: &self.game,
             mode: self.mode.as_deref(),

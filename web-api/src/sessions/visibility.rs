@@ -1,16 +1,24 @@
 //! Who finds a session: a public one everybody, a private one its host, those who had its code and
 //! those who played. For everybody else it does not exist, and no route tells the difference.
 
-use gameserver_contract::ids::{PlayerId, SessionId};
+use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
 use gameserver_contract::session::Visibility;
 use subtle::ConstantTimeEq as _;
 
-use crate::compose::App;
-use crate::config::ADMISSION_REMEMBERED;
+use crate::config::{ADMISSION_REMEMBERED, JOIN_CODE_TRIES_PER_MINUTE};
+use crate::kit::db::DbError;
 use crate::kit::error::Error;
+use crate::kit::rate::RatePolicy;
+use crate::sessions::Sessions;
 use crate::sessions::store::records::SessionRow;
 
-impl App {
+/// Tries of the code of one session by one player.
+const JOIN_CODE_TRIES: RatePolicy = RatePolicy {
+    class: "code",
+    per_minute: Some(JOIN_CODE_TRIES_PER_MINUTE),
+};
+
+impl Sessions {
     /// One session, when this player finds it.
     pub(crate) async fn session_for(
         &self,
@@ -40,7 +48,8 @@ impl App {
             Err(error) => return Err(error),
         };
         if code.is_some() {
-            self.count_join_code(id, player).await?;
+            let who = [*id.0.as_bytes(), *player.0.as_bytes()].concat();
+            self.kit.rates.spend(JOIN_CODE_TRIES, &who).await?;
         }
         let row = row.ok_or(Error::SessionNotFound)?;
         if code.is_some_and(|code| fits(&row, code)) {
@@ -58,22 +67,28 @@ impl App {
         Ok(is_open_to(row, player)
             || self
                 .store
-                .seat_of(session.id, player, self.now())
+                .seat_of(session.id, player, self.kit.now())
                 .await?
                 .is_some()
             || self
+                .kit
                 .cache
                 .get(&admission_key(session.id, player))
                 .await?
                 .is_some()
-            || self.store.has_played(session.match_id, player).await?)
+            || self.has_played(session.match_id, player).await?)
+    }
+
+    /// True when the match's result names this player.
+    pub(crate) async fn has_played(&self, id: MatchId, player: PlayerId) -> Result<bool, DbError> {
+        self.store.has_played(id, player).await
     }
 
     /// Spectators have no seat that would show that they had the code. Should the cache refuse it,
     /// they give the code again.
     async fn remember_admission(&self, session: SessionId, player: PlayerId) {
         let key = admission_key(session, player);
-        if let Err(error) = self.cache.put(&key, &[], ADMISSION_REMEMBERED).await {
+        if let Err(error) = self.kit.cache.put(&key, &[], ADMISSION_REMEMBERED).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "an admission to a private session was not remembered"

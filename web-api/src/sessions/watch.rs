@@ -1,6 +1,6 @@
-//! What a listener of the lobby is told, in order: first how things stand, then what changes.
+//! What a listener of the lobby receives, in order: first how things stand, then what changes.
 //!
-//! It knows no wire format; a face of the service writes it down.
+//! It knows no wire format; an API of the service writes it down.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -8,19 +8,20 @@ use std::sync::Arc;
 use gameserver_contract::ids::{PlayerId, SessionId};
 use gameserver_contract::session::{SessionState, Visibility};
 
-use crate::compose::App;
 use crate::config::{SESSIONS_FOLLOWED_MAX, SNAPSHOT_SESSIONS_MAX};
+use crate::kit::cursor::After;
 use crate::kit::error::Error;
-use crate::sessions::changes::{Change, Listener, News};
-use crate::sessions::store::records::{After, SessionFilter, SessionRow};
+use crate::kit::topic::{Change, Listener, News};
+use crate::sessions::Sessions;
+use crate::sessions::store::records::{SessionFilter, SessionRow};
 
-/// One thing that is told, with its number.
+/// One event, with its number.
 #[derive(Debug)]
-pub(crate) enum Told {
+pub(crate) enum LobbyEvent {
     /// The list as it is now.
     Snapshot(u64, Vec<SessionRow>),
     /// A session is new or not as it was.
-    Session(u64, Arc<Change>),
+    Session(u64, Arc<Change<SessionRow>>),
     /// A session is not part of this list any more.
     Removed(u64, SessionId),
     /// Something may have been missed; nothing follows.
@@ -29,26 +30,29 @@ pub(crate) enum Told {
 
 /// Follows the list of public sessions, or one session.
 #[derive(Debug)]
-pub(crate) struct Watch {
-    listener: Listener,
+pub(crate) struct SessionSubscription {
+    listener: Listener<SessionRow>,
     /// `None`: all public ones.
     only: Option<SessionId>,
-    /// The sessions told of, with the version told last.
+    /// The sessions that were sent, with the version sent last.
     known: HashMap<SessionId, i64>,
     sequence: u64,
-    waiting: VecDeque<Told>,
+    waiting: VecDeque<LobbyEvent>,
     is_over: bool,
 }
 
-impl App {
+impl Sessions {
     /// Follows the public sessions, the newest [`SNAPSHOT_SESSIONS_MAX`] of them from the start and
     /// older ones from their next change on.
-    pub(crate) async fn watch_sessions(&self, player: PlayerId) -> Result<Watch, Error> {
-        let mut watch = Watch::new(self.listen(player)?, None);
+    pub(crate) async fn watch_sessions(
+        &self,
+        player: PlayerId,
+    ) -> Result<SessionSubscription, Error> {
+        let mut watch = SessionSubscription::new(self.topic.listen(player)?, None);
         let rows = self.newest_sessions().await?;
         let known = rows.iter().map(|row| (row.session.id, row.version));
         watch.known.extend(known);
-        let snapshot = Told::Snapshot(watch.sequence, rows);
+        let snapshot = LobbyEvent::Snapshot(watch.sequence, rows);
         watch.waiting.push_back(snapshot);
         Ok(watch)
     }
@@ -58,11 +62,14 @@ impl App {
         &self,
         id: SessionId,
         player: PlayerId,
-    ) -> Result<Watch, Error> {
-        let mut watch = Watch::new(self.listen(player)?, Some(id));
+    ) -> Result<SessionSubscription, Error> {
+        let mut watch = SessionSubscription::new(self.topic.listen(player)?, Some(id));
         let row = self.session_for(id, player).await?;
         let sequence = watch.sequence;
-        watch.take(Arc::new(Change { sequence, row }));
+        watch.take(Arc::new(Change {
+            sequence,
+            record: row,
+        }));
         Ok(watch)
     }
 
@@ -78,7 +85,7 @@ impl App {
             let limit = wanted.min(crate::config::PAGE_MAX);
             let page = self
                 .store
-                .list_sessions(&filter, after, limit, self.now())
+                .list_sessions(&filter, after, limit, self.kit.now())
                 .await?;
             let is_last = page.len() < usize::from(limit);
             rows.extend(page);
@@ -89,8 +96,8 @@ impl App {
     }
 }
 
-impl Watch {
-    fn new(listener: Listener, only: Option<SessionId>) -> Self {
+impl SessionSubscription {
+    fn new(listener: Listener<SessionRow>, only: Option<SessionId>) -> Self {
         Self {
             sequence: listener.sequence,
             listener,
@@ -102,10 +109,10 @@ impl Watch {
     }
 
     /// What comes next; `None` when that was all.
-    pub(crate) async fn next(&mut self) -> Option<Told> {
+    pub(crate) async fn next(&mut self) -> Option<LobbyEvent> {
         loop {
-            if let Some(told) = self.waiting.pop_front() {
-                return Some(told);
+            if let Some(event) = self.waiting.pop_front() {
+                return Some(event);
             }
             if self.is_over {
                 return None;
@@ -117,9 +124,9 @@ impl Watch {
         }
     }
 
-    fn take(&mut self, change: Arc<Change>) {
-        let session = &change.row.session;
-        let (id, version) = (session.id, change.row.version);
+    fn take(&mut self, change: Arc<Change<SessionRow>>) {
+        let session = &change.record.session;
+        let (id, version) = (session.id, change.record.version);
         let concerns = match self.only {
             Some(only) => only == id,
             None => session.visibility == Visibility::Public,
@@ -133,7 +140,8 @@ impl Watch {
         let sequence = self.sequence.max(change.sequence);
         self.sequence = sequence;
         if is_listed(session.state) {
-            self.waiting.push_back(Told::Session(sequence, change));
+            self.waiting
+                .push_back(LobbyEvent::Session(sequence, change));
             if self.known.len() > SESSIONS_FOLLOWED_MAX {
                 self.give_up();
             }
@@ -141,14 +149,15 @@ impl Watch {
         }
         self.known.remove(&id);
         if was_known || self.only.is_some() {
-            self.waiting.push_back(Told::Session(sequence, change));
-            self.waiting.push_back(Told::Removed(sequence, id));
+            self.waiting
+                .push_back(LobbyEvent::Session(sequence, change));
+            self.waiting.push_back(LobbyEvent::Removed(sequence, id));
         }
         self.is_over = self.only.is_some();
     }
 
     fn give_up(&mut self) {
-        self.waiting.push_back(Told::Resync(self.sequence));
+        self.waiting.push_back(LobbyEvent::Resync(self.sequence));
         self.is_over = true;
     }
 }

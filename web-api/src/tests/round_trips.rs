@@ -6,15 +6,14 @@ use std::sync::Arc;
 use gameserver_contract::account::LoginResponse;
 use gameserver_contract::clock::{ManualClock, SystemClock};
 use gameserver_contract::entropy::SystemEntropy;
-use gameserver_control::secret::ControlSecret;
 
-use crate::compose::Ports;
 use crate::kit::cache::Cache;
-use crate::kit::db::Store;
-use crate::kit::db::contract_tests::subject::Subject;
+use crate::kit::db::Db;
+use crate::server::Deps;
 use crate::tests::cable::Cable;
 use crate::tests::redis_process::RedisProcess;
-use crate::tests::world::{CONTROL_SECRET, World, config};
+use crate::tests::subject::Subject;
+use crate::tests::world::{World, config};
 
 /// How often each request is made.
 const TIMES: usize = 20;
@@ -41,17 +40,17 @@ impl Measured {
         let database = Cable::to(&server).await;
         let cache = Cable::to(&redis.address()).await;
         let through = url.replace(&server, &database.address.to_string());
-        let ports = Ports {
+        let deps = Deps {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             // One connection, so that a statement is prepared once.
-            store: Store::connect(&through, 1).await.unwrap(),
+            db: Db::connect(&through, 1).await.unwrap(),
             cache: Cache::redis(&format!("redis://{}", cache.address), "test")
                 .await
                 .unwrap(),
-            control_secret: ControlSecret::new(CONTROL_SECRET).unwrap(),
+            metrics: None,
         };
-        let world = World::with_ports(config(), ports, ManualClock::at_ms(0)).await;
+        let world = World::with_deps(config(), deps, ManualClock::at_ms(0)).await;
         Self {
             world,
             database,

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use gameserver_contract::account::LoginResponse;
 use gameserver_contract::clock::ManualClock;
 use gameserver_contract::entropy::SeededEntropy;
@@ -18,21 +19,23 @@ use gameserver_control::{Admits, HeartbeatResponse, MatchStatus, SeatStatus};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use crate::compose::{App, Ports, SharedApp};
+use crate::compose::Services;
 use crate::config::{Keys, WebApiConfig};
 use crate::kit::cache::Cache;
-use crate::kit::db::Store;
+use crate::kit::db::Db;
 use crate::kit::http::context::PeerAddress;
-use crate::kit::http::{HttpState, router};
+use crate::kit::http::with_layers;
+use crate::server::Deps;
 pub(crate) use crate::tests::event_stream::EventStream;
 use crate::tests::instance::FakeInstance;
+use crate::tests::subject::Stores;
 
 /// When every test begins.
 pub(crate) const START_MS: i64 = 1_700_000_000_000;
 pub(crate) const CONTROL_SECRET: &str = "a-control-secret-for-tests";
 
 pub(crate) struct World {
-    pub(crate) app: SharedApp,
+    pub(crate) services: Services,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) instance: FakeInstance,
     router: Router,
@@ -67,10 +70,10 @@ pub(crate) fn config() -> WebApiConfig {
     }
 }
 
-pub(crate) async fn memory_store() -> Store {
-    let store = Store::connect("sqlite::memory:", 1).await.unwrap();
-    store.migrate().await.unwrap();
-    store
+pub(crate) async fn memory_db() -> Db {
+    let db = Db::connect("sqlite::memory:", 1).await.unwrap();
+    db.migrate().await.unwrap();
+    db
 }
 
 impl World {
@@ -84,55 +87,61 @@ impl World {
     pub(crate) async fn without_instance(config: WebApiConfig) -> Self {
         let control_secret = ControlSecret::new(CONTROL_SECRET).unwrap();
         let instance = FakeInstance::start(0xabc, &control_secret).await;
-        Self::on(&config, memory_store().await, instance, 12)
+        Self::on(&config, memory_db().await, instance, 12)
     }
 
-    /// A service on this store and an empty cache, as it is after a start; `seed` is for its ids.
-    pub(crate) fn on(
-        config: &WebApiConfig,
-        store: Store,
-        instance: FakeInstance,
-        seed: u64,
-    ) -> Self {
+    /// A service on this database and an empty cache, as it is after a start; `seed` is for its ids.
+    pub(crate) fn on(config: &WebApiConfig, db: Db, instance: FakeInstance, seed: u64) -> Self {
         let clock = ManualClock::at_ms(START_MS);
-        let ports = Ports {
+        let deps = Deps {
             clock: clock.clone(),
             entropy: SeededEntropy::new(seed),
-            store,
+            db,
             cache: Cache::memory(clock.clone(), 10_000),
-            control_secret: ControlSecret::new(CONTROL_SECRET).unwrap(),
+            metrics: None,
         };
-        Self::with(config, ports, instance, clock)
+        Self::with(config, deps, instance, clock)
     }
 
     /// A service on other parts. `clock` is the one among them, or moves nothing.
-    pub(crate) async fn with_ports(
+    pub(crate) async fn with_deps(
         config: WebApiConfig,
-        ports: Ports,
+        deps: Deps,
         clock: Arc<ManualClock>,
     ) -> Self {
-        let instance = FakeInstance::start(0xabc, &ports.control_secret).await;
-        Self::with(&config, ports, instance, clock)
+        let control_secret = ControlSecret::new(CONTROL_SECRET).unwrap();
+        let instance = FakeInstance::start(0xabc, &control_secret).await;
+        Self::with(&config, deps, instance, clock)
     }
 
     fn with(
         config: &WebApiConfig,
-        ports: Ports,
+        deps: Deps,
         instance: FakeInstance,
         clock: Arc<ManualClock>,
     ) -> Self {
-        let app = App::new(config, ports);
-        let router = router(HttpState::new(app.clone(), config, None));
+        let services = Services::new(config, deps).unwrap();
+        let router = services.router();
         Self {
-            app,
+            services,
             clock,
             instance,
             router,
         }
     }
 
+    /// The tables of every capability.
+    pub(crate) fn stores(&self) -> Stores {
+        Stores::on(self.services.kit.db.clone())
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.services.kit.now()
+    }
+
     pub(crate) async fn register(&self) {
-        self.app
+        self.services
+            .sessions
             .register(self.instance.registration())
             .await
             .unwrap();
@@ -150,7 +159,8 @@ impl World {
     }
 
     pub(crate) async fn heartbeat(&self, matches: &[MatchStatus]) -> HeartbeatResponse {
-        self.app
+        self.services
+            .sessions
             .heartbeat(self.instance.heartbeat(matches.to_vec()))
             .await
             .unwrap()
@@ -187,7 +197,7 @@ impl World {
 
     /// A new guest, from an address of their own.
     pub(crate) async fn guest(&self) -> LoginResponse {
-        let number = self.app.entropy.next_u64().to_be_bytes();
+        let number = self.services.kit.entropy.next_u64().to_be_bytes();
         let peer = ([10, number[0], number[1], number[2]], 40_000).into();
         let call = Call {
             peer,
@@ -232,9 +242,11 @@ impl World {
 
     /// What the instance reads in a ticket.
     pub(crate) fn read_ticket(&self, text: &str) -> JoinTicket {
-        let keys = [self.app.tickets.public_key()];
+        let keys = [self.services.sessions.ticket_key()];
         let verifier = TicketVerifier::new(&keys, self.instance.id, self.instance.epoch).unwrap();
-        verifier.verify(text, self.app.clock.now_ms()).unwrap()
+        verifier
+            .verify(text, self.services.kit.clock.now_ms())
+            .unwrap()
     }
 }
 
@@ -365,11 +377,10 @@ impl World {
         async fn panics() {
             panic!("planted panic");
         }
-        let state = HttpState::new(self.app.clone(), &config(), None);
         let broken = Router::new().route("/panic", axum::routing::post(panics));
-        let router = crate::kit::http::with_layers(broken, state);
+        let router = with_layers(broken, &self.services.http).with_state(self.services.clone());
         let world = Self {
-            app: self.app.clone(),
+            services: self.services.clone(),
             clock: self.clock.clone(),
             instance: self.instance.clone(),
             router,

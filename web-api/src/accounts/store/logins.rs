@@ -10,45 +10,46 @@ use gameserver_contract::ids::PlayerId;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::accounts::store::AccountsStore;
+use crate::kit::db::DbError;
 use crate::kit::db::backend::Tx;
 use crate::kit::db::sql::Sql;
-use crate::kit::db::{Store, StoreError};
 
 /// One refresh token of a login family.
 #[derive(Debug, Clone)]
-pub struct NewRefreshToken {
+pub(crate) struct NewRefreshToken {
     /// SHA-256 of the token.
-    pub hash: [u8; 32],
+    pub(crate) hash: [u8; 32],
     /// All tokens that descend from one login share it.
-    pub family: Uuid,
+    pub(crate) family: Uuid,
     /// Whose login it is.
-    pub player: PlayerId,
+    pub(crate) player: PlayerId,
     /// When it was handed out.
-    pub issued_at: DateTime<Utc>,
+    pub(crate) issued_at: DateTime<Utc>,
     /// It is refused from then on.
-    pub expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
 }
 
 /// A refresh token to spend and what to put in its place.
 #[derive(Debug, Clone)]
-pub struct RotateRefreshToken {
+pub(crate) struct RotateRefreshToken {
     /// SHA-256 of the token to spend.
-    pub old_hash: [u8; 32],
+    pub(crate) old_hash: [u8; 32],
     /// SHA-256 of the successor.
-    pub new_hash: [u8; 32],
+    pub(crate) new_hash: [u8; 32],
     /// What the same successor can be made from again within the grace (never the token itself).
-    pub successor_seed: Vec<u8>,
+    pub(crate) successor_seed: Vec<u8>,
     /// When the token is used.
-    pub now: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
     /// When the successor ends.
-    pub expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
     /// How long after its use an old token still returns the same successor.
-    pub grace: Duration,
+    pub(crate) grace: Duration,
 }
 
 /// What became of a refresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Rotation {
+pub(crate) enum Rotation {
     /// The old token is spent and `successor` is stored.
     Rotated {
         /// Whose login it is.
@@ -78,60 +79,58 @@ pub enum Rotation {
     Refused,
 }
 
-impl Store {
+impl AccountsStore {
     /// Stores the first token of a login.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], also when there is no such player.
-    pub async fn insert_refresh_token(&self, token: NewRefreshToken) -> Result<(), StoreError> {
-        self.db
+    pub(crate) async fn insert_refresh_token(&self, token: NewRefreshToken) -> Result<(), DbError> {
+        self.0
             .transaction(move |tx| Box::pin(insert_login(tx, token)))
             .await
     }
 
     /// Spends a refresh token and stores its successor, or revokes the family of a token that
     /// comes back although its successor was heard of.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn rotate_refresh_token(
+    pub(crate) async fn rotate_refresh_token(
         &self,
         rotate: RotateRefreshToken,
-    ) -> Result<Rotation, StoreError> {
-        self.db
+    ) -> Result<Rotation, DbError> {
+        self.0
             .transaction(move |tx| Box::pin(spend(tx, rotate)))
             .await
     }
 
     /// Revokes the whole family of the token with this hash (logout) and returns which; again when
     /// it was revoked before. An unknown token changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn revoke_refresh_family(&self, hash: &[u8; 32]) -> Result<Option<Uuid>, StoreError> {
+    pub(crate) async fn revoke_refresh_family(
+        &self,
+        hash: &[u8; 32],
+    ) -> Result<Option<Uuid>, DbError> {
         let hash = *hash;
-        self.db
+        self.0
             .transaction(move |tx| Box::pin(revoke_family(tx, hash)))
             .await
     }
 
     /// True for a login that was neither revoked nor forgotten after its last token ended.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn is_login_live(&self, login: Uuid) -> Result<bool, StoreError> {
+    pub(crate) async fn is_login_live(&self, login: Uuid) -> Result<bool, DbError> {
         let sql = Sql::new("SELECT revoked FROM logins WHERE id = $1").bind(login);
-        let row: Option<(bool,)> = self.db.optional(sql).await?;
+        let row: Option<(bool,)> = self.0.optional(sql).await?;
         Ok(row.is_some_and(|(revoked,)| !revoked))
     }
 }
 
+impl AccountsStore {
+    /// Deletes refresh tokens that have ended, and logins without a token left. Returns how many
+    /// tokens.
+    pub(crate) async fn sweep(&self, now: DateTime<Utc>) -> Result<u64, DbError> {
+        let tokens = "DELETE FROM refresh_tokens WHERE expires_at_ms <= $1";
+        let tokens = self.0.sweep(tokens, now).await?;
+        let logins = "DELETE FROM logins WHERE expires_at_ms <= $1";
+        self.0.sweep(logins, now).await.map(|_| tokens)
+    }
+}
+
 /// Stores a login with its first token.
-pub(crate) async fn insert_login(tx: &mut Tx, token: NewRefreshToken) -> Result<(), StoreError> {
+pub(crate) async fn insert_login(tx: &mut Tx, token: NewRefreshToken) -> Result<(), DbError> {
     let login = Sql::new(
         "INSERT INTO logins (id, player_id, created_at_ms, expires_at_ms) \
          VALUES ($1, $2, $3, $4) \
@@ -156,7 +155,7 @@ async fn insert_token(
     login: Uuid,
     issued_at: DateTime<Utc>,
     expires_at: DateTime<Utc>,
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     let sql = Sql::new(
         "INSERT INTO refresh_tokens (hash, login_id, issued_at_ms, expires_at_ms) \
          VALUES ($1, $2, $3, $4)",
@@ -166,7 +165,7 @@ async fn insert_token(
         .map(drop)
 }
 
-async fn spend(tx: &mut Tx, rotate: RotateRefreshToken) -> Result<Rotation, StoreError> {
+async fn spend(tx: &mut Tx, rotate: RotateRefreshToken) -> Result<Rotation, DbError> {
     let Some(token) = lock_token(tx, &rotate.old_hash).await? else {
         return Ok(Rotation::Refused);
     };
@@ -194,7 +193,7 @@ async fn spend(tx: &mut Tx, rotate: RotateRefreshToken) -> Result<Rotation, Stor
 
 /// Locks the token's login and only then reads the token, so that it is read as the previous
 /// holder of the lock left it.
-async fn lock_token(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<StoredToken>, StoreError> {
+async fn lock_token(tx: &mut Tx, hash: &[u8; 32]) -> Result<Option<StoredToken>, DbError> {
     let lock = Sql::locking(
         "SELECT id FROM logins WHERE id = (SELECT login_id FROM refresh_tokens WHERE hash = $1)",
     );
@@ -262,7 +261,7 @@ fn judge(token: StoredToken, now_ms: i64, grace: Duration) -> Verdict {
     }
 }
 
-async fn replace(tx: &mut Tx, login: Uuid, rotate: &RotateRefreshToken) -> Result<(), StoreError> {
+async fn replace(tx: &mut Tx, login: Uuid, rotate: &RotateRefreshToken) -> Result<(), DbError> {
     insert_token(tx, &rotate.new_hash, login, rotate.now, rotate.expires_at).await?;
     let spend = Sql::new(
         "UPDATE refresh_tokens SET spent_at_ms = $2, successor_hash = $3, successor_seed = $4 \
@@ -280,7 +279,7 @@ async fn replace(tx: &mut Tx, login: Uuid, rotate: &RotateRefreshToken) -> Resul
         .map(drop)
 }
 
-async fn revoke_family(tx: &mut Tx, hash: [u8; 32]) -> Result<Option<Uuid>, StoreError> {
+async fn revoke_family(tx: &mut Tx, hash: [u8; 32]) -> Result<Option<Uuid>, DbError> {
     let sql = Sql::new(
         "UPDATE logins SET revoked = TRUE \
          WHERE id = (SELECT login_id FROM refresh_tokens WHERE hash = $1) RETURNING id",
@@ -293,7 +292,7 @@ async fn revoke_family(tx: &mut Tx, hash: [u8; 32]) -> Result<Option<Uuid>, Stor
     Ok(login)
 }
 
-async fn revoke(tx: &mut Tx, login: Uuid) -> Result<(), StoreError> {
+async fn revoke(tx: &mut Tx, login: Uuid) -> Result<(), DbError> {
     let sql = Sql::new("UPDATE logins SET revoked = TRUE WHERE id = $1");
     tx.execute(sql.bind(login)).await?;
     evict(tx, login).await
@@ -301,7 +300,7 @@ async fn revoke(tx: &mut Tx, login: Uuid) -> Result<(), StoreError> {
 
 /// Has the seats that were joined with this login given up, by the answer to their instance's next
 /// report.
-async fn evict(tx: &mut Tx, login: Uuid) -> Result<(), StoreError> {
+async fn evict(tx: &mut Tx, login: Uuid) -> Result<(), DbError> {
     let sql = Sql::new("UPDATE seats SET evicted = TRUE WHERE login_id = $1");
     tx.execute(sql.bind(login)).await.map(drop)
 }

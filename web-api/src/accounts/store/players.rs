@@ -6,47 +6,48 @@ use gameserver_contract::ids::{DeviceId, PlayerId};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::accounts::store::AccountsStore;
 use crate::accounts::store::logins::{NewRefreshToken, insert_login};
+use crate::kit::db::DbError;
 use crate::kit::db::backend::Tx;
 use crate::kit::db::sql::{Sql, bytes32, time};
-use crate::kit::db::{Store, StoreError};
 
 /// A new guest account with its first device.
 #[derive(Debug, Clone)]
-pub struct NewGuest {
+pub(crate) struct NewGuest {
     /// The account's id.
-    pub player: PlayerId,
+    pub(crate) player: PlayerId,
     /// Name that others see.
-    pub display_name: String,
+    pub(crate) display_name: String,
     /// The device that may log the guest in again.
-    pub device: DeviceId,
+    pub(crate) device: DeviceId,
     /// SHA-256 of the device's secret.
-    pub device_secret_hash: [u8; 32],
+    pub(crate) device_secret_hash: [u8; 32],
     /// When the account is made.
-    pub now: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
 }
 
 /// A device that may log its player in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeviceRow {
+pub(crate) struct DeviceRow {
     /// Whom it logs in.
-    pub player: PlayerId,
+    pub(crate) player: PlayerId,
     /// SHA-256 of its secret.
-    pub secret_hash: [u8; 32],
+    pub(crate) secret_hash: [u8; 32],
 }
 
 /// A profile with the version that its `ETag` shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PlayerRow {
+pub(crate) struct PlayerRow {
     /// The profile.
-    pub player: Player,
+    pub(crate) player: Player,
     /// Counts the changes, from 1.
-    pub version: i64,
+    pub(crate) version: i64,
 }
 
 /// What became of a change that named the version it was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Update<T> {
+pub(crate) enum Update<T> {
     /// The changed record.
     Done(T),
     /// Somebody else changed it in between.
@@ -55,34 +56,29 @@ pub enum Update<T> {
     NotFound,
 }
 
-impl Store {
+impl AccountsStore {
     /// Makes an account and its first device, and its first login, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], also when an id is taken.
-    pub async fn create_guest(
+    pub(crate) async fn create_guest(
         &self,
         guest: NewGuest,
         login: Option<NewRefreshToken>,
-    ) -> Result<Player, StoreError> {
-        self.db
+    ) -> Result<Player, DbError> {
+        self.0
             .transaction(move |tx| Box::pin(insert_guest(tx, guest, login)))
             .await
     }
 
     /// The device of that id, with the player whom it logs in.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn device(&self, id: DeviceId) -> Result<Option<(DeviceRow, Player)>, StoreError> {
+    pub(crate) async fn device(
+        &self,
+        id: DeviceId,
+    ) -> Result<Option<(DeviceRow, Player)>, DbError> {
         let sql = Sql::new(
             "SELECT p.id, p.display_name, p.version, p.created_at_ms, p.updated_at_ms, \
              d.secret_hash FROM devices AS d JOIN players AS p ON p.id = d.player_id \
              WHERE d.id = $1",
         );
-        let row: Option<StoredDevice> = self.db.optional(sql.bind(id)).await?;
+        let row: Option<StoredDevice> = self.0.optional(sql.bind(id)).await?;
         let known = row.map(|row| {
             let player = PlayerRow::try_from(row.player)?.player;
             let device = DeviceRow {
@@ -95,38 +91,30 @@ impl Store {
     }
 
     /// The profile of that player.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn player(&self, id: PlayerId) -> Result<Option<PlayerRow>, StoreError> {
+    pub(crate) async fn player(&self, id: PlayerId) -> Result<Option<PlayerRow>, DbError> {
         let sql = Sql::new(
             "SELECT id, display_name, version, created_at_ms, updated_at_ms \
              FROM players WHERE id = $1",
         );
-        let row: Option<StoredPlayer> = self.db.optional(sql.bind(id)).await?;
+        let row: Option<StoredPlayer> = self.0.optional(sql.bind(id)).await?;
         row.map(PlayerRow::try_from).transpose()
     }
 
     /// Renames a player whose profile still has the given version.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn rename_player(
+    pub(crate) async fn rename_player(
         &self,
         id: PlayerId,
         version: i64,
         display_name: &str,
         now: DateTime<Utc>,
-    ) -> Result<Update<PlayerRow>, StoreError> {
+    ) -> Result<Update<PlayerRow>, DbError> {
         let rename = Sql::new(
             "UPDATE players SET display_name = $3, version = version + 1, updated_at_ms = $4 \
              WHERE id = $1 AND version = $2 \
              RETURNING id, display_name, version, created_at_ms, updated_at_ms",
         );
         let rename = rename.bind(id).bind(version).bind(display_name).bind(now);
-        self.db
+        self.0
             .transaction(move |tx| Box::pin(update_player(tx, id, rename)))
             .await
     }
@@ -136,7 +124,7 @@ async fn insert_guest(
     tx: &mut Tx,
     guest: NewGuest,
     login: Option<NewRefreshToken>,
-) -> Result<Player, StoreError> {
+) -> Result<Player, DbError> {
     let player = Sql::new(
         "INSERT INTO players (id, display_name, created_at_ms, updated_at_ms) \
          VALUES ($1, $2, $3, $3) \
@@ -159,7 +147,7 @@ async fn insert_guest(
     let row = stored
         .into_iter()
         .next()
-        .ok_or(StoreError::Database(sqlx::Error::RowNotFound))?;
+        .ok_or(DbError::Database(sqlx::Error::RowNotFound))?;
     PlayerRow::try_from(row).map(|row| row.player)
 }
 
@@ -167,7 +155,7 @@ async fn update_player(
     tx: &mut Tx,
     id: PlayerId,
     update: Sql,
-) -> Result<Update<PlayerRow>, StoreError> {
+) -> Result<Update<PlayerRow>, DbError> {
     if let Some(row) = tx.optional::<StoredPlayer>(update).await? {
         return PlayerRow::try_from(row).map(Update::Done);
     }
@@ -197,9 +185,9 @@ struct StoredPlayer {
 }
 
 impl TryFrom<StoredPlayer> for PlayerRow {
-    type Error = StoreError;
+    type Error = DbError;
 
-    fn try_from(row: StoredPlayer) -> Result<Self, StoreError> {
+    fn try_from(row: StoredPlayer) -> Result<Self, DbError> {
         let player = Player {
             id: PlayerId(row.id),
             display_name: row.display_name,

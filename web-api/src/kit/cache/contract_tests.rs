@@ -103,18 +103,18 @@ for_each_cache! {
 mod cases {
     use super::*;
 
-    pub(super) async fn a_cache_that_works_takes_a_write(subject: Subject) {
+    pub(crate) async fn a_cache_that_works_takes_a_write(subject: Subject) {
         subject.cache.check_write().await.unwrap();
     }
 
-    pub(super) async fn a_value_is_read_back_byte_for_byte(subject: Subject) {
+    pub(crate) async fn a_value_is_read_back_byte_for_byte(subject: Subject) {
         let bytes: Vec<u8> = (0..=255).collect();
         subject.cache.put("key", &bytes, LONG).await.unwrap();
         assert_eq!(subject.cache.get("key").await.unwrap(), Some(bytes));
         assert_eq!(subject.cache.get("other").await.unwrap(), None);
     }
 
-    pub(super) async fn a_second_put_replaces_the_first(subject: Subject) {
+    pub(crate) async fn a_second_put_replaces_the_first(subject: Subject) {
         subject.cache.put("key", b"first", SOON).await.unwrap();
         subject.cache.put("key", b"second", LONG).await.unwrap();
         subject.cache.put("short", b"", SOON).await.unwrap();
@@ -127,7 +127,7 @@ mod cases {
         );
     }
 
-    pub(super) async fn a_value_ends_with_its_lifetime(subject: Subject) {
+    pub(crate) async fn a_value_ends_with_its_lifetime(subject: Subject) {
         subject.cache.put("key", b"value", SOON).await.unwrap();
         assert!(subject.cache.get("key").await.unwrap().is_some());
         subject
@@ -135,14 +135,14 @@ mod cases {
             .await;
     }
 
-    pub(super) async fn a_removed_value_is_gone(subject: Subject) {
+    pub(crate) async fn a_removed_value_is_gone(subject: Subject) {
         subject.cache.put("key", b"value", LONG).await.unwrap();
         subject.cache.remove("key").await.unwrap();
         subject.cache.remove("never there").await.unwrap();
         assert_eq!(subject.cache.get("key").await.unwrap(), None);
     }
 
-    pub(super) async fn a_lease_has_one_holder_among_many(subject: Subject) {
+    pub(crate) async fn a_lease_has_one_holder_among_many(subject: Subject) {
         let mut wishes = tokio::task::JoinSet::new();
         for number in 0..32_u8 {
             let cache = subject.cache.clone();
@@ -158,7 +158,7 @@ mod cases {
         assert_eq!(holders, 1);
     }
 
-    pub(super) async fn a_lease_is_free_again_after_its_end(subject: Subject) {
+    pub(crate) async fn a_lease_is_free_again_after_its_end(subject: Subject) {
         assert!(
             subject
                 .cache
@@ -188,7 +188,7 @@ mod cases {
         members.into_iter().map(|(name, _)| name).collect()
     }
 
-    pub(super) async fn a_list_has_its_own_members_only_in_order(subject: Subject) {
+    pub(crate) async fn a_list_has_its_own_members_only_in_order(subject: Subject) {
         for (list, member) in [("a", "2"), ("a", "1"), ("ab", "3"), ("b", "4"), ("a*", "5")] {
             enter(&subject, list, member, LONG).await;
         }
@@ -200,7 +200,7 @@ mod cases {
         assert_eq!(value.as_deref(), Some(&b"1"[..]));
     }
 
-    pub(super) async fn a_list_stops_at_its_limit(subject: Subject) {
+    pub(crate) async fn a_list_stops_at_its_limit(subject: Subject) {
         for member in ["3", "1", "4", "2"] {
             enter(&subject, "list", member, LONG).await;
         }
@@ -208,7 +208,7 @@ mod cases {
         assert_eq!(names(&subject.cache, "list", 0).await, [""; 0]);
     }
 
-    pub(super) async fn a_list_leaves_out_what_has_ended(subject: Subject) {
+    pub(crate) async fn a_list_leaves_out_what_has_ended(subject: Subject) {
         enter(&subject, "list", "short", SOON).await;
         enter(&subject, "list", "long", LONG).await;
         subject
@@ -219,7 +219,7 @@ mod cases {
         assert_eq!(names(&subject.cache, "list", 10).await, [""; 0]);
     }
 
-    pub(super) async fn a_list_has_every_one_of_a_thousand_members_once(subject: Subject) {
+    pub(crate) async fn a_list_has_every_one_of_a_thousand_members_once(subject: Subject) {
         let members: Vec<String> = (0..1_000).map(|number| format!("{number:04}")).collect();
         for member in &members {
             enter(&subject, "many", member, LONG).await;
@@ -227,7 +227,7 @@ mod cases {
         assert_eq!(names(&subject.cache, "many", 5_000).await, members);
     }
 
-    pub(super) async fn a_limit_lets_exactly_so_many_requests_pass(subject: Subject) {
+    pub(crate) async fn a_limit_lets_exactly_so_many_requests_pass(subject: Subject) {
         let mut requests = tokio::task::JoinSet::new();
         for _ in 0..40 {
             let cache = subject.cache.clone();
@@ -249,11 +249,11 @@ mod cases {
         assert!(decisions.iter().all(|decision| decision.reset > LONG / 2));
     }
 
-    pub(super) async fn a_limit_of_zero_lets_nobody_pass(subject: Subject) {
+    pub(crate) async fn a_limit_of_zero_lets_nobody_pass(subject: Subject) {
         assert!(!subject.cache.count("ip", 0, LONG).await.unwrap().allowed);
     }
 
-    pub(super) async fn a_new_window_starts_when_the_old_one_ends(subject: Subject) {
+    pub(crate) async fn a_new_window_starts_when_the_old_one_ends(subject: Subject) {
         assert!(subject.cache.count("ip", 1, SOON).await.unwrap().allowed);
         assert!(!subject.cache.count("ip", 1, SOON).await.unwrap().allowed);
         subject
@@ -261,7 +261,7 @@ mod cases {
             .await;
     }
 
-    pub(super) async fn a_counter_and_a_value_of_one_name_do_not_meet(subject: Subject) {
+    pub(crate) async fn a_counter_and_a_value_of_one_name_do_not_meet(subject: Subject) {
         subject.cache.count("name", 5, LONG).await.unwrap();
         assert_eq!(subject.cache.get("name").await.unwrap(), None);
         subject.cache.put("name", b"value", LONG).await.unwrap();
@@ -276,7 +276,7 @@ mod cases {
         );
     }
 
-    pub(super) async fn a_request_is_counted_unless_the_value_says_stop(subject: Subject) {
+    pub(crate) async fn a_request_is_counted_unless_the_value_says_stop(subject: Subject) {
         let count = || {
             let cache = &subject.cache;
             cache.count_unless(("key", b"stop"), "counter", 2, LONG)
@@ -293,7 +293,7 @@ mod cases {
         assert!(next.allowed, "the stopped request was counted");
     }
 
-    pub(super) async fn a_message_reaches_everybody_who_listens_to_its_channel(subject: Subject) {
+    pub(crate) async fn a_message_reaches_everybody_who_listens_to_its_channel(subject: Subject) {
         let cache = &subject.cache;
         let mut first = cache.subscribe("news").await.unwrap();
         let mut second = cache.subscribe("news").await.unwrap();
@@ -310,7 +310,7 @@ mod cases {
         assert_eq!(hear(&mut other).await, message(b"rain"));
     }
 
-    pub(super) async fn a_message_is_not_kept_for_who_comes_later(subject: Subject) {
+    pub(crate) async fn a_message_is_not_kept_for_who_comes_later(subject: Subject) {
         let cache = &subject.cache;
         cache.publish("news", b"old").await.unwrap();
         let mut late = cache.subscribe("news").await.unwrap();

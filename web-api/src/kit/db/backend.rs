@@ -9,9 +9,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Postgres, Sqlite, SqlitePool, Transaction};
 use tracing::Instrument as _;
 
-use crate::kit::db::StoreError;
 use crate::kit::db::pg::{Pg, PgLease};
 use crate::kit::db::sql::{Row, Sql};
+use crate::kit::db::{Db, DbError};
 
 /// How often a read, or the begin of a transaction, is tried: a second time on a new connection,
 /// because the first one may have ended while it was idle.
@@ -29,10 +29,10 @@ pub(crate) enum Patience {
 
 impl Patience {
     fn deadline(self, db: &Db) -> Duration {
-        match (self, db) {
-            (Self::Request, Db::Pg(_)) => Duration::from_secs(1),
+        match (self, &db.0) {
+            (Self::Request, Backend::Pg(_)) => Duration::from_secs(1),
             // The one writer of SQLite is waited for in turn, behind writes that sync to the disk.
-            (Self::Request, Db::Lite { .. }) => Duration::from_secs(5),
+            (Self::Request, Backend::Lite { .. }) => Duration::from_secs(5),
             (Self::Background, _) => Duration::from_secs(10),
         }
     }
@@ -51,7 +51,7 @@ impl Patience {
 
 /// One of the two databases.
 #[derive(Debug, Clone)]
-pub(crate) enum Db {
+pub(crate) enum Backend {
     /// PostgreSQL.
     Pg(Pg),
     /// SQLite has one writer at a time: a pool of one connection lets writers queue in order
@@ -72,7 +72,7 @@ pub(crate) enum Tx {
 }
 
 /// The work of one transaction.
-pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+pub(crate) type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, DbError>> + Send + 'a>>;
 
 macro_rules! fetch_all {
     ($db:ty, $sql:expr, $executor:expr) => {{
@@ -81,7 +81,7 @@ macro_rules! fetch_all {
             .persistent(persistent)
             .fetch_all($executor)
             .await
-            .map_err(StoreError::Database)
+            .map_err(DbError::Database)
     }};
 }
 
@@ -93,20 +93,20 @@ macro_rules! execute {
             .execute($executor)
             .await
             .map(|done| done.rows_affected())
-            .map_err(StoreError::Database)
+            .map_err(DbError::Database)
     }};
 }
 
 impl Db {
     /// Reads rows outside of any transaction.
-    pub(crate) async fn all<T: Row + 'static>(&self, sql: Sql) -> Result<Vec<T>, StoreError> {
+    pub(crate) async fn all<T: Row + 'static>(&self, sql: Sql) -> Result<Vec<T>, DbError> {
         let db = self.clone();
         self.within(
             Patience::Request,
             Box::pin(async move {
-                match &db {
-                    Self::Pg(pg) => read_postgres(pg, sql).await,
-                    Self::Lite { readers, .. } => fetch_all!(Sqlite, sql, readers),
+                match &db.0 {
+                    Backend::Pg(pg) => read_postgres(pg, sql).await,
+                    Backend::Lite { readers, .. } => fetch_all!(Sqlite, sql, readers),
                 }
             }),
         )
@@ -114,28 +114,25 @@ impl Db {
     }
 
     /// Reads the row of that name, if there is one.
-    pub(crate) async fn optional<T: Row + 'static>(
-        &self,
-        sql: Sql,
-    ) -> Result<Option<T>, StoreError> {
+    pub(crate) async fn optional<T: Row + 'static>(&self, sql: Sql) -> Result<Option<T>, DbError> {
         Ok(self.all(sql).await?.into_iter().next())
     }
 
     /// Runs one writing statement to its end, also when the caller goes away; returns how many
     /// rows it touched.
-    pub(crate) async fn execute(&self, sql: Sql) -> Result<u64, StoreError> {
+    pub(crate) async fn execute(&self, sql: Sql) -> Result<u64, DbError> {
         let db = self.clone();
         self.within(
             Patience::Request,
             Box::pin(async move {
-                match &db {
-                    Self::Pg(pg) => {
+                match &db.0 {
+                    Backend::Pg(pg) => {
                         let mut lease = pg.acquire().await?;
                         let outcome = execute_on(&mut lease.connection, sql).await;
                         lease.give_back(&outcome);
                         outcome
                     }
-                    Self::Lite { writer, .. } => execute!(Sqlite, sql, writer),
+                    Backend::Lite { writer, .. } => execute!(Sqlite, sql, writer),
                 }
             }),
         )
@@ -144,7 +141,7 @@ impl Db {
 
     /// Runs `work` in one transaction to its end, also when the caller goes away. An error rolls
     /// everything back.
-    pub(crate) async fn transaction<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn transaction<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Tx) -> Work<'a, T> + Send + 'static,
@@ -153,7 +150,7 @@ impl Db {
     }
 
     /// Like [`Db::transaction`], for work that no client waits for.
-    pub(crate) async fn background_transaction<T, F>(&self, work: F) -> Result<T, StoreError>
+    pub(crate) async fn background_transaction<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Tx) -> Work<'a, T> + Send + 'static,
@@ -161,7 +158,7 @@ impl Db {
         self.transact(Patience::Background, work).await
     }
 
-    async fn transact<T, F>(&self, patience: Patience, work: F) -> Result<T, StoreError>
+    async fn transact<T, F>(&self, patience: Patience, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: for<'a> FnOnce(&'a mut Tx) -> Work<'a, T> + Send + 'static,
@@ -183,25 +180,25 @@ impl Db {
         .await
     }
 
-    /// Waits until every connection is given back, then closes them.
-    pub(crate) async fn close(&self) {
-        match self {
-            Self::Pg(pg) => pg.pool().close().await,
-            Self::Lite { writer, readers } => {
+    /// Waits for the writes under way and closes every connection; later calls fail.
+    pub async fn close(&self) {
+        match &self.0 {
+            Backend::Pg(pg) => pg.pool().close().await,
+            Backend::Lite { writer, readers } => {
                 readers.close().await;
                 writer.close().await;
             }
         }
     }
 
-    pub(crate) async fn begin(&self, patience: Patience) -> Result<Tx, StoreError> {
-        match self {
-            Self::Pg(pg) => begin_postgres(pg, patience.begin()).await,
-            Self::Lite { writer, .. } => writer
+    pub(crate) async fn begin(&self, patience: Patience) -> Result<Tx, DbError> {
+        match &self.0 {
+            Backend::Pg(pg) => begin_postgres(pg, patience.begin()).await,
+            Backend::Lite { writer, .. } => writer
                 .begin_with("BEGIN IMMEDIATE")
                 .await
                 .map(Tx::Lite)
-                .map_err(StoreError::Database),
+                .map_err(DbError::Database),
         }
     }
 
@@ -212,20 +209,20 @@ impl Db {
     async fn within<T: Send + 'static>(
         &self,
         patience: Patience,
-        operation: Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send>>,
-    ) -> Result<T, StoreError> {
+        operation: Pin<Box<dyn Future<Output = Result<T, DbError>> + Send>>,
+    ) -> Result<T, DbError> {
         let deadline = patience.deadline(self);
         uncancelled(async move {
             tokio::time::timeout(deadline, operation)
                 .await
-                .unwrap_or(Err(StoreError::Deadline(deadline)))
+                .unwrap_or(Err(DbError::Deadline(deadline)))
         })
         .await
     }
 }
 
 /// Reads on a connection of the pool, and once more on a new one when that connection was lost.
-async fn read_postgres<T: Row>(pg: &Pg, sql: Sql) -> Result<Vec<T>, StoreError> {
+async fn read_postgres<T: Row>(pg: &Pg, sql: Sql) -> Result<Vec<T>, DbError> {
     let mut attempt = 1;
     loop {
         let mut lease = pg.acquire().await?;
@@ -239,7 +236,7 @@ async fn read_postgres<T: Row>(pg: &Pg, sql: Sql) -> Result<Vec<T>, StoreError> 
 }
 
 /// Nothing has been done yet when a begin fails, so it can be repeated.
-async fn begin_postgres(pg: &Pg, begin: &'static str) -> Result<Tx, StoreError> {
+async fn begin_postgres(pg: &Pg, begin: &'static str) -> Result<Tx, DbError> {
     let mut attempt = 1;
     loop {
         let mut lease = pg.acquire().await?;
@@ -258,20 +255,17 @@ async fn begin_postgres(pg: &Pg, begin: &'static str) -> Result<Tx, StoreError> 
 async fn fetch_on<T: Row>(
     connection: &mut PoolConnection<Postgres>,
     sql: Sql,
-) -> Result<Vec<T>, StoreError> {
+) -> Result<Vec<T>, DbError> {
     fetch_all!(Postgres, sql, &mut **connection)
 }
 
-async fn execute_on(
-    connection: &mut PoolConnection<Postgres>,
-    sql: Sql,
-) -> Result<u64, StoreError> {
+async fn execute_on(connection: &mut PoolConnection<Postgres>, sql: Sql) -> Result<u64, DbError> {
     execute!(Postgres, sql, &mut **connection)
 }
 
 impl Tx {
     /// Reads rows, or writes with `RETURNING`.
-    pub(crate) async fn all<T: Row>(&mut self, sql: Sql) -> Result<Vec<T>, StoreError> {
+    pub(crate) async fn all<T: Row>(&mut self, sql: Sql) -> Result<Vec<T>, DbError> {
         match self {
             Self::Pg(lease) => fetch_on(&mut lease.connection, sql).await,
             Self::Lite(tx) => fetch_all!(Sqlite, sql, &mut **tx),
@@ -280,12 +274,12 @@ impl Tx {
 
     /// Like [`Tx::all`] where there is at most one row. It reads to the end, because SQLite
     /// finishes a write with `RETURNING` only then.
-    pub(crate) async fn optional<T: Row>(&mut self, sql: Sql) -> Result<Option<T>, StoreError> {
+    pub(crate) async fn optional<T: Row>(&mut self, sql: Sql) -> Result<Option<T>, DbError> {
         Ok(self.all(sql).await?.into_iter().next())
     }
 
     /// Runs a writing statement; returns how many rows it touched.
-    pub(crate) async fn execute(&mut self, sql: Sql) -> Result<u64, StoreError> {
+    pub(crate) async fn execute(&mut self, sql: Sql) -> Result<u64, DbError> {
         match self {
             Self::Pg(lease) => execute_on(&mut lease.connection, sql).await,
             Self::Lite(tx) => execute!(Sqlite, sql, &mut **tx),
@@ -293,27 +287,27 @@ impl Tx {
     }
 
     /// Runs writing statements one after the other.
-    pub(crate) async fn execute_each(&mut self, statements: Vec<Sql>) -> Result<(), StoreError> {
+    pub(crate) async fn execute_each(&mut self, statements: Vec<Sql>) -> Result<(), DbError> {
         for sql in statements {
             self.execute(sql).await?;
         }
         Ok(())
     }
 
-    async fn commit(self) -> Result<(), StoreError> {
+    async fn commit(self) -> Result<(), DbError> {
         match self {
             Self::Pg(mut lease) => {
                 let outcome = lease.run("COMMIT").await;
                 lease.give_back(&outcome);
                 outcome
             }
-            Self::Lite(tx) => tx.commit().await.map_err(StoreError::Database),
+            Self::Lite(tx) => tx.commit().await.map_err(DbError::Database),
         }
     }
 
     /// The first error tells more than a failed rollback, and a connection that cannot roll back
     /// is not used again.
-    async fn rollback_after(self, error: &StoreError) {
+    async fn rollback_after(self, error: &DbError) {
         match self {
             Self::Pg(mut lease) => {
                 if lease.is_good_after(error) {
@@ -330,14 +324,14 @@ impl Tx {
 
 /// Runs `work` in a task of its own, which nobody who waits for it can cancel.
 async fn uncancelled<T: Send + 'static>(
-    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
-) -> Result<T, StoreError> {
+    work: impl Future<Output = Result<T, DbError>> + Send + 'static,
+) -> Result<T, DbError> {
     match tokio::spawn(work.in_current_span()).await {
         Ok(outcome) => outcome,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),
             // Only the end of the runtime cancels the task.
-            Err(_) => Err(StoreError::Database(sqlx::Error::WorkerCrashed)),
+            Err(_) => Err(DbError::Database(sqlx::Error::WorkerCrashed)),
         },
     }
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use crate::kit::db::backend::Db;
+use crate::kit::db::backend::Backend;
 use crate::kit::db::pg::Pg;
-use crate::kit::db::{StoreError, reach};
+use crate::kit::db::{Db, DbError, reach};
 
 /// The longest wait for a free connection. Every operation has a deadline of its own, which is
 /// shorter for a request; see `db`.
@@ -26,7 +26,7 @@ const POSTGRES_SETTINGS: &str = "SET lock_timeout = '700ms'; SET statement_timeo
                                  SET idle_in_transaction_session_timeout = '5s'";
 
 /// Opens the database that the URL names.
-pub(crate) async fn open(url: &str, connections_max: u32) -> Result<Db, StoreError> {
+pub(crate) async fn open(url: &str, connections_max: u32) -> Result<Db, DbError> {
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         reach::check_url(url)?;
         let options = PgConnectOptions::from_str(url).map_err(|error| unusable(&error))?;
@@ -35,8 +35,8 @@ pub(crate) async fn open(url: &str, connections_max: u32) -> Result<Db, StoreErr
         reach::try_postgres(&options).await?;
         Pg::open(options, connections_max, ACQUIRE_TIMEOUT, POSTGRES_SETTINGS)
             .await
-            .map(Db::Pg)
-            .map_err(StoreError::Database)
+            .map(|pg| Db(Backend::Pg(pg)))
+            .map_err(DbError::Database)
     } else if url.starts_with("sqlite:") {
         let options = SqliteConnectOptions::from_str(url).map_err(|error| unusable(&error))?;
         let file = options.clone();
@@ -47,22 +47,22 @@ pub(crate) async fn open(url: &str, connections_max: u32) -> Result<Db, StoreErr
         };
         open.map_err(|error| reach::sqlite_unusable(&file, &error))
     } else {
-        Err(StoreError::Url(
+        Err(DbError::Url(
             "it begins with neither postgres:// nor sqlite:".to_owned(),
         ))
     }
 }
 
 /// The URL itself is not told: it may hold a password.
-fn unusable(error: &sqlx::Error) -> StoreError {
-    StoreError::Url(error.to_string())
+fn unusable(error: &sqlx::Error) -> DbError {
+    DbError::Url(error.to_string())
 }
 
 async fn open_sqlite_file(options: SqliteConnectOptions, max: u32) -> Result<Db, sqlx::Error> {
     let options = sqlite_settings(options).create_if_missing(true);
     let writer = sqlite_pool(1).connect_with(options.clone()).await?;
     let readers = sqlite_pool(max).connect_with(options).await?;
-    Ok(Db::Lite { writer, readers })
+    Ok(Db(Backend::Lite { writer, readers }))
 }
 
 /// An in-memory database lives as long as its one connection, which therefore never retires.
@@ -73,10 +73,10 @@ async fn open_sqlite_in_memory(options: SqliteConnectOptions) -> Result<Db, sqlx
         .max_lifetime(None)
         .connect_with(sqlite_settings(options))
         .await?;
-    Ok(Db::Lite {
+    Ok(Db(Backend::Lite {
         writer: pool.clone(),
         readers: pool,
-    })
+    }))
 }
 
 fn sqlite_pool(connections_max: u32) -> SqlitePoolOptions {

@@ -1,7 +1,7 @@
 //! Sorts the errors of both drivers: what is wrong with the database, and whether the connection
 //! that an error came on may be used again.
 
-use crate::kit::db::StoreError;
+use crate::kit::db::DbError;
 use crate::kit::fault::Fault;
 
 /// What becomes of the connection that an error came on.
@@ -15,7 +15,7 @@ pub(crate) enum Consequence {
     CloseAll,
 }
 
-impl StoreError {
+impl DbError {
     /// What is wrong with the database; `None` when it is fine and the request or the data is not.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
@@ -85,8 +85,8 @@ fn fault_of_sqlite(code: &str) -> Fault {
 }
 
 /// What an error means for its connection to PostgreSQL.
-pub(crate) fn consequence(error: &StoreError) -> Consequence {
-    let StoreError::Database(error) = error else {
+pub(crate) fn consequence(error: &DbError) -> Consequence {
+    let DbError::Database(error) = error else {
         return Consequence::Keep;
     };
     match fault(error) {

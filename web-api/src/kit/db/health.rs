@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use crate::kit::db::backend::{Db, Tx};
+use crate::kit::db::backend::{Backend, Tx};
 use crate::kit::db::sql::Sql;
-use crate::kit::db::{Store, StoreError};
+use crate::kit::db::{Db, DbError};
 use crate::kit::fault::Fault;
 
 /// How often the disk of PostgreSQL is tried while nothing speaks against it. Each try makes and
@@ -18,24 +18,26 @@ const SPACE_INTERVAL: Duration = Duration::from_secs(30);
 const TAKE_SPACE: &str = "CREATE TEMPORARY TABLE gameserver_space ON COMMIT DROP AS \
                           SELECT repeat('x', 1000) AS filler FROM generate_series(1, 1000)";
 
-impl Store {
+impl Db {
     /// Writes a row and waits until it is kept, like a request would; tries from time to time, and
     /// whenever a statement found the disk full, whether there is room for more.
     ///
     /// # Errors
     ///
-    /// [`StoreError`] when the database does not answer, takes no writes or has no room.
-    pub async fn check_write(&self, now: DateTime<Utc>) -> Result<(), StoreError> {
+    /// [`DbError`] when the database does not answer, takes no writes or has no room.
+    pub async fn check_write(&self, now: DateTime<Utc>) -> Result<(), DbError> {
         let sql = Sql::new(
             "INSERT INTO write_checks (id, checked_at_ms) VALUES (1, $1) \
              ON CONFLICT (id) DO UPDATE SET checked_at_ms = excluded.checked_at_ms",
         );
-        self.db.execute(sql.bind(now)).await?;
-        let Db::Pg(pg) = &self.db else { return Ok(()) };
+        self.execute(sql.bind(now)).await?;
+        let Backend::Pg(pg) = &self.0 else {
+            return Ok(());
+        };
         if !pg.must_try_space(SPACE_INTERVAL) {
             return Ok(());
         }
-        let tried = self.db.transaction(|tx| Box::pin(take_space(tx))).await;
+        let tried = self.transaction(|tx| Box::pin(take_space(tx))).await;
         match tried {
             // A role that may not make temporary tables learns nothing more.
             Err(error) if error.fault() != Some(Fault::Failing) => return Err(error),
@@ -45,6 +47,6 @@ impl Store {
     }
 }
 
-async fn take_space(tx: &mut Tx) -> Result<(), StoreError> {
+async fn take_space(tx: &mut Tx) -> Result<(), DbError> {
     tx.execute(Sql::new(TAKE_SPACE)).await.map(drop)
 }

@@ -11,59 +11,66 @@ use uuid::Uuid;
 
 use crate::kit::db::backend::Tx;
 use crate::kit::db::sql::{Sql, bytes32, narrow};
-use crate::kit::db::{Store, StoreError};
+use crate::kit::db::{Db, DbError};
 
 /// A key that a request claims in the transaction that does its work.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyKey {
+pub(crate) struct IdempotencyKey {
     /// Keys of different players never meet.
-    pub player: PlayerId,
+    pub(crate) player: PlayerId,
     /// As the client sent it.
-    pub key: String,
+    pub(crate) key: String,
     /// SHA-256 of method, path and body: the same key with another request is an error.
-    pub request_hash: [u8; 32],
+    pub(crate) request_hash: [u8; 32],
     /// When the request came.
-    pub now: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
     /// Until when its answer is remembered.
-    pub expires_at: DateTime<Utc>,
+    pub(crate) expires_at: DateTime<Utc>,
 }
 
 /// The answer to a POST, whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecordedResponse {
+pub(crate) struct RecordedResponse {
     /// HTTP status.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The whole body.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// The `Location` header, if there was one.
-    pub location: Option<String>,
+    pub(crate) location: Option<String>,
 }
 
 /// What a key stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IdempotencyRecord {
+pub(crate) struct IdempotencyRecord {
     /// Of the request that claimed the key.
-    pub request_hash: [u8; 32],
+    pub(crate) request_hash: [u8; 32],
     /// What it was answered.
-    pub answer: RecordedResponse,
+    pub(crate) answer: RecordedResponse,
     /// The session that the request opened, while nobody has been told yet that its match runs.
-    pub opening: Option<SessionId>,
+    pub(crate) opening: Option<SessionId>,
 }
 
-impl Store {
+impl Db {
     /// What this player's key stands for, unless that has expired.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn idempotency_record(
+    pub(crate) async fn idempotency_record(
         &self,
         player: PlayerId,
         key: &str,
         now: DateTime<Utc>,
-    ) -> Result<Option<IdempotencyRecord>, StoreError> {
-        let row: Option<StoredRecord> = self.db.optional(select(player, key, now)).await?;
+    ) -> Result<Option<IdempotencyRecord>, DbError> {
+        let row: Option<StoredRecord> = self.optional(select(player, key, now)).await?;
         row.map(IdempotencyRecord::try_from).transpose()
+    }
+}
+
+impl Db {
+    /// Deletes keys that have ended; returns how many.
+    pub(crate) async fn sweep_idempotency_records(
+        &self,
+        now: DateTime<Utc>,
+    ) -> Result<u64, DbError> {
+        let expired = "DELETE FROM remembered_answers WHERE expires_at_ms <= $1";
+        self.sweep(expired, now).await
     }
 }
 
@@ -83,7 +90,7 @@ pub(crate) async fn claim(
     tx: &mut Tx,
     key: &IdempotencyKey,
     opening: Option<SessionId>,
-) -> Result<Claim, StoreError> {
+) -> Result<Claim, DbError> {
     let void = Sql::new(
         "DELETE FROM remembered_answers WHERE player_id = $1 AND key = $2 \
          AND (expires_at_ms <= $3 OR opening_session_id IN (\
@@ -108,7 +115,7 @@ pub(crate) async fn claim(
     }
     let row = tx.optional(select(key.player, &key.key, key.now)).await?;
     // Whoever held it gave it back between the two statements: rare, and trying again is right.
-    let row: StoredRecord = row.ok_or(StoreError::Database(sqlx::Error::RowNotFound))?;
+    let row: StoredRecord = row.ok_or(DbError::Database(sqlx::Error::RowNotFound))?;
     IdempotencyRecord::try_from(row).map(Claim::Known)
 }
 
@@ -117,7 +124,7 @@ pub(crate) async fn answer(
     tx: &mut Tx,
     key: &IdempotencyKey,
     answer: &RecordedResponse,
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     let sql = Sql::new(
         "UPDATE remembered_answers SET status = $3, body = $4, location = $5 \
          WHERE player_id = $1 AND key = $2",
@@ -130,7 +137,7 @@ pub(crate) async fn answer(
 }
 
 /// Gives a claimed key back, because nothing was done.
-pub(crate) async fn give_back(tx: &mut Tx, key: &IdempotencyKey) -> Result<(), StoreError> {
+pub(crate) async fn give_back(tx: &mut Tx, key: &IdempotencyKey) -> Result<(), DbError> {
     let sql = Sql::new("DELETE FROM remembered_answers WHERE player_id = $1 AND key = $2");
     let sql = sql.bind(key.player).bind(key.key.as_str());
     tx.execute(sql).await.map(drop)
@@ -143,7 +150,7 @@ pub(crate) async fn finish_opening(
     key: &IdempotencyKey,
     session: SessionId,
     answer: RecordedResponse,
-) -> Result<RecordedResponse, StoreError> {
+) -> Result<RecordedResponse, DbError> {
     let sql = Sql::new(
         "UPDATE remembered_answers \
          SET status = $4, body = $5, location = $6, opening_session_id = NULL \
@@ -177,9 +184,9 @@ struct StoredRecord {
 }
 
 impl TryFrom<StoredRecord> for IdempotencyRecord {
-    type Error = StoreError;
+    type Error = DbError;
 
-    fn try_from(row: StoredRecord) -> Result<Self, StoreError> {
+    fn try_from(row: StoredRecord) -> Result<Self, DbError> {
         Ok(Self {
             request_hash: bytes32("remembered_answers.request_hash", row.request_hash)?,
             answer: RecordedResponse {

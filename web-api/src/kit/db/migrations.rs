@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use sqlx::migrate::{Migrate, MigrateError, Migrator};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _, PgConnection, SqliteConnection};
 
-use crate::kit::db::backend::Db;
-use crate::kit::db::{Store, StoreError};
+use crate::kit::db::backend::Backend;
+use crate::kit::db::{Db, DbError};
 
 static POSTGRES: Migrator = sqlx::migrate!("../migrations/postgres");
 static SQLITE: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -21,15 +21,15 @@ const TABLE: &str = "_sqlx_migrations";
 const POSTGRES_SETTINGS: &str = "SET statement_timeout = 0; SET lock_timeout = '60s'; \
                                  SET idle_in_transaction_session_timeout = 0";
 
-impl Store {
+impl Db {
     /// Brings the schema up to date. Safe to call from several processes at once.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Migration`] when a statement fails, or when the database holds a migration
-    /// that was edited after it ran; [`StoreError::Newer`] when it holds a later one than this
+    /// [`DbError::Migration`] when a statement fails, or when the database holds a migration
+    /// that was edited after it ran; [`DbError::Newer`] when it holds a later one than this
     /// build does.
-    pub async fn migrate(&self) -> Result<(), StoreError> {
+    pub async fn migrate(&self) -> Result<(), DbError> {
         self.with_migrator(Step::Up).await.map(drop)
     }
 
@@ -37,9 +37,9 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Migration`] when a statement fails, [`StoreError::Newer`] when the database
+    /// [`DbError::Migration`] when a statement fails, [`DbError::Newer`] when the database
     /// holds a later migration than this build does.
-    pub async fn migrate_down(&self) -> Result<Option<i64>, StoreError> {
+    pub async fn migrate_down(&self) -> Result<Option<i64>, DbError> {
         self.with_migrator(Step::Down)
             .await
             .map(|applied| applied.last().copied())
@@ -49,9 +49,9 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Migration`] when the database cannot be read, [`StoreError::Newer`] when it
+    /// [`DbError::Migration`] when the database cannot be read, [`DbError::Newer`] when it
     /// holds a migration that is later than those of this build: what its tables mean is unknown.
-    pub async fn migration_status(&self) -> Result<Vec<(i64, String, bool)>, StoreError> {
+    pub async fn migration_status(&self) -> Result<Vec<(i64, String, bool)>, DbError> {
         let applied = self.with_migrator(Step::None).await?;
         let known = self
             .migrator()
@@ -68,13 +68,13 @@ impl Store {
     }
 
     /// Takes the step and returns the versions that were applied before it.
-    async fn with_migrator(&self, step: Step) -> Result<BTreeSet<i64>, StoreError> {
-        let applied = match &self.db {
-            Db::Pg(pg) => migrate_postgres(pg.pool(), step).await,
-            Db::Lite { writer, .. } => migrate_sqlite(writer, step).await,
+    async fn with_migrator(&self, step: Step) -> Result<BTreeSet<i64>, DbError> {
+        let applied = match &self.0 {
+            Backend::Pg(pg) => migrate_postgres(pg.pool(), step).await,
+            Backend::Lite { writer, .. } => migrate_sqlite(writer, step).await,
         };
         let known = self.migrator().iter().map(|one| one.version).max();
-        let newer = |database| StoreError::Newer {
+        let newer = |database| DbError::Newer {
             database,
             known: known.unwrap_or_default(),
         };
@@ -86,14 +86,14 @@ impl Store {
             Err(MigrateError::VersionMissing(version)) if Some(version) > known => {
                 Err(newer(version))
             }
-            Err(other) => Err(StoreError::Migration(other)),
+            Err(other) => Err(DbError::Migration(other)),
         }
     }
 
     fn migrator(&self) -> &'static Migrator {
-        match &self.db {
-            Db::Pg(_) => &POSTGRES,
-            Db::Lite { .. } => &SQLITE,
+        match &self.0 {
+            Backend::Pg(_) => &POSTGRES,
+            Backend::Lite { .. } => &SQLITE,
         }
     }
 }

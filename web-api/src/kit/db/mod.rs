@@ -1,9 +1,8 @@
-//! The durable store: players, logins, sessions, seats and results in PostgreSQL or SQLite.
+//! The durable store: PostgreSQL or SQLite behind one handle.
 //!
-//! It knows SQL and nothing of HTTP, tokens or rules of the lobby beyond what one transaction must
-//! hold together (a seat is never given twice, a result is stored once). "Not found" is `None`.
-//! Each statement has one text for both databases. Every operation has one deadline, and a write
-//! that has begun goes on when its caller goes away.
+//! It knows no capability's table. "Not found" is `None`. Each statement has one text for both
+//! databases. Every operation has one deadline, and a write that has begun goes on when its caller
+//! goes away.
 
 pub(crate) mod backend;
 mod connect;
@@ -18,18 +17,18 @@ pub(crate) mod sql;
 #[cfg(test)]
 pub(crate) mod contract_tests;
 
-use crate::kit::db::backend::Db;
+use chrono::{DateTime, Utc};
+
+use crate::kit::db::backend::Backend;
 use crate::kit::db::sql::Sql;
 
 /// Handle to the database; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Store {
-    pub(crate) db: Db,
-}
+pub struct Db(pub(crate) Backend);
 
 /// Why the database could not answer.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum DbError {
     /// No connection, a timeout, or a failed statement.
     #[error("reach the database")]
     Database(#[source] sqlx::Error),
@@ -71,7 +70,7 @@ pub enum StoreError {
     },
 }
 
-impl StoreError {
+impl DbError {
     /// True when the database cannot keep a text that it was given, as PostgreSQL a NUL
     /// (SQLSTATE 22021): what was asked will never be possible.
     pub(crate) fn refuses_text(&self) -> bool {
@@ -83,39 +82,43 @@ impl StoreError {
     }
 }
 
-impl Store {
+impl Db {
     /// Opens `postgres://…` or `sqlite:…` (also `sqlite::memory:`, which is always one connection)
     /// with at most `connections_max` connections. A SQLite file is made when it is missing.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Url`] for another kind of URL, [`StoreError::Unreachable`] when nobody
+    /// [`DbError::Url`] for another kind of URL, [`DbError::Unreachable`] when nobody
     /// answers.
-    pub async fn connect(url: &str, connections_max: u32) -> Result<Self, StoreError> {
-        connect::open(url, connections_max)
-            .await
-            .map(|db| Self { db })
+    pub async fn connect(url: &str, connections_max: u32) -> Result<Self, DbError> {
+        connect::open(url, connections_max).await
     }
 
     /// Whether the database user may do everything on the server; never with SQLite.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Database`] when the database does not answer.
-    pub async fn is_superuser(&self) -> Result<bool, StoreError> {
-        if matches!(self.db, Db::Lite { .. }) {
+    /// [`DbError::Database`] when the database does not answer.
+    pub async fn is_superuser(&self) -> Result<bool, DbError> {
+        if matches!(self.0, Backend::Lite { .. }) {
             return Ok(false);
         }
         let sql = Sql::new(
             "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_catalog.pg_roles \
              WHERE rolname = session_user AND rolsuper",
         );
-        let superusers: Vec<(i64,)> = self.db.all(sql).await?;
+        let superusers: Vec<(i64,)> = self.all(sql).await?;
         Ok(superusers != [(0,)])
     }
 
-    /// Waits for the writes under way and closes every connection; later calls fail.
-    pub async fn close(&self) {
-        self.db.close().await;
+    /// Deletes the rows that have ended by `now`, which is `$1`; returns how many.
+    pub(crate) async fn sweep(
+        &self,
+        expired: &'static str,
+        now: DateTime<Utc>,
+    ) -> Result<u64, DbError> {
+        let delete = Sql::new(expired).bind(now);
+        self.background_transaction(move |tx| Box::pin(async move { tx.execute(delete).await }))
+            .await
     }
 }

@@ -11,7 +11,7 @@ use sqlx::pool::{PoolConnection, PoolConnectionMetadata};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{Connection as _, Executor as _, PgConnection, Postgres};
 
-use crate::kit::db::StoreError;
+use crate::kit::db::DbError;
 use crate::kit::db::fault::{Consequence, consequence};
 use crate::kit::fault::Fault;
 
@@ -88,8 +88,8 @@ impl Pg {
     }
 
     /// Waits for a connection.
-    pub(crate) async fn acquire(&self) -> Result<PgLease, StoreError> {
-        let connection = self.pool.acquire().await.map_err(StoreError::Database)?;
+    pub(crate) async fn acquire(&self) -> Result<PgLease, DbError> {
+        let connection = self.pool.acquire().await.map_err(DbError::Database)?;
         Ok(PgLease {
             connection,
             is_given_back: false,
@@ -115,7 +115,7 @@ impl Pg {
     }
 
     /// What an error means for the connection that it came on.
-    fn note(&self, error: &StoreError) -> Consequence {
+    fn note(&self, error: &DbError) -> Consequence {
         if error.fault() == Some(Fault::Full) {
             lock(&self.state).is_space_in_doubt = true;
         }
@@ -128,7 +128,7 @@ impl Pg {
 }
 
 impl State {
-    fn replace_all(&mut self, error: &StoreError) {
+    fn replace_all(&mut self, error: &DbError) {
         let is_recent = |at: Instant| at.elapsed() < REPLACE_ALL_SPACING;
         if self.replaced_at.is_some_and(is_recent) {
             return;
@@ -148,23 +148,23 @@ impl State {
 
 impl PgLease {
     /// Runs a statement without values.
-    pub(crate) async fn run(&mut self, statement: &'static str) -> Result<(), StoreError> {
+    pub(crate) async fn run(&mut self, statement: &'static str) -> Result<(), DbError> {
         sqlx::raw_sql(statement)
             .execute(&mut *self.connection)
             .await
             .map(drop)
-            .map_err(StoreError::Database)
+            .map_err(DbError::Database)
     }
 
     /// True when the connection may be used again after this error.
-    pub(crate) fn is_good_after(&self, error: &StoreError) -> bool {
+    pub(crate) fn is_good_after(&self, error: &DbError) -> bool {
         self.pg.note(error) == Consequence::Keep
     }
 
     /// Says that the connection is outside of any transaction, and what its last statement came to:
     /// the pool gets it back unless that speaks against it. True when the connection was lost or
     /// led to the wrong server.
-    pub(crate) fn give_back<T>(&mut self, outcome: &Result<T, StoreError>) -> bool {
+    pub(crate) fn give_back<T>(&mut self, outcome: &Result<T, DbError>) -> bool {
         let consequence = match outcome {
             Ok(_) => Consequence::Keep,
             Err(error) => self.pg.note(error),

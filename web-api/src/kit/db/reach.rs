@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use crate::kit::db::StoreError;
+use crate::kit::db::DbError;
 
 /// Longest wait for the first connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const REFUSED: [&str; 2] = ["28P01", "28000"];
 
 /// Connects once.
-pub(crate) async fn try_postgres(options: &PgConnectOptions) -> Result<(), StoreError> {
-    let unreachable = |cause| StoreError::Unreachable {
+pub(crate) async fn try_postgres(options: &PgConnectOptions) -> Result<(), DbError> {
+    let unreachable = |cause| DbError::Unreachable {
         place: place(options),
         cause,
     };
@@ -79,7 +79,7 @@ const ENCODE: &str = "write its special characters percent-encoded: / is %2F, ? 
 
 /// Refuses a URL whose password ends where another part begins: what would be taken for the host is
 /// part of a secret.
-pub(crate) fn check_url(url: &str) -> Result<(), StoreError> {
+pub(crate) fn check_url(url: &str) -> Result<(), DbError> {
     let (_, rest) = url.split_once("://").unwrap_or(("", url));
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, behind) = rest.split_at(end);
@@ -89,20 +89,20 @@ pub(crate) fn check_url(url: &str) -> Result<(), StoreError> {
             .is_some_and(|(_, query)| query.contains('='))
     };
     match before_at {
-        Some(before) if !authority.contains('@') && !is_parameter(before) => Err(StoreError::Url(
-            format!("its password is cut off; {ENCODE}"),
-        )),
+        Some(before) if !authority.contains('@') && !is_parameter(before) => {
+            Err(DbError::Url(format!("its password is cut off; {ENCODE}")))
+        }
         Some(_) | None => Ok(()),
     }
 }
 
 /// Why a file of SQLite's cannot be opened, with its path.
-pub(crate) fn sqlite_unusable(options: &SqliteConnectOptions, error: &sqlx::Error) -> StoreError {
+pub(crate) fn sqlite_unusable(options: &SqliteConnectOptions, error: &sqlx::Error) -> DbError {
     let path = options.get_filename();
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let refusal = error.as_database_error();
     let cause = refusal.map_or_else(|| error.to_string(), |refusal| refusal.message().to_owned());
-    StoreError::Unreachable {
+    DbError::Unreachable {
         place: path.display().to_string(),
         cause: format!("{cause}; the file and its folder must be this user's to write"),
     }

@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Arguments, AssertSqlSafe, Database, Encode, FromRow, SqlStr, Type};
 use uuid::Uuid;
 
-use crate::kit::db::StoreError;
+use crate::kit::db::DbError;
 
 /// Rows that one multi-row statement carries at most: 500 rows of 12 values stay far below
 /// SQLite's 32,766 and PostgreSQL's 65,535 parameters.
@@ -126,7 +126,7 @@ impl Sql {
     }
 
     /// Splits into what a driver wants: the text, its values, and whether to keep it prepared.
-    pub(crate) fn for_driver<DB>(self) -> Result<(SqlStr, DB::Arguments, bool), StoreError>
+    pub(crate) fn for_driver<DB>(self) -> Result<(SqlStr, DB::Arguments, bool), DbError>
     where
         DB: Dialect,
         Option<Uuid>: Bindable<DB>,
@@ -150,7 +150,7 @@ impl Sql {
                 Value::Text(text) => arguments.add(text),
                 Value::Bytes(bytes) => arguments.add(bytes),
             }
-            .map_err(|source| StoreError::Database(sqlx::Error::Encode(source)))?;
+            .map_err(|source| DbError::Database(sqlx::Error::Encode(source)))?;
         }
         Ok((sqlx::SqlSafeStr::into_sql_str(text), arguments, persistent))
     }
@@ -241,28 +241,28 @@ value_from! {
 }
 
 /// The time that a `_ms` column holds.
-pub(crate) fn time(column: &'static str, unix_ms: i64) -> Result<DateTime<Utc>, StoreError> {
+pub(crate) fn time(column: &'static str, unix_ms: i64) -> Result<DateTime<Utc>, DbError> {
     DateTime::from_timestamp_millis(unix_ms).ok_or_else(|| corrupt(column, unix_ms))
 }
 
 /// A number in its narrower type.
-pub(crate) fn narrow<T: TryFrom<i64>>(column: &'static str, value: i64) -> Result<T, StoreError> {
+pub(crate) fn narrow<T: TryFrom<i64>>(column: &'static str, value: i64) -> Result<T, DbError> {
     T::try_from(value).map_err(|_| corrupt(column, value))
 }
 
 /// A SHA-256 or a key. The error tells the length only, because the bytes may be secret.
-pub(crate) fn bytes32(column: &'static str, bytes: Vec<u8>) -> Result<[u8; 32], StoreError> {
+pub(crate) fn bytes32(column: &'static str, bytes: Vec<u8>) -> Result<[u8; 32], DbError> {
     <[u8; 32]>::try_from(bytes).map_err(|bytes| corrupt(column, format!("{} bytes", bytes.len())))
 }
 
 /// A game's name.
-pub(crate) fn game(column: &'static str, text: String) -> Result<GameId, StoreError> {
+pub(crate) fn game(column: &'static str, text: String) -> Result<GameId, DbError> {
     GameId::new(text.clone()).map_err(|_| corrupt(column, text))
 }
 
 /// The error for a value that this build does not know.
-pub(crate) fn corrupt(column: &'static str, value: impl std::fmt::Display) -> StoreError {
-    StoreError::Corrupt {
+pub(crate) fn corrupt(column: &'static str, value: impl std::fmt::Display) -> DbError {
+    DbError::Corrupt {
         column,
         value: value.to_string(),
     }

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use crate::kit::http::HttpState;
+use crate::kit::http::Http;
 use crate::kit::http::etag::is_known;
 
 /// The files that stand at `/`.
@@ -31,8 +31,8 @@ const CONTENT_SECURITY_POLICY: &str = "default-src 'self'; connect-src 'self' ht
     form-action 'self'; frame-ancestors 'none'";
 
 /// Answers for every address that no route has: a file, or that nothing stands there.
-pub(crate) async fn serve(State(state): State<HttpState>, request: Request) -> Response {
-    if !state.shows_console() {
+pub(crate) async fn serve(State(http): State<Http>, request: Request) -> Response {
+    if !http.shows_console() {
         return StatusCode::NOT_FOUND.into_response();
     }
     find(&request, "index.html")

@@ -13,13 +13,10 @@ use axum::response::{IntoResponse, Response};
 use gameserver_contract::entropy::{Entropy, random_bytes};
 use tracing::Instrument as _;
 
-use crate::compose::SharedApp;
-use crate::kit::http::HttpState;
 use crate::kit::http::code::Code;
 use crate::kit::http::extract::header_text;
-use crate::kit::http::forwarded;
-use crate::kit::http::problem;
 use crate::kit::http::problem::{ApiError, ApiResult};
+use crate::kit::http::{Http, forwarded, problem};
 use crate::telemetry;
 
 /// Name of the header that carries a request's id, in and out.
@@ -50,14 +47,14 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
 
 /// Names the request, waits for the answer, and says in log and metrics what became of it.
 pub(crate) async fn observe(
-    State(state): State<HttpState>,
+    State(http): State<Http>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let started = Instant::now();
     let context = RequestContext {
-        request_id: request_id(request.headers(), &*state.app.entropy),
-        client: client_address(&request, &state),
+        request_id: request_id(request.headers(), &*http.shared.entropy),
+        client: client_address(&request, &http),
     };
     let route = route(&request);
     let span = tracing::info_span!("request", request.id = %context.request_id, http.route = route);
@@ -100,18 +97,18 @@ fn known_method(method: &Method) -> &'static str {
 }
 
 /// The socket's peer, or what the outermost of the trusted proxies saw.
-fn client_address(request: &Request, state: &HttpState) -> IpAddr {
+fn client_address(request: &Request, http: &Http) -> IpAddr {
     let peer = request.extensions().get::<PeerAddress>();
     let peer = peer.map_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED), |PeerAddress(peer)| {
         peer.ip()
     });
-    let (header, hops) = state.forwarding();
+    let (header, hops) = http.forwarding();
     if hops == 0 {
         return peer;
     }
     forwarded::client(request.headers(), header, hops).unwrap_or_else(|reason| {
         // All such clients share the proxy's limit, so somebody should know; once is enough.
-        if state.is_first_unread_forwarding() {
+        if http.is_first_unread_forwarding() {
             tracing::warn!(
                 reason = reason.as_str(),
                 "the header {} of a trusted proxy cannot be read: check \
@@ -139,24 +136,24 @@ fn write_headers(headers: &mut HeaderMap, request_id: &str) {
 
 /// Answers for a handler that takes too long.
 pub(crate) async fn limit_time(
-    State(state): State<HttpState>,
+    State(http): State<Http>,
     request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let answer = tokio::time::timeout(state.request_deadline(), next.run(request)).await;
+    let answer = tokio::time::timeout(http.request_deadline(), next.run(request)).await;
     answer.map_err(|_| ApiError::new(Code::ServerTimeout))
 }
 
 /// Runs what may write to its end, even when the client hangs up or the deadline passes.
 pub(crate) async fn finish_writes(
-    State(app): State<SharedApp>,
+    State(http): State<Http>,
     request: Request,
     next: Next,
 ) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    app.run_to_end(next.run(request)).await
+    http.shared.tasks.run_to_end(next.run(request)).await
 }
 
 /// Answers for a handler that panicked. The panic itself is in the log already.

@@ -4,13 +4,13 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{FromRef, Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use utoipa_swagger_ui::Config;
 
-use crate::kit::http::HttpState;
+use crate::kit::http::Http;
 
 /// The frame around Swagger UI: for phones too, and with a way back.
 const PAGE: &str = include_str!("docs.html");
@@ -23,7 +23,11 @@ static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
 });
 
 /// The page and its files.
-pub(crate) fn pages() -> Router<HttpState> {
+pub(crate) fn pages<S>() -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Http: FromRef<S>,
+{
     Router::new()
         .route("/docs", get(lead_to_page))
         .route("/docs/", get(page))
@@ -35,8 +39,8 @@ async fn lead_to_page() -> Response {
     (StatusCode::SEE_OTHER, [(header::LOCATION, "docs/")]).into_response()
 }
 
-async fn page(State(state): State<HttpState>) -> Response {
-    if state.shows_console() {
+async fn page(State(http): State<Http>) -> Response {
+    if http.shows_console() {
         Html(PAGE).into_response()
     } else {
         Html(PAGE.replace(WAY_BACK, "")).into_response()

@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::config::{HEADER_TEXT_LENGTH_MAX, PAGE_DEFAULT, PAGE_MAX};
 use crate::kit::cursor::Paging;
 use crate::kit::error::field;
-use crate::kit::http::HttpState;
+use crate::kit::http::Http;
 use crate::kit::http::code::Code;
 use crate::kit::http::problem::{ApiError, ApiResult};
 use crate::kit::idempotency::IdempotentRequest;
@@ -148,10 +148,13 @@ impl PageQuery {
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<HttpState> for JsonBody<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T>
+where
+    Http: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &HttpState) -> ApiResult<Self> {
+    async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
         let bytes = read_json_bytes(request, state).await?;
         parse_json(&bytes).map(Self)
     }
@@ -165,10 +168,13 @@ pub(crate) struct IdempotentBody<T> {
     pub(crate) once: Option<IdempotentRequest>,
 }
 
-impl<T: DeserializeOwned> FromRequest<HttpState> for IdempotentBody<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for IdempotentBody<T>
+where
+    Http: FromRef<S>,
+{
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &HttpState) -> ApiResult<Self> {
+    async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
         let (mut parts, body) = request.into_parts();
         let login = AuthenticatedPlayer::from_request_parts(&mut parts, state).await?;
         let key = idempotency_key(&parts.headers)?;
@@ -207,12 +213,16 @@ pub(crate) fn header_text(bytes: &[u8]) -> Option<String> {
     visible.then(|| bytes.iter().copied().map(char::from).collect())
 }
 
-async fn read_json_bytes(request: Request, state: &HttpState) -> ApiResult<Bytes> {
+async fn read_json_bytes<S>(request: Request, state: &S) -> ApiResult<Bytes>
+where
+    S: Send + Sync,
+    Http: FromRef<S>,
+{
     if !is_json(request.headers()) {
         return Err(ApiError::new(Code::RequestUnsupportedMediaType));
     }
     let reading = Bytes::from_request(request, state);
-    match tokio::time::timeout(state.body_read_timeout(), reading).await {
+    match tokio::time::timeout(Http::from_ref(state).body_read_timeout(), reading).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
             Err(ApiError::new(Code::RequestTooLarge))
@@ -355,12 +365,6 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         Segment::Enum { .. } | Segment::Unknown => None,
     };
     path.iter().filter_map(part).collect()
-}
-
-impl FromRef<HttpState> for crate::compose::SharedApp {
-    fn from_ref(state: &HttpState) -> Self {
-        state.app.clone()
-    }
 }
 
 #[cfg(test)]

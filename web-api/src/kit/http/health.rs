@@ -1,21 +1,24 @@
 //! Health and metrics, for machines that look after the process.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::kit::http::HttpState;
+use crate::kit::http::Http;
 use crate::kit::http::code::Code;
 use crate::kit::http::problem::{ApiError, ApiResult};
-use crate::kit::readiness;
 use crate::kit::readiness::Parts;
 
 /// Routes that anybody may call.
-pub(crate) fn routes() -> OpenApiRouter<HttpState> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Http: FromRef<S>,
+{
     OpenApiRouter::new()
         .routes(routes!(livez))
         .routes(routes!(readyz))
@@ -47,15 +50,14 @@ async fn livez() -> Json<Health> {
     responses((status = 200, description = "It is ready", body = Health)),
     extensions(("x-codes" = json!(["server.not_ready"])))
 )]
-async fn readyz(State(state): State<HttpState>) -> ApiResult<Json<Health>> {
-    let app = &state.app;
-    if app.is_draining() {
+async fn readyz(State(http): State<Http>) -> ApiResult<Json<Health>> {
+    if http.shared.tasks.is_draining() {
         return Err(not_ready().detail("process", "draining"));
     }
-    if !state.is_playable() {
+    if !http.is_playable() {
         return Err(not_ready().detail("instance", "not registered"));
     }
-    let Parts { database, cache } = Box::pin(readiness::check(app)).await;
+    let Parts { database, cache } = Box::pin(http.shared.readiness.check()).await;
     let faults = [("database", database), ("cache", cache)];
     let mut faults = faults
         .into_iter()
@@ -88,8 +90,8 @@ async fn startupz() -> Json<Health> {
     responses((status = 200, description = "All metrics", content_type = "text/plain")),
     extensions(("x-codes" = json!(["route.not_found"])))
 )]
-async fn metrics(State(state): State<HttpState>) -> Response {
-    match state.metrics() {
+async fn metrics(State(http): State<Http>) -> Response {
+    match http.metrics() {
         Some(text) => (
             [(
                 header::CONTENT_TYPE,

@@ -1,17 +1,16 @@
-//! The REST face: thin handlers, one file per resource, and the layers around them.
+//! The parts of every REST API: extractors, problems, layers, and pages that need no capability.
 //!
-//! It knows no SQL and no rule of the lobby: handlers read the request, call `app` and write the
-//! answer.
+//! It knows no route of a capability; `compose` puts the router together.
 
 pub(crate) mod code;
 pub(crate) mod console;
 pub(crate) mod context;
-mod docs;
+pub(crate) mod docs;
 pub(crate) mod etag;
 pub(crate) mod extract;
 mod forwarded;
 pub(crate) mod framing;
-mod health;
+pub(crate) mod health;
 pub(crate) mod openapi;
 pub(crate) mod problem;
 
@@ -21,33 +20,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{from_fn, from_fn_with_state};
+use gameserver_contract::entropy::SharedEntropy;
 use tokio::sync::watch;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
-use utoipa_axum::router::OpenApiRouter;
 
-use crate::accounts::{api as auth, guard, me_api as me, players_api as players};
-use crate::compose::SharedApp;
 use crate::config::{ForwardedHeader, Limits, WebApiConfig};
-use crate::fleet::api as games;
-use crate::matches::replay_api as replays;
+use crate::kit::Kit;
+use crate::kit::readiness::Readiness;
+use crate::kit::tasks::Tasks;
 use crate::server::RenderMetrics;
-use crate::sessions::{api as sessions, events_api as events};
 
 /// Where every resource stands.
 pub(crate) const BASE_PATH: &str = "/api/v1";
 
-/// What the handlers see.
+/// What concerns HTTP alone; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct HttpState {
-    pub(crate) app: SharedApp,
+pub(crate) struct Http {
     shared: Arc<Shared>,
 }
 
 struct Shared {
+    entropy: SharedEntropy,
+    tasks: Tasks,
+    readiness: Readiness,
     limits: Limits,
     trusted_proxy_hops: usize,
     forwarded_header: ForwardedHeader,
@@ -59,18 +58,16 @@ struct Shared {
     is_playable: Option<watch::Receiver<bool>>,
 }
 
-impl fmt::Debug for HttpState {
+impl fmt::Debug for Http {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpState")
-            .field("app", &self.app)
-            .finish_non_exhaustive()
+        f.debug_struct("Http").finish_non_exhaustive()
     }
 }
 
-impl HttpState {
+impl Http {
     /// Takes what concerns HTTP from the configuration.
     pub(crate) fn new(
-        app: SharedApp,
+        kit: &Kit,
         config: &WebApiConfig,
         render_metrics: Option<RenderMetrics>,
     ) -> Self {
@@ -79,6 +76,9 @@ impl HttpState {
             .iter()
             .filter_map(|origin| origin.parse().ok());
         let shared = Shared {
+            entropy: Arc::clone(&kit.entropy),
+            tasks: kit.tasks.clone(),
+            readiness: Readiness::new(kit.clone()),
             limits: config.limits,
             trusted_proxy_hops: config.trusted_proxy_hops,
             forwarded_header: config.forwarded_header,
@@ -90,7 +90,6 @@ impl HttpState {
             is_playable: config.is_playable.clone(),
         };
         Self {
-            app,
             shared: Arc::new(shared),
         }
     }
@@ -144,63 +143,27 @@ fn path_prefix(public_url: &str) -> String {
     })
 }
 
-/// The whole REST face, ready to be served.
-pub(crate) fn router(state: HttpState) -> Router {
-    let routes: Router<HttpState> = routes(&state).into();
-    with_layers(routes.merge(docs::pages()), state)
-}
-
 /// Puts around some routes what every request needs, the outermost layer last.
-pub(crate) fn with_layers(routes: Router<HttpState>, state: HttpState) -> Router {
-    let app = state.app.clone();
+pub(crate) fn with_layers<S>(routes: Router<S>, http: &Http) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Http: FromRef<S>,
+{
     routes
         .fallback(console::serve)
-        .layer(DefaultBodyLimit::max(state.shared.limits.body_bytes_max))
-        .layer(from_fn_with_state(app, context::finish_writes))
+        .layer(DefaultBodyLimit::max(http.shared.limits.body_bytes_max))
+        .layer(from_fn_with_state(http.clone(), context::finish_writes))
         .layer(CatchPanicLayer::custom(context::answer_panic))
-        .layer(from_fn_with_state(state.clone(), context::limit_time))
+        .layer(from_fn_with_state(http.clone(), context::limit_time))
         .layer(from_fn(framing::refuse_malformed))
-        .layer(cors(&state))
-        .layer(from_fn_with_state(state.clone(), context::observe))
-        .with_state(state)
+        .layer(cors(http))
+        .layer(from_fn_with_state(http.clone(), context::observe))
 }
 
-/// Every route with its documentation.
-fn routes(state: &HttpState) -> OpenApiRouter<HttpState> {
-    let limited = from_fn_with_state(state.app.clone(), guard::limit_logins);
-    let guarded = from_fn_with_state(state.app.clone(), guard::authenticate);
-    documented_routes(
-        |logins| logins.route_layer(limited.clone()),
-        |private| private.route_layer(guarded.clone()),
-    )
-}
-
-/// Every route, with the given layers before logins and before what only players may call.
-fn documented_routes(
-    limit: impl Fn(OpenApiRouter<HttpState>) -> OpenApiRouter<HttpState>,
-    guard: impl Fn(OpenApiRouter<HttpState>) -> OpenApiRouter<HttpState>,
-) -> OpenApiRouter<HttpState> {
-    let private = OpenApiRouter::new()
-        .merge(me::routes())
-        .merge(players::routes())
-        .merge(sessions::routes())
-        .merge(replays::routes())
-        .merge(events::routes());
-    let versioned = OpenApiRouter::new()
-        .merge(limit(auth::routes()))
-        .merge(guard(private))
-        .merge(games::routes())
-        .merge(openapi::routes());
-    OpenApiRouter::new()
-        .nest(BASE_PATH, versioned)
-        .merge(auth::well_known_routes())
-        .merge(health::routes())
-}
-
-fn cors(state: &HttpState) -> CorsLayer {
+fn cors(http: &Http) -> CorsLayer {
     let name = HeaderName::from_static;
     CorsLayer::new()
-        .allow_origin(AllowOrigin::list(state.shared.cors_origins.clone()))
+        .allow_origin(AllowOrigin::list(http.shared.cors_origins.clone()))
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([
             header::AUTHORIZATION,
@@ -220,7 +183,7 @@ fn cors(state: &HttpState) -> CorsLayer {
             header::ETAG,
             header::LOCATION,
             header::RETRY_AFTER,
-            name(replays::COMPLETE),
+            name("x-replay-complete"),
             name("ratelimit-limit"),
             name("ratelimit-remaining"),
             name("ratelimit-reset"),

@@ -4,17 +4,11 @@
 //! answers, together with those that a whole class of routes has in common.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
-use axum::extract::State;
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use utoipa::OpenApi as _;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
+use utoipa::openapi::OpenApi;
 
-use crate::kit::http::HttpState;
+use crate::kit::http::BASE_PATH;
 use crate::kit::http::code::Code;
 use crate::kit::http::problem::PROBLEM_JSON;
 
@@ -40,70 +34,14 @@ const COMMON_CODES: [Code; 3] = [
     Code::ServerTimeout,
 ];
 
-#[derive(utoipa::OpenApi)]
-#[openapi(
-    info(
-        title = "GameServer",
-        description = "Players, lobbies and results. Errors are `application/problem+json` with a \
-            `code` from a closed registry.",
-        license(name = "MIT", identifier = "MIT"),
-        contact(),
-    ),
-    tags(
-        (name = "auth", description = "Logins and tokens"),
-        (name = "players", description = "Profiles, totals, histories"),
-        (name = "sessions", description = "The lobby"),
-        (name = "health", description = "For machines that look after the process"),
-        (name = "meta", description = "This document"),
-    ),
-    components(schemas(gameserver_contract::problem::Problem)),
-)]
-struct Info;
-
-static DOCUMENT: LazyLock<String> =
-    LazyLock::new(|| serde_json::to_string_pretty(&document()).expect("a document is plain data"));
-
-/// The document as it is served.
-#[must_use]
-pub fn openapi_json() -> &'static str {
-    &DOCUMENT
-}
-
-/// The document's own route.
-pub(crate) fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(openapi_document))
-}
-
-/// This document.
-#[utoipa::path(
-    get, path = "/openapi.json", tag = "meta",
-    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json"))
-)]
-async fn openapi_document(State(state): State<HttpState>) -> Response {
-    let media_type = [(header::CONTENT_TYPE, "application/json")];
-    match state.path_prefix() {
-        "" => (media_type, openapi_json()).into_response(),
-        prefix => (media_type, document_below(prefix)).into_response(),
-    }
-}
-
-/// The document of a service that clients reach below a path prefix.
-fn document_below(prefix: &str) -> String {
-    let mut document = document();
-    document["servers"] = json!([{ "url": prefix }]);
-    document.to_string()
-}
-
-fn document() -> Value {
-    let (_, collected) =
-        crate::kit::http::documented_routes(|routes| routes, |routes| routes).split_for_parts();
-    let mut info = Info::openapi();
+/// The document of these routes, with the errors that their handlers name.
+pub(crate) fn document(info: OpenApi, collected: OpenApi) -> Value {
+    let mut info = info;
     info.merge(collected);
     let mut document = serde_json::to_value(info).expect("a document is plain data");
     document["components"]["securitySchemes"] = json!({
         "access_token": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" }
     });
-    document["components"]["schemas"]["GuestLogin"]["oneOf"] = device_and_secret();
     let paths = document["paths"].as_object_mut().into_iter().flatten();
     for (path, item) in paths {
         for (_, operation) in item.as_object_mut().into_iter().flatten() {
@@ -111,16 +49,6 @@ fn document() -> Value {
         }
     }
     document
-}
-
-/// A device and its secret are given together or not at all, which no attribute of a field says.
-fn device_and_secret() -> Value {
-    let both =
-        |kind: &str| json!({ "device_id": { "type": kind }, "device_secret": { "type": kind } });
-    json!([
-        { "properties": both("string"), "required": ["device_id", "device_secret"] },
-        { "properties": both("null") },
-    ])
 }
 
 fn add_errors(path: &str, operation: &mut Value) {
@@ -149,7 +77,7 @@ fn codes_of(path: &str, operation: &Value) -> Vec<Code> {
     if !operation["requestBody"].is_null() {
         codes.extend(BODY_CODES);
     }
-    if path.starts_with(crate::kit::http::BASE_PATH) {
+    if path.starts_with(BASE_PATH) {
         codes.extend(COMMON_CODES);
     }
     codes

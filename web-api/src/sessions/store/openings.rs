@@ -12,33 +12,33 @@ use uuid::Uuid;
 
 use crate::config::OpenSessionLimits;
 use crate::kit::db::backend::Tx;
-use crate::kit::db::idempotency;
 use crate::kit::db::idempotency::{Claim, IdempotencyKey, IdempotencyRecord, RecordedResponse};
 use crate::kit::db::sql::{Sql, narrow};
-use crate::kit::db::{Store, StoreError};
+use crate::kit::db::{DbError, idempotency};
+use crate::sessions::store::SessionsStore;
 use crate::sessions::store::records::{NewSession, SessionRow, insert, lock, read, set_state};
 
 /// Writes down what the request that opens a session is answered.
-pub type AnswerSession = fn(&SessionRow) -> RecordedResponse;
+pub(crate) type AnswerSession = fn(&SessionRow) -> RecordedResponse;
 
 /// A session to open.
 #[derive(Debug, Clone)]
-pub struct Opening {
+pub(crate) struct Opening {
     /// The session.
-    pub session: NewSession,
+    pub(crate) session: NewSession,
     /// The seed of its match.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// From then on somebody else may start the match.
-    pub start_due_at: DateTime<Utc>,
+    pub(crate) start_due_at: DateTime<Utc>,
     /// The request's key and answer.
-    pub key: Option<(IdempotencyKey, AnswerSession)>,
+    pub(crate) key: Option<(IdempotencyKey, AnswerSession)>,
     /// How many sessions may be open beside it.
-    pub limits: OpenSessionLimits,
+    pub(crate) limits: OpenSessionLimits,
 }
 
 /// What became of opening a session.
 #[derive(Debug)]
-pub enum Opened {
+pub(crate) enum Opened {
     /// It is `created`, and its match is to be started.
     New(Box<SessionRow>),
     /// The request was made before.
@@ -51,49 +51,41 @@ pub enum Opened {
 
 /// A match that an instance is to be asked to start.
 #[derive(Debug, Clone)]
-pub struct MatchStart {
+pub(crate) struct MatchStart {
     /// Its session, which is `created`.
-    pub session: SessionRow,
+    pub(crate) session: SessionRow,
     /// Its seed.
-    pub seed: u64,
+    pub(crate) seed: u64,
     /// How often it was left to be done later.
-    pub attempts: u32,
+    pub(crate) attempts: u32,
 }
 
 /// What a session that was to start has become.
 #[derive(Debug)]
-pub enum Started {
+pub(crate) enum Started {
     /// Its match is hosted, or was; the answer to whoever opened it.
     Answer(RecordedResponse),
     /// It has failed, or there is none.
     Failed,
 }
 
-impl Store {
+impl SessionsStore {
     /// Opens a session, unless its key stands for something already.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Database`], also when its id or its match is taken; nothing changed then.
-    pub async fn open_session(&self, opening: Opening) -> Result<Opened, StoreError> {
-        self.db
+    pub(crate) async fn open_session(&self, opening: Opening) -> Result<Opened, DbError> {
+        self.0
             .transaction(move |tx| Box::pin(open(tx, opening)))
             .await
     }
 
     /// The start of this session's match, while it waits.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn match_start(
+    pub(crate) async fn match_start(
         &self,
         id: SessionId,
         now: DateTime<Utc>,
-    ) -> Result<Option<MatchStart>, StoreError> {
+    ) -> Result<Option<MatchStart>, DbError> {
         let sql =
             Sql::new("SELECT session_id, seed, attempts FROM match_starts WHERE session_id = $1");
-        let Some(stored) = self.db.optional::<StoredStart>(sql.bind(id)).await? else {
+        let Some(stored) = self.0.optional::<StoredStart>(sql.bind(id)).await? else {
             return Ok(None);
         };
         let session = self.session(id, now).await?;
@@ -103,63 +95,51 @@ impl Store {
 
     /// Takes at most so many starts that are due, and puts them off to `again_at` for everybody
     /// else. Starts of sessions that are not `created` any more are dropped.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn take_due_starts(
+    pub(crate) async fn take_due_starts(
         &self,
         now: DateTime<Utc>,
         again_at: DateTime<Utc>,
         limit: u16,
-    ) -> Result<Vec<MatchStart>, StoreError> {
+    ) -> Result<Vec<MatchStart>, DbError> {
         // Most of the time there is none, and looking locks nothing.
         let look = Sql::new("SELECT COUNT(*) FROM match_starts WHERE due_at_ms <= $1");
-        let due: Vec<(i64,)> = self.db.all(look.bind(now)).await?;
+        let due: Vec<(i64,)> = self.0.all(look.bind(now)).await?;
         if due.iter().all(|(count,)| *count == 0) {
             return Ok(Vec::new());
         }
-        self.db
+        self.0
             .transaction(move |tx| Box::pin(take_due(tx, now, again_at, limit)))
             .await
     }
 
     /// The session's match is not to be started any more: a session that is still `created` fails.
     /// True when it did.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn give_up_start(
+    pub(crate) async fn give_up_start(
         &self,
         id: SessionId,
         now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        self.db
+    ) -> Result<bool, DbError> {
+        self.0
             .transaction(move |tx| Box::pin(give_up(tx, id, now)))
             .await
     }
 
     /// The session's match is hosted: makes the session `filling` unless it has gone further, and
     /// writes the final answer for its key.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn finish_opening(
+    pub(crate) async fn finish_opening(
         &self,
         id: SessionId,
         answer: AnswerSession,
         key: Option<IdempotencyKey>,
         now: DateTime<Utc>,
-    ) -> Result<Started, StoreError> {
-        self.db
+    ) -> Result<Started, DbError> {
+        self.0
             .transaction(move |tx| Box::pin(finish(tx, id, answer, key, now)))
             .await
     }
 }
 
-async fn open(tx: &mut Tx, opening: Opening) -> Result<Opened, StoreError> {
+async fn open(tx: &mut Tx, opening: Opening) -> Result<Opened, DbError> {
     let id = opening.session.id;
     if let Some((key, _)) = &opening.key
         && let Claim::Known(record) = idempotency::claim(tx, key, Some(id)).await?
@@ -185,7 +165,7 @@ async fn open(tx: &mut Tx, opening: Opening) -> Result<Opened, StoreError> {
 
 /// Counts the open sessions of the host and of the address. Openings of one player, and those from
 /// one address, are counted one after the other, so that the limits hold exactly.
-async fn over_limit(tx: &mut Tx, opening: &Opening) -> Result<Option<Opened>, StoreError> {
+async fn over_limit(tx: &mut Tx, opening: &Opening) -> Result<Option<Opened>, DbError> {
     let OpenSessionLimits {
         per_player,
         per_address,
@@ -219,7 +199,7 @@ async fn over_limit(tx: &mut Tx, opening: &Opening) -> Result<Option<Opened>, St
     Ok(None)
 }
 
-async fn is_full(tx: &mut Tx, count: Sql, max: u32) -> Result<bool, StoreError> {
+async fn is_full(tx: &mut Tx, count: Sql, max: u32) -> Result<bool, DbError> {
     let counted: Option<(i64,)> = tx.optional(count).await?;
     Ok(counted.is_some_and(|(count,)| count >= i64::from(max)))
 }
@@ -230,7 +210,7 @@ async fn finish(
     answer: AnswerSession,
     key: Option<IdempotencyKey>,
     now: DateTime<Utc>,
-) -> Result<Started, StoreError> {
+) -> Result<Started, DbError> {
     let state = lock(tx, id).await?.map(|locked| locked.state);
     if state == Some(SessionState::Created) {
         set_state(tx, id, SessionState::Filling, now).await?;
@@ -247,7 +227,7 @@ async fn finish(
     Ok(Started::Answer(answer))
 }
 
-async fn give_up(tx: &mut Tx, id: SessionId, now: DateTime<Utc>) -> Result<bool, StoreError> {
+async fn give_up(tx: &mut Tx, id: SessionId, now: DateTime<Utc>) -> Result<bool, DbError> {
     let state = lock(tx, id).await?.map(|locked| locked.state);
     let is_waiting = state == Some(SessionState::Created);
     if is_waiting {
@@ -261,7 +241,7 @@ async fn take_due(
     now: DateTime<Utc>,
     again_at: DateTime<Utc>,
     limit: u16,
-) -> Result<Vec<MatchStart>, StoreError> {
+) -> Result<Vec<MatchStart>, DbError> {
     let over = Sql::new(
         "DELETE FROM match_starts WHERE due_at_ms <= $1 \
          AND session_id IN (SELECT id FROM sessions WHERE state <> 'created')",
@@ -293,7 +273,7 @@ struct StoredStart {
 }
 
 impl StoredStart {
-    fn with(self, session: SessionRow) -> Result<MatchStart, StoreError> {
+    fn with(self, session: SessionRow) -> Result<MatchStart, DbError> {
         Ok(MatchStart {
             session,
             seed: self.seed.cast_unsigned(),

@@ -7,88 +7,81 @@ use gameserver_contract::spectator::{SpectatorView, SpectatorsPolicy};
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::kit::cursor::After;
+use crate::kit::db::DbError;
 use crate::kit::db::backend::Tx;
 use crate::kit::db::sql::{Sql, Value, bytes32, corrupt, game, narrow, time};
-use crate::kit::db::{Store, StoreError};
+use crate::sessions::store::SessionsStore;
 
 /// A session about to be opened.
 #[derive(Debug, Clone)]
-pub struct NewSession {
+pub(crate) struct NewSession {
     /// The session's id.
-    pub id: SessionId,
+    pub(crate) id: SessionId,
     /// The game it plays.
-    pub game: GameId,
+    pub(crate) game: GameId,
     /// The game's mode.
-    pub mode: String,
+    pub(crate) mode: String,
     /// Name for people.
-    pub name: String,
+    pub(crate) name: String,
     /// Region of the instance that hosts it.
-    pub region: String,
+    pub(crate) region: String,
     /// Who finds it in the list.
-    pub visibility: Visibility,
+    pub(crate) visibility: Visibility,
     /// Code that a private session's players need.
-    pub join_code: Option<String>,
+    pub(crate) join_code: Option<String>,
     /// Labels to search by.
-    pub tags: Vec<String>,
+    pub(crate) tags: Vec<String>,
     /// Seats in all.
-    pub players_max: u16,
+    pub(crate) players_max: u16,
     /// What people who watch may see.
-    pub spectators: SpectatorsPolicy,
+    pub(crate) spectators: SpectatorsPolicy,
     /// Who opened it.
-    pub host: PlayerId,
+    pub(crate) host: PlayerId,
     /// A keyed hash of the address that it is opened from.
-    pub opened_from: Option<[u8; 16]>,
+    pub(crate) opened_from: Option<[u8; 16]>,
     /// The match that runs it.
-    pub match_id: MatchId,
+    pub(crate) match_id: MatchId,
     /// The instance that hosts the match.
-    pub instance: InstanceId,
+    pub(crate) instance: InstanceId,
     /// The run of that instance.
-    pub epoch: InstanceEpoch,
+    pub(crate) epoch: InstanceEpoch,
     /// The key that the match's result is signed with.
-    pub result_key: [u8; 32],
+    pub(crate) result_key: [u8; 32],
     /// When it is opened.
-    pub now: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
 }
 
 /// A session with what only the service may see.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionRow {
+pub(crate) struct SessionRow {
     /// As clients see it; `join_code` is always filled in here.
-    pub session: Session,
+    pub(crate) session: Session,
     /// The instance that hosts the match.
-    pub instance: InstanceId,
+    pub(crate) instance: InstanceId,
     /// The run of that instance.
-    pub epoch: InstanceEpoch,
+    pub(crate) epoch: InstanceEpoch,
     /// The key that the match's result is signed with.
-    pub result_key: [u8; 32],
+    pub(crate) result_key: [u8; 32],
     /// What the `ETag` shows; every change of the record counts it up.
-    pub version: i64,
+    pub(crate) version: i64,
 }
 
 /// Which sessions to list. Private sessions are never listed.
 #[derive(Debug, Clone, Default)]
-pub struct SessionFilter {
+pub(crate) struct SessionFilter {
     /// Of this game.
-    pub game: Option<GameId>,
+    pub(crate) game: Option<GameId>,
     /// Of this mode.
-    pub mode: Option<String>,
+    pub(crate) mode: Option<String>,
     /// In this region.
-    pub region: Option<String>,
+    pub(crate) region: Option<String>,
     /// All states that are not final when `None`.
-    pub state: Option<SessionState>,
+    pub(crate) state: Option<SessionState>,
     /// With at least so many seats that are neither taken nor reserved.
-    pub free_slots_min: Option<u16>,
+    pub(crate) free_slots_min: Option<u16>,
     /// With this tag.
-    pub tag: Option<String>,
-}
-
-/// Where a list goes on: after this row, newest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct After {
-    /// The time that the list is sorted by: `created_at` of a session, `ended_at` of a match.
-    pub at: DateTime<Utc>,
-    /// The row's id, which decides between rows of one time.
-    pub id: Uuid,
+    pub(crate) tag: Option<String>,
 }
 
 /// The seats in use of session `s` at `$1`: taken ones and those on hold.
@@ -155,97 +148,77 @@ fn list_sql(filter: &SessionFilter, after: Option<After>, limit: u16, now: DateT
     sql.push_value(" ORDER BY s.created_at_ms DESC, s.id DESC LIMIT ", limit)
 }
 
-impl Store {
+impl SessionsStore {
     /// The session of that id, with its seats counted at `now`.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn session(
+    pub(crate) async fn session(
         &self,
         id: SessionId,
         now: DateTime<Utc>,
-    ) -> Result<Option<SessionRow>, StoreError> {
+    ) -> Result<Option<SessionRow>, DbError> {
         let sql = Sql::new(select_session!("s.id = $2")).bind(now).bind(id);
-        let row: Option<StoredSession> = self.db.optional(sql).await?;
+        let row: Option<StoredSession> = self.0.optional(sql).await?;
         row.map(SessionRow::try_from).transpose()
     }
 
     /// The session that a match runs.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn session_of_match(
+    pub(crate) async fn session_of_match(
         &self,
         id: MatchId,
         now: DateTime<Utc>,
-    ) -> Result<Option<SessionRow>, StoreError> {
+    ) -> Result<Option<SessionRow>, DbError> {
         let sql = Sql::new(select_session!("s.match_id = $2"))
             .bind(now)
             .bind(id);
-        let row: Option<StoredSession> = self.db.optional(sql).await?;
+        let row: Option<StoredSession> = self.0.optional(sql).await?;
         row.map(SessionRow::try_from).transpose()
     }
 
+    /// True when the match's result, which `matches` keeps, names this player.
+    pub(crate) async fn has_played(&self, id: MatchId, player: PlayerId) -> Result<bool, DbError> {
+        let sql = Sql::new("SELECT seat FROM match_players WHERE match_id = $1 AND player_id = $2");
+        let row: Option<(i64,)> = self.0.optional(sql.bind(id).bind(player)).await?;
+        Ok(row.is_some())
+    }
+
     /// Newest first, at most `limit`.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn list_sessions(
+    pub(crate) async fn list_sessions(
         &self,
         filter: &SessionFilter,
         after: Option<After>,
         limit: u16,
         now: DateTime<Utc>,
-    ) -> Result<Vec<SessionRow>, StoreError> {
+    ) -> Result<Vec<SessionRow>, DbError> {
         let sql = list_sql(filter, after, limit, now);
-        let rows: Vec<StoredSession> = self.db.all(sql).await?;
+        let rows: Vec<StoredSession> = self.0.all(sql).await?;
         rows.into_iter().map(SessionRow::try_from).collect()
     }
 
     /// Moves a session to `next` when [`SessionState::can_become`] allows it; `Ok(None)` when there
     /// is no such session, `Err(state)` inside when the edge is illegal. A final state frees all
     /// seats.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn transition(
+    pub(crate) async fn transition(
         &self,
         id: SessionId,
         next: SessionState,
         now: DateTime<Utc>,
-    ) -> Result<Option<Result<SessionRow, SessionState>>, StoreError> {
-        self.db
+    ) -> Result<Option<Result<SessionRow, SessionState>>, DbError> {
+        self.0
             .transaction(move |tx| Box::pin(move_on(tx, id, None, next, now)))
             .await
     }
 
     /// The same for a session that is in one state only; in any other one, the edge is illegal.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn transition_from(
+    pub(crate) async fn transition_from(
         &self,
         id: SessionId,
         from: SessionState,
         next: SessionState,
         now: DateTime<Utc>,
-    ) -> Result<Option<Result<SessionRow, SessionState>>, StoreError> {
-        self.db
+    ) -> Result<Option<Result<SessionRow, SessionState>>, DbError> {
+        self.0
             .transaction(move |tx| Box::pin(move_on(tx, id, Some(from), next, now)))
             .await
     }
-}
-
-/// What a list must stay before: the given row, or the end of time.
-pub(crate) fn before(after: Option<After>) -> (i64, Uuid) {
-    after.map_or((i64::MAX, Uuid::max()), |row| {
-        (row.at.timestamp_millis(), row.id)
-    })
 }
 
 /// What a change of a session must know before it; the row stays locked.
@@ -257,7 +230,7 @@ pub(crate) struct LockedSession {
 }
 
 /// Locks a session's row. Everything that changes a session or its seats does this first.
-pub(crate) async fn lock(tx: &mut Tx, id: SessionId) -> Result<Option<LockedSession>, StoreError> {
+pub(crate) async fn lock(tx: &mut Tx, id: SessionId) -> Result<Option<LockedSession>, DbError> {
     let sql = Sql::locking("SELECT state, players_max, host_player_id FROM sessions WHERE id = $1")
         .bind(id);
     let row: Option<(String, i64, Uuid)> = tx.optional(sql).await?;
@@ -279,7 +252,7 @@ pub(crate) async fn set_state(
     id: SessionId,
     next: SessionState,
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     let sql = Sql::new(
         "UPDATE sessions SET state = $2, version = version + 1, updated_at_ms = $3 WHERE id = $1",
     );
@@ -295,22 +268,18 @@ pub(crate) async fn set_state(
 }
 
 /// Counts the version of a locked session up, because one of its seats changed.
-pub(crate) async fn touch(
-    tx: &mut Tx,
-    id: SessionId,
-    now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+pub(crate) async fn touch(tx: &mut Tx, id: SessionId, now: DateTime<Utc>) -> Result<(), DbError> {
     let sql =
         Sql::new("UPDATE sessions SET version = version + 1, updated_at_ms = $2 WHERE id = $1");
     tx.execute(sql.bind(id).bind(now)).await.map(drop)
 }
 
 /// The state that a `state` column holds.
-pub(crate) fn state(text: String) -> Result<SessionState, StoreError> {
+pub(crate) fn state(text: String) -> Result<SessionState, DbError> {
     SessionState::parse(&text).ok_or_else(|| corrupt("sessions.state", text))
 }
 
-pub(crate) async fn insert(tx: &mut Tx, new: NewSession) -> Result<SessionRow, StoreError> {
+pub(crate) async fn insert(tx: &mut Tx, new: NewSession) -> Result<SessionRow, DbError> {
     let (id, now) = (new.id, new.now);
     let mut tags = new.tags.clone();
     tags.sort_unstable();
@@ -324,7 +293,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: NewSession) -> Result<SessionRow, S
     tx.execute_each(Sql::with_rows(head, tags, "")).await?;
     read(tx, id, now)
         .await?
-        .ok_or(StoreError::Database(sqlx::Error::RowNotFound))
+        .ok_or(DbError::Database(sqlx::Error::RowNotFound))
 }
 
 fn insert_row(new: NewSession) -> Sql {
@@ -362,7 +331,7 @@ pub(crate) async fn read(
     tx: &mut Tx,
     id: SessionId,
     now: DateTime<Utc>,
-) -> Result<Option<SessionRow>, StoreError> {
+) -> Result<Option<SessionRow>, DbError> {
     let sql = Sql::new(select_session!("s.id = $2")).bind(now).bind(id);
     let row: Option<StoredSession> = tx.optional(sql).await?;
     row.map(SessionRow::try_from).transpose()
@@ -374,7 +343,7 @@ async fn move_on(
     from: Option<SessionState>,
     next: SessionState,
     now: DateTime<Utc>,
-) -> Result<Option<Result<SessionRow, SessionState>>, StoreError> {
+) -> Result<Option<Result<SessionRow, SessionState>>, DbError> {
     let Some(locked) = lock(tx, id).await? else {
         return Ok(None);
     };
@@ -393,7 +362,7 @@ fn visibility_name(visibility: Visibility) -> &'static str {
     }
 }
 
-fn visibility(text: String) -> Result<Visibility, StoreError> {
+fn visibility(text: String) -> Result<Visibility, DbError> {
     match text.as_str() {
         "public" => Ok(Visibility::Public),
         "private" => Ok(Visibility::Private),
@@ -401,7 +370,7 @@ fn visibility(text: String) -> Result<Visibility, StoreError> {
     }
 }
 
-fn view(text: String) -> Result<SpectatorView, StoreError> {
+fn view(text: String) -> Result<SpectatorView, DbError> {
     SpectatorView::parse(&text).ok_or_else(|| corrupt("sessions.spectators_view", text))
 }
 
@@ -433,9 +402,9 @@ struct StoredSession {
 }
 
 impl TryFrom<StoredSession> for SessionRow {
-    type Error = StoreError;
+    type Error = DbError;
 
-    fn try_from(row: StoredSession) -> Result<Self, StoreError> {
+    fn try_from(row: StoredSession) -> Result<Self, DbError> {
         let session = Session {
             id: SessionId(row.id),
             game: game("sessions.game", row.game)?,

@@ -10,51 +10,36 @@ use gameserver_contract::session::SessionState;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::fleet::report::MatchReport;
+use crate::kit::db::DbError;
 use crate::kit::db::backend::Tx;
 use crate::kit::db::sql::{Sql, Value, narrow};
-use crate::kit::db::{Store, StoreError};
+use crate::sessions::store::SessionsStore;
 use crate::sessions::store::records::state;
-
-/// The present truth about a match, as its instance reports it.
-#[derive(Debug, Clone)]
-pub struct MatchReport {
-    /// The match.
-    pub match_id: MatchId,
-    /// Where it is in its life.
-    pub state: SessionState,
-    /// Who sits where.
-    pub seats: Vec<(Seat, PlayerId)>,
-    /// People who watch.
-    pub spectators: u32,
-}
 
 /// What a report came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Applied {
+pub(crate) struct Applied {
     /// Reported matches that the instance should stop: no live session of its run has them, or
     /// their session was ended and they go on.
-    pub unwanted: Vec<MatchId>,
+    pub(crate) unwanted: Vec<MatchId>,
     /// Who is reported on a seat although their login has ended; the instance should remove them.
-    pub evicted: Vec<(MatchId, PlayerId)>,
+    pub(crate) evicted: Vec<(MatchId, PlayerId)>,
     /// Sessions that are not as they were.
-    pub changed: Vec<SessionId>,
+    pub(crate) changed: Vec<SessionId>,
 }
 
-impl Store {
+impl SessionsStore {
     /// Makes the seats and states of an instance's sessions equal to what it reports: reported
     /// seats become taken, taken seats that it no longer reports are freed, reservations stay until
     /// they expire. Illegal state edges are ignored, and so are sessions that are not reported.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn apply_reports(
+    pub(crate) async fn apply_reports(
         &self,
         instance: InstanceId,
         epoch: InstanceEpoch,
         reports: &[MatchReport],
         now: DateTime<Utc>,
-    ) -> Result<Applied, StoreError> {
+    ) -> Result<Applied, DbError> {
         if reports.is_empty() {
             return Ok(Applied::default());
         }
@@ -63,41 +48,33 @@ impl Store {
             .iter()
             .map(|report| (report.match_id, report.clone()))
             .collect();
-        self.db
+        self.0
             .background_transaction(move |tx| Box::pin(apply(tx, instance, epoch, reports, now)))
             .await
     }
 
     /// Marks every live session of this instance as failed, apart from those of the given run;
     /// returns which. Their seats are free then.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn fail_sessions_of(
+    pub(crate) async fn fail_sessions_of(
         &self,
         instance: InstanceId,
         except: Option<InstanceEpoch>,
         now: DateTime<Utc>,
-    ) -> Result<Vec<SessionId>, StoreError> {
-        self.db
+    ) -> Result<Vec<SessionId>, DbError> {
+        self.0
             .background_transaction(move |tx| Box::pin(fail(tx, instance, except, now)))
             .await
     }
 
     /// (instance, epoch) of all live sessions, to find those whose instance is gone.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn instances_with_live_sessions(
+    pub(crate) async fn instances_with_live_sessions(
         &self,
-    ) -> Result<Vec<(InstanceId, InstanceEpoch)>, StoreError> {
+    ) -> Result<Vec<(InstanceId, InstanceEpoch)>, DbError> {
         let sql = Sql::new(
             "SELECT DISTINCT instance_id, instance_epoch FROM sessions \
              WHERE state NOT IN ('ended', 'failed') ORDER BY instance_id, instance_epoch",
         );
-        let rows: Vec<(Uuid, i64)> = self.db.all(sql).await?;
+        let rows: Vec<(Uuid, i64)> = self.0.all(sql).await?;
         let run = |(id, epoch): (Uuid, i64)| (InstanceId(id), InstanceEpoch(epoch.cast_unsigned()));
         Ok(rows.into_iter().map(run).collect())
     }
@@ -109,7 +86,7 @@ async fn apply(
     epoch: InstanceEpoch,
     reports: BTreeMap<MatchId, MatchReport>,
     now: DateTime<Utc>,
-) -> Result<Applied, StoreError> {
+) -> Result<Applied, DbError> {
     let live = lock_live_sessions(tx, instance, epoch).await?;
     let mut seats = read_seats(tx, instance, epoch, now).await?;
     let mut changes = Changes::default();
@@ -165,7 +142,7 @@ async fn lock_live_sessions(
     tx: &mut Tx,
     instance: InstanceId,
     epoch: InstanceEpoch,
-) -> Result<BTreeMap<MatchId, LiveSession>, StoreError> {
+) -> Result<BTreeMap<MatchId, LiveSession>, DbError> {
     let sql = Sql::locking(
         "SELECT id, match_id, state, spectators, host_player_id, host_seated FROM sessions \
          WHERE instance_id = $1 AND instance_epoch = $2 AND state NOT IN ('ended', 'failed') \
@@ -222,7 +199,7 @@ async fn read_seats(
     instance: InstanceId,
     epoch: InstanceEpoch,
     now: DateTime<Utc>,
-) -> Result<BTreeMap<SessionId, Vec<KnownSeat>>, StoreError> {
+) -> Result<BTreeMap<SessionId, Vec<KnownSeat>>, DbError> {
     let sql = Sql::new(
         "SELECT seats.session_id, seats.seat, seats.player_id, seats.held_until_ms, \
          seats.evicted \
@@ -294,7 +271,7 @@ impl Changes {
     }
 
     /// Frees first, so that a player may change seats.
-    async fn write(self, tx: &mut Tx, now: DateTime<Utc>) -> Result<(), StoreError> {
+    async fn write(self, tx: &mut Tx, now: DateTime<Utc>) -> Result<(), DbError> {
         let freed = self
             .freed
             .into_iter()
@@ -380,7 +357,7 @@ async fn fail(
     instance: InstanceId,
     except: Option<InstanceEpoch>,
     now: DateTime<Utc>,
-) -> Result<Vec<SessionId>, StoreError> {
+) -> Result<Vec<SessionId>, DbError> {
     let lock = Sql::locking(
         "SELECT id FROM sessions WHERE instance_id = $1 AND state NOT IN ('ended', 'failed') \
          AND ($2 IS NULL OR instance_epoch <> $2) ORDER BY id",

@@ -9,32 +9,32 @@ use gameserver_contract::session::{Role, SessionState};
 use uuid::Uuid;
 
 use crate::kit::db::backend::Tx;
-use crate::kit::db::idempotency;
 use crate::kit::db::idempotency::{Claim, IdempotencyKey, IdempotencyRecord, RecordedResponse};
 use crate::kit::db::sql::{Sql, narrow};
-use crate::kit::db::{Store, StoreError};
+use crate::kit::db::{DbError, idempotency};
+use crate::sessions::store::SessionsStore;
 use crate::sessions::store::records::{lock, touch};
 
 /// A wish for a seat.
 #[derive(Debug, Clone)]
-pub struct SeatRequest {
+pub(crate) struct SeatRequest {
     /// Where.
-    pub session: SessionId,
+    pub(crate) session: SessionId,
     /// Who.
-    pub player: PlayerId,
+    pub(crate) player: PlayerId,
     /// Play or watch.
-    pub role: Role,
+    pub(crate) role: Role,
     /// The login that the wish was made with: when it ends, so does the seat.
-    pub login: Option<Uuid>,
+    pub(crate) login: Option<Uuid>,
     /// When the wish is made.
-    pub now: DateTime<Utc>,
+    pub(crate) now: DateTime<Utc>,
     /// The reservation ends here unless the instance reports the seat as taken.
-    pub held_until: DateTime<Utc>,
+    pub(crate) held_until: DateTime<Utc>,
 }
 
 /// What became of a wish for a seat.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reservation {
+pub(crate) enum Reservation {
     /// The seat is held; `None` for a spectator, who takes none. A player who asks again gets the
     /// seat that they hold already, held anew.
     Held(Option<Seat>),
@@ -47,11 +47,11 @@ pub enum Reservation {
 }
 
 /// Writes down what the request for a seat is answered; `None` stands for a spectator's.
-pub type AnswerSeat = Box<dyn FnOnce(Option<Seat>) -> RecordedResponse + Send>;
+pub(crate) type AnswerSeat = Box<dyn FnOnce(Option<Seat>) -> RecordedResponse + Send>;
 
 /// What became of a wish for a seat that came with a key.
 #[derive(Debug)]
-pub enum KeyedReservation {
+pub(crate) enum KeyedReservation {
     /// It is granted, with this answer.
     Held(RecordedResponse),
     /// The request was made before.
@@ -60,78 +60,62 @@ pub enum KeyedReservation {
     Refused(Reservation),
 }
 
-impl Store {
+impl SessionsStore {
     /// Holds a seat in one transaction: expired holds are dropped first, the lowest free seat is
     /// given, never one seat twice. A taken seat that is asked for again becomes a hold, so that it
     /// outlasts the old connection as long as the new ticket is good.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn reserve_seat(&self, wish: SeatRequest) -> Result<Reservation, StoreError> {
-        self.db
+    pub(crate) async fn reserve_seat(&self, wish: SeatRequest) -> Result<Reservation, DbError> {
+        self.0
             .transaction(move |tx| Box::pin(reserve(tx, wish)))
             .await
     }
 
     /// The same for a request with a key, which is claimed in that transaction: the key and the
     /// seat are both kept or neither is.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn reserve_seat_once(
+    pub(crate) async fn reserve_seat_once(
         &self,
         wish: SeatRequest,
         key: IdempotencyKey,
         answer: AnswerSeat,
-    ) -> Result<KeyedReservation, StoreError> {
-        self.db
+    ) -> Result<KeyedReservation, DbError> {
+        self.0
             .transaction(move |tx| Box::pin(reserve_once(tx, wish, key, answer)))
             .await
     }
 
     /// Gives a player's seat back, and their place as the host to somebody who is present. True
     /// when the session is not as it was.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer; nothing changed then.
-    pub async fn release_seat(
+    pub(crate) async fn release_seat(
         &self,
         session: SessionId,
         player: PlayerId,
         now: DateTime<Utc>,
-    ) -> Result<bool, StoreError> {
-        self.db
+    ) -> Result<bool, DbError> {
+        self.0
             .transaction(move |tx| Box::pin(release(tx, session, player, now)))
             .await
     }
 
     /// The seat that a player holds or has reserved in a session.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`] when the database cannot answer.
-    pub async fn seat_of(
+    pub(crate) async fn seat_of(
         &self,
         session: SessionId,
         player: PlayerId,
         now: DateTime<Utc>,
-    ) -> Result<Option<Seat>, StoreError> {
+    ) -> Result<Option<Seat>, DbError> {
         let sql = Sql::new(
             "SELECT seat FROM seats WHERE session_id = $1 AND player_id = $2 \
              AND (held_until_ms IS NULL OR held_until_ms > $3)",
         );
         let row = self
-            .db
+            .0
             .optional(sql.bind(session).bind(player).bind(now))
             .await?;
         row.map(seat).transpose()
     }
 }
 
-async fn reserve(tx: &mut Tx, wish: SeatRequest) -> Result<Reservation, StoreError> {
+async fn reserve(tx: &mut Tx, wish: SeatRequest) -> Result<Reservation, DbError> {
     let Some(session) = lock(tx, wish.session).await? else {
         return Ok(Reservation::NotFound);
     };
@@ -158,7 +142,7 @@ async fn reserve_once(
     wish: SeatRequest,
     key: IdempotencyKey,
     answer: AnswerSeat,
-) -> Result<KeyedReservation, StoreError> {
+) -> Result<KeyedReservation, DbError> {
     if let Claim::Known(record) = idempotency::claim(tx, &key, None).await? {
         return Ok(KeyedReservation::Known(record));
     }
@@ -179,12 +163,12 @@ async fn drop_expired_holds(
     tx: &mut Tx,
     session: SessionId,
     now: DateTime<Utc>,
-) -> Result<(), StoreError> {
+) -> Result<(), DbError> {
     let sql = Sql::new("DELETE FROM seats WHERE session_id = $1 AND held_until_ms <= $2");
     tx.execute(sql.bind(session).bind(now)).await.map(drop)
 }
 
-async fn hold_again(tx: &mut Tx, wish: &SeatRequest) -> Result<Option<Seat>, StoreError> {
+async fn hold_again(tx: &mut Tx, wish: &SeatRequest) -> Result<Option<Seat>, DbError> {
     let sql = Sql::new(
         "UPDATE seats SET held_until_ms = $3, login_id = $4, evicted = FALSE \
          WHERE session_id = $1 AND player_id = $2 \
@@ -206,7 +190,7 @@ async fn hold_lowest(
     tx: &mut Tx,
     wish: &SeatRequest,
     players_max: u16,
-) -> Result<Option<Seat>, StoreError> {
+) -> Result<Option<Seat>, DbError> {
     let sql = Sql::new(
         "INSERT INTO seats (session_id, seat, player_id, held_until_ms, login_id) \
          SELECT $1, lowest.seat, $2, $3, $5 FROM (\
@@ -232,7 +216,7 @@ async fn release(
     session: SessionId,
     player: PlayerId,
     now: DateTime<Utc>,
-) -> Result<bool, StoreError> {
+) -> Result<bool, DbError> {
     let Some(locked) = lock(tx, session).await? else {
         return Ok(false);
     };
@@ -249,7 +233,7 @@ async fn release(
 
 /// The host has left: whoever is present on the lowest seat is the host from now on. True when
 /// there is somebody. Otherwise the host stays until a report names somebody who is present.
-async fn pass_host_on(tx: &mut Tx, session: SessionId) -> Result<bool, StoreError> {
+async fn pass_host_on(tx: &mut Tx, session: SessionId) -> Result<bool, DbError> {
     let next = Sql::new(
         "UPDATE sessions SET host_seated = TRUE, host_player_id = (\
              SELECT player_id FROM seats WHERE session_id = $1 AND held_until_ms IS NULL \
@@ -265,6 +249,6 @@ async fn pass_host_on(tx: &mut Tx, session: SessionId) -> Result<bool, StoreErro
     Ok(false)
 }
 
-fn seat((seat,): (i64,)) -> Result<Seat, StoreError> {
+fn seat((seat,): (i64,)) -> Result<Seat, DbError> {
     narrow("seats.seat", seat).map(Seat)
 }

@@ -5,16 +5,12 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use crate::kit::db::Store;
+use crate::fleet::report::MatchReport;
 use crate::kit::db::backend::Patience;
 use crate::kit::db::sql::Sql;
-use crate::sessions::store::reports::MatchReport;
+use crate::tests::subject::{Stores, Subject, at, match_id, new_guest, new_session, opening};
 
-use crate::kit::db::contract_tests::subject::{
-    Subject, at, match_id, new_guest, new_session, opening,
-};
-
-crate::kit::db::contract_tests::for_each_database! {
+crate::tests::for_each_database! {
     a_write_that_has_begun_goes_on_when_its_caller_goes_away
     acknowledged_writes_survive_calls_that_are_cancelled_next_to_them
     what_was_acknowledged_is_there_after_the_database_is_opened_again
@@ -31,17 +27,32 @@ fn begin_and_drop(call: impl Future) -> bool {
 async fn a_write_that_has_begun_goes_on_when_its_caller_goes_away(subject: Subject) {
     let guest = new_guest();
     assert!(begin_and_drop(
-        subject.store.create_guest(guest.clone(), None)
+        subject.store.accounts.create_guest(guest.clone(), None)
     ));
     let deadline = Instant::now() + Duration::from_secs(5);
-    while subject.store.player(guest.player).await.unwrap().is_none() {
+    while subject
+        .store
+        .accounts
+        .player(guest.player)
+        .await
+        .unwrap()
+        .is_none()
+    {
         assert!(
             Instant::now() < deadline,
             "the write stopped with its caller"
         );
         tokio::task::yield_now().await;
     }
-    assert!(subject.store.device(guest.device).await.unwrap().is_some());
+    assert!(
+        subject
+            .store
+            .accounts
+            .device(guest.device)
+            .await
+            .unwrap()
+            .is_some()
+    );
 }
 
 async fn acknowledged_writes_survive_calls_that_are_cancelled_next_to_them(subject: Subject) {
@@ -56,17 +67,24 @@ async fn acknowledged_writes_survive_calls_that_are_cancelled_next_to_them(subje
     let mut acknowledged = Vec::new();
     for _ in 0..50 {
         let (instance, epoch) = (session.instance, session.epoch);
-        let _ = begin_and_drop(subject.store.open_session(opening(new_session())));
-        let _ = begin_and_drop(
-            subject
-                .store
-                .apply_reports(instance, epoch, &reports, at(0)),
-        );
+        let _ = begin_and_drop(subject.store.sessions.open_session(opening(new_session())));
+        let _ = begin_and_drop(subject.store.sessions.apply_reports(
+            instance,
+            epoch,
+            &reports,
+            at(0),
+        ));
         acknowledged.push(subject.player().await);
     }
     for player in acknowledged {
         assert!(
-            subject.store.player(player).await.unwrap().is_some(),
+            subject
+                .store
+                .accounts
+                .player(player)
+                .await
+                .unwrap()
+                .is_some(),
             "{player} is lost"
         );
     }
@@ -76,8 +94,8 @@ async fn what_was_acknowledged_is_there_after_the_database_is_opened_again(subje
     let player = subject.player().await;
     let Some(url) = &subject.url else { return };
     subject.store.close().await;
-    let store = Store::connect(url, 2).await.unwrap();
-    assert!(store.player(player).await.unwrap().is_some());
+    let store = Stores::connect(url, 2).await.unwrap();
+    assert!(store.accounts.player(player).await.unwrap().is_some());
     store.close().await;
 }
 

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-use crate::kit::db::contract_tests::subject::{at, new_guest};
-use crate::kit::db::{Store, StoreError};
+use crate::kit::db::DbError;
 use crate::kit::fault::Fault;
 use crate::test_servers;
+use crate::tests::subject::{Stores, at, new_guest};
 
 /// How long a server may take until it answers.
 const START_DEADLINE: Duration = Duration::from_secs(30);
@@ -166,7 +166,7 @@ impl Drop for SmallDisk {
     }
 }
 
-fn fault<T>(outcome: Result<T, StoreError>) -> Option<Fault> {
+fn fault<T>(outcome: Result<T, DbError>) -> Option<Fault> {
     outcome.err().map(|error| error.fault().unwrap())
 }
 
@@ -189,14 +189,14 @@ async fn a_full_disk_is_told_until_there_is_room_again() {
     server
         .run("CREATE DATABASE game TABLESPACE small".to_owned())
         .await;
-    let store = Store::connect(&server.database("game"), 2).await.unwrap();
+    let store = Stores::connect(&server.database("game"), 2).await.unwrap();
     store.migrate().await.unwrap();
     store.check_write(at(0)).await.unwrap();
     disk.fill();
     // What fits into pages that are there is still written.
     let mut found = None;
     for _ in 0..2_000 {
-        found = fault(store.create_guest(new_guest(), None).await);
+        found = fault(store.accounts.create_guest(new_guest(), None).await);
         if found.is_some() {
             break;
         }

@@ -4,13 +4,11 @@ use gameserver_contract::ids::{PlayerId, Seat, SessionId};
 use gameserver_contract::session::Role;
 
 use crate::accounts::store::logins::NewRefreshToken;
-use crate::kit::db::Store;
 use crate::kit::db::idempotency::{IdempotencyKey, RecordedResponse};
 use crate::sessions::store::seats::{KeyedReservation, Reservation, SeatRequest};
+use crate::tests::subject::{Stores, Subject, at, key, player_id, session_id};
 
-use crate::kit::db::contract_tests::subject::{Subject, at, key, player_id, session_id};
-
-crate::kit::db::contract_tests::for_each_database! {
+crate::tests::for_each_database! {
     the_first_answer_of_a_key_is_kept
     an_expired_answer_makes_room_for_a_new_one
     of_many_requests_with_one_key_one_gets_a_seat
@@ -39,7 +37,7 @@ fn claimed(player: PlayerId, name: &str, now: i64, end: i64) -> IdempotencyKey {
 
 /// Asks for a seat, and would be answered with this number.
 async fn join(
-    store: &Store,
+    store: &Stores,
     session: SessionId,
     key: IdempotencyKey,
     number: u8,
@@ -53,10 +51,14 @@ async fn join(
         held_until: key.expires_at,
     };
     let write = Box::new(move |_: Option<Seat>| answer(number));
-    store.reserve_seat_once(wish, key, write).await.unwrap()
+    store
+        .sessions
+        .reserve_seat_once(wish, key, write)
+        .await
+        .unwrap()
 }
 
-async fn remembered(store: &Store, player: PlayerId, key: &str, now: i64) -> Option<u8> {
+async fn remembered(store: &Stores, player: PlayerId, key: &str, now: i64) -> Option<u8> {
     let record = store
         .idempotency_record(player, key, at(now))
         .await
@@ -130,7 +132,7 @@ async fn a_sweep_deletes_what_has_expired_and_nothing_else(subject: Subject) {
             issued_at: at(0),
             expires_at: at(end),
         };
-        store.insert_refresh_token(token).await.unwrap();
+        store.accounts.insert_refresh_token(token).await.unwrap();
         join(store, session, claimed(player_id(), "key", 0, end), number).await;
     }
     assert_eq!(store.sweep(at(9)).await.unwrap().rows, 0);

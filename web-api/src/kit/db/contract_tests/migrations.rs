@@ -1,30 +1,29 @@
 //! The schema: up, down, and by several starters at once.
 
+use crate::kit::db::DbError;
 use crate::kit::db::sql::Sql;
-use crate::kit::db::{Store, StoreError};
+use crate::tests::subject::{Stores, Subject, at, new_guest};
 
-use crate::kit::db::contract_tests::subject::{Subject, at, new_guest};
-
-crate::kit::db::contract_tests::for_each_database! {
+crate::tests::for_each_database! {
     several_starters_migrate_once
     every_migration_can_be_undone_and_made_again
     a_database_of_a_later_build_is_refused_with_both_versions
     a_ready_database_takes_a_write
 }
 
-async fn applied(store: &Store) -> Vec<i64> {
+async fn applied(store: &Stores) -> Vec<i64> {
     let status = store.migration_status().await.unwrap();
     let applied = status.into_iter().filter(|(.., applied)| *applied);
     applied.map(|(version, ..)| version).collect()
 }
 
 /// Every migration of this build, the oldest first.
-async fn known(store: &Store) -> Vec<i64> {
+async fn known(store: &Stores) -> Vec<i64> {
     let status = store.migration_status().await.unwrap();
     status.into_iter().map(|(version, ..)| version).collect()
 }
 
-async fn undo_all(store: &Store) -> Vec<i64> {
+async fn undo_all(store: &Stores) -> Vec<i64> {
     let mut undone = Vec::new();
     while let Some(version) = store.migrate_down().await.unwrap() {
         undone.push(version);
@@ -54,6 +53,7 @@ async fn every_migration_can_be_undone_and_made_again(subject: Subject) {
     assert!(applied(&subject.store).await.is_empty());
     subject
         .store
+        .accounts
         .create_guest(new_guest(), None)
         .await
         .unwrap_err();
@@ -72,7 +72,7 @@ async fn a_database_of_a_later_build_is_refused_with_both_versions(subject: Subj
     const GONE: &str = "DELETE FROM _sqlx_migrations WHERE version = 99";
     let known = *applied(&subject.store).await.last().unwrap();
     subject.store.db.execute(Sql::new(LATER)).await.unwrap();
-    let refused = |outcome: Result<(), StoreError>| {
+    let refused = |outcome: Result<(), DbError>| {
         let error = outcome.unwrap_err();
         let told = error.to_string();
         let (database, build) = (
@@ -101,8 +101,8 @@ async fn another_kind_of_url_is_refused_without_telling_its_password() {
         "postgres://u:planted-canary@h:x/db",
         "postgres://u:planted-canary/@h/db",
     ] {
-        let error = Store::connect(url, 1).await.unwrap_err();
-        assert!(matches!(error, StoreError::Url(_)), "{error:?}");
+        let error = Stores::connect(url, 1).await.unwrap_err();
+        assert!(matches!(error, DbError::Url(_)), "{error:?}");
         assert!(!format!("{error} {error:?}").contains("planted-canary"));
     }
 }

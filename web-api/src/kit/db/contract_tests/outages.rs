@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 
-use crate::kit::db::contract_tests::subject::{Subject, at, new_guest};
+use crate::kit::db::DbError;
 use crate::kit::db::sql::Sql;
-use crate::kit::db::{Store, StoreError};
 use crate::kit::fault::Fault;
+use crate::tests::subject::{Stores, Subject, at, new_guest};
 
 /// Connections of the store under test.
 const CONNECTIONS: u32 = 4;
@@ -22,8 +22,8 @@ async fn with_postgres<F: Future<Output = ()> + Send + 'static>(case: impl FnOnc
 }
 
 /// A store all of whose connections are open.
-async fn busy_store(subject: &Subject) -> Store {
-    let store = Store::connect(subject.url.as_ref().unwrap(), CONNECTIONS)
+async fn busy_store(subject: &Subject) -> Stores {
+    let store = Stores::connect(subject.url.as_ref().unwrap(), CONNECTIONS)
         .await
         .unwrap();
     let nap = || Sql::new("SELECT CAST(1 AS BIGINT) FROM pg_sleep(0.2)");
@@ -48,7 +48,7 @@ fn database_name(subject: &Subject) -> String {
     name.split('?').next().unwrap().to_owned()
 }
 
-fn fault<T>(outcome: Result<T, StoreError>) -> Option<Fault> {
+fn fault<T>(outcome: Result<T, DbError>) -> Option<Fault> {
     outcome.err().map(|error| error.fault().unwrap())
 }
 
@@ -67,7 +67,7 @@ async fn connections_to_a_server_that_became_read_only_are_replaced() {
         );
         administer(&subject, reset).await;
         assert_eq!(fault(store.check_write(at(0)).await), Some(Fault::ReadOnly));
-        let writes = (0..2 * CONNECTIONS).map(|_| store.create_guest(new_guest(), None));
+        let writes = (0..2 * CONNECTIONS).map(|_| store.accounts.create_guest(new_guest(), None));
         for write in join_all(writes).await {
             write.unwrap();
         }
@@ -86,9 +86,13 @@ async fn nobody_notices_that_the_server_ended_idle_connections() {
                    WHERE datname = current_database() AND pid <> pg_backend_pid()";
         administer(&subject, end.to_owned()).await;
         let guest = new_guest();
-        store.create_guest(guest.clone(), None).await.unwrap();
+        store
+            .accounts
+            .create_guest(guest.clone(), None)
+            .await
+            .unwrap();
         administer(&subject, end.to_owned()).await;
-        assert!(store.player(guest.player).await.unwrap().is_some());
+        assert!(store.accounts.player(guest.player).await.unwrap().is_some());
         store.close().await;
     })
     .await;
@@ -106,7 +110,7 @@ async fn requests_that_meet_a_locked_table_are_answered_within_a_second() {
         // Three for each connection: some wait for a connection, some for the lock.
         let writes = (0..3 * CONNECTIONS).map(|_| async {
             let begin = Instant::now();
-            let outcome = store.create_guest(new_guest(), None).await;
+            let outcome = store.accounts.create_guest(new_guest(), None).await;
             (fault(outcome), begin.elapsed())
         });
         for (fault, waited) in join_all(writes).await {
@@ -119,7 +123,11 @@ async fn requests_that_meet_a_locked_table_are_answered_within_a_second() {
         // Another table is not locked, and readiness says so.
         store.check_write(at(0)).await.unwrap();
         locker.execute("ROLLBACK").await.unwrap();
-        store.create_guest(new_guest(), None).await.unwrap();
+        store
+            .accounts
+            .create_guest(new_guest(), None)
+            .await
+            .unwrap();
         store.close().await;
     })
     .await;

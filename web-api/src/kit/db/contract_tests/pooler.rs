@@ -6,9 +6,8 @@ use std::net::Ipv4Addr;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::kit::db::Store;
-use crate::kit::db::backend::Db;
-use crate::kit::db::contract_tests::subject::Subject;
+use crate::kit::db::backend::Backend;
+use crate::tests::subject::{Stores, Subject};
 
 /// What `PgBouncer` takes at the beginning of a connection without being configured.
 const ALLOWED: [&str; 7] = [
@@ -26,7 +25,7 @@ async fn a_connection_begins_with_no_parameter_that_poolers_refuse() {
     let pooler = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = pooler.local_addr().unwrap().port();
     let url = format!("postgres://u:p@127.0.0.1:{port}/d?sslmode=disable");
-    let connecting = tokio::spawn(async move { Store::connect(&url, 1).await });
+    let connecting = tokio::spawn(async move { Stores::connect(&url, 1).await });
     let (client, _) = pooler.accept().await.unwrap();
     let names = startup_names(client).await;
     assert!(names.contains(&"user".to_owned()), "{names:?}");
@@ -54,7 +53,7 @@ async fn every_connection_to_postgresql_has_our_limits() {
     };
     subject
         .run(|subject| async move {
-            let Db::Pg(pg) = &subject.store.db else {
+            let Backend::Pg(pg) = &subject.store.db.0 else {
                 panic!("not PostgreSQL")
             };
             for (name, value) in [

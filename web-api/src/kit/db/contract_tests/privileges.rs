@@ -3,11 +3,9 @@
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
-use crate::kit::db::Store;
+use crate::tests::subject::{Stores, Subject, administer, unique_name};
 
-use crate::kit::db::contract_tests::subject::{Subject, administer, unique_name};
-
-crate::kit::db::contract_tests::for_each_database! {
+crate::tests::for_each_database! {
     only_a_superuser_is_taken_for_one
 }
 
@@ -23,7 +21,7 @@ async fn only_a_superuser_is_taken_for_one(subject: Subject) {
     administer(url, format!("CREATE ROLE {role} LOGIN")).await;
     let options: PgConnectOptions = url.parse().unwrap();
     let as_role = options.username(&role).to_url_lossy().to_string();
-    let store = Store::connect(&as_role, 1).await.unwrap();
+    let store = Stores::connect(&as_role, 1).await.unwrap();
     let is_superuser = store.is_superuser().await;
     store.close().await;
     administer(url, format!("DROP ROLE {role}")).await;

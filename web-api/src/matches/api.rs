@@ -1,23 +1,27 @@
-//! `/players/*`: profiles, totals and histories of others.
+//! `/players/{id}/stats` and `/players/{id}/matches`: totals and histories.
+
+use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
-use gameserver_contract::account::{GameStats, MatchRecord, Player};
+use axum::extract::{FromRef, State};
+use gameserver_contract::account::{GameStats, MatchRecord};
 use gameserver_contract::ids::PlayerId;
 use gameserver_contract::session::Page;
 use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::compose::SharedApp;
-use crate::kit::http::HttpState;
 use crate::kit::http::extract::{PageQuery, PathId, StrictQuery};
 use crate::kit::http::problem::ApiResult;
+use crate::matches::Matches;
 
 /// Routes that need a login.
-pub(crate) fn routes() -> OpenApiRouter<HttpState> {
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Matches>: FromRef<S>,
+{
     OpenApiRouter::new()
-        .routes(routes!(get_player))
         .routes(routes!(get_stats))
         .routes(routes!(list_matches))
 }
@@ -29,21 +33,6 @@ struct PlayerStats {
     items: Vec<GameStats>,
 }
 
-/// A player as others see them.
-#[utoipa::path(
-    get, path = "/players/{id}", tag = "players",
-    params(("id" = PlayerId, Path, description = "The player")),
-    responses((status = 200, description = "The profile", body = Player)),
-    security(("access_token" = [])),
-    extensions(("x-codes" = json!(["player.not_found"])))
-)]
-async fn get_player(
-    State(app): State<SharedApp>,
-    PathId(id): PathId<PlayerId>,
-) -> ApiResult<Json<Player>> {
-    Ok(Json(app.player(id).await?))
-}
-
 /// A player's totals over all finished matches, per game.
 #[utoipa::path(
     get, path = "/players/{id}/stats", tag = "players",
@@ -53,11 +42,11 @@ async fn get_player(
     extensions(("x-codes" = json!(["player.not_found"])))
 )]
 async fn get_stats(
-    State(app): State<SharedApp>,
+    State(matches): State<Arc<Matches>>,
     PathId(id): PathId<PlayerId>,
 ) -> ApiResult<Json<PlayerStats>> {
     Ok(Json(PlayerStats {
-        items: app.player_stats(id).await?,
+        items: matches.player_stats(id).await?,
     }))
 }
 
@@ -70,9 +59,9 @@ async fn get_stats(
     extensions(("x-codes" = json!(["player.not_found", "cursor.invalid", "request.invalid"])))
 )]
 async fn list_matches(
-    State(app): State<SharedApp>,
+    State(matches): State<Arc<Matches>>,
     PathId(id): PathId<PlayerId>,
     StrictQuery(query): StrictQuery<PageQuery>,
 ) -> ApiResult<Json<Page<MatchRecord>>> {
-    Ok(Json(app.player_matches(id, &query.check()?).await?))
+    Ok(Json(matches.player_matches(id, &query.check()?).await?))
 }

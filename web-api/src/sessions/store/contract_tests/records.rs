@@ -4,15 +4,13 @@ use gameserver_contract::ids::{GameId, PlayerId};
 use gameserver_contract::session::{SessionState, Visibility};
 use gameserver_contract::spectator::{SpectatorView, SpectatorsPolicy};
 
-use crate::sessions::store::records::{After, NewSession, SessionFilter, SessionRow};
-use crate::sessions::store::reports::MatchReport;
+use crate::fleet::report::MatchReport;
+use crate::kit::cursor::After;
+use crate::sessions::store::records::{NewSession, SessionFilter, SessionRow};
 use crate::sessions::store::seats::Reservation;
+use crate::tests::subject::{Subject, at, key, match_id, new_session, player_id, session_id};
 
-use crate::kit::db::contract_tests::subject::{
-    Subject, at, key, match_id, new_session, player_id, session_id,
-};
-
-crate::kit::db::contract_tests::for_each_database! {
+crate::tests::for_each_database! {
     a_session_is_read_back_by_its_id_and_by_its_match
     a_list_shows_live_public_sessions_newest_first
     a_list_goes_through_sessions_of_one_moment_without_gaps_or_repeats
@@ -37,6 +35,7 @@ const NO_FILTER: SessionFilter = SessionFilter {
 async fn list(subject: &Subject, filter: SessionFilter, second: i64) -> Vec<SessionRow> {
     subject
         .store
+        .sessions
         .list_sessions(&filter, None, 100, at(second))
         .await
         .unwrap()
@@ -80,24 +79,31 @@ async fn a_session_is_read_back_by_its_id_and_by_its_match(subject: Subject) {
         (at(0), at(0))
     );
     assert_eq!(
-        subject.store.session(new.id, at(0)).await.unwrap(),
+        subject.store.sessions.session(new.id, at(0)).await.unwrap(),
         Some(made.clone())
     );
     assert_eq!(
         subject
             .store
+            .sessions
             .session_of_match(new.match_id, at(0))
             .await
             .unwrap(),
         Some(made)
     );
     assert_eq!(
-        subject.store.session(session_id(), at(0)).await.unwrap(),
+        subject
+            .store
+            .sessions
+            .session(session_id(), at(0))
+            .await
+            .unwrap(),
         None
     );
     assert_eq!(
         subject
             .store
+            .sessions
             .session_of_match(match_id(), at(0))
             .await
             .unwrap(),
@@ -137,6 +143,7 @@ async fn a_list_goes_through_sessions_of_one_moment_without_gaps_or_repeats(subj
         let filter = SessionFilter::default();
         let page = subject
             .store
+            .sessions
             .list_sessions(&filter, after, 3, at(0))
             .await
             .unwrap();
@@ -249,11 +256,17 @@ async fn a_session_moves_along_allowed_edges_only(subject: Subject) {
     use SessionState::{Ended, Filling, Running};
     let session = subject.session(4).await;
     let (id, version) = (session.session.id, session.version);
-    let refused = subject.store.transition(id, Ended, at(1)).await.unwrap();
+    let refused = subject
+        .store
+        .sessions
+        .transition(id, Ended, at(1))
+        .await
+        .unwrap();
     assert_eq!(refused, Some(Err(Filling)));
     assert_eq!(subject.read(id, 1).await, session);
     let moved = subject
         .store
+        .sessions
         .transition(id, Running, at(2))
         .await
         .unwrap()
@@ -264,6 +277,7 @@ async fn a_session_moves_along_allowed_edges_only(subject: Subject) {
     assert_eq!(
         subject
             .store
+            .sessions
             .transition(session_id(), Running, at(2))
             .await
             .unwrap(),
@@ -279,6 +293,7 @@ async fn of_many_transitions_to_one_state_one_is_made(subject: Subject) {
         let next = SessionState::Running;
         moves.spawn(async move {
             store
+                .sessions
                 .transition(session, next, at(1))
                 .await
                 .unwrap()
@@ -298,12 +313,24 @@ async fn a_final_state_refuses_every_change(subject: Subject) {
     assert_eq!(failed.session.players, 0);
 
     for next in SessionState::ALL {
-        let refused = subject.store.transition(id, next, at(1)).await.unwrap();
+        let refused = subject
+            .store
+            .sessions
+            .transition(id, next, at(1))
+            .await
+            .unwrap();
         assert_eq!(refused, Some(Err(SessionState::Failed)));
     }
     let not_joinable = Reservation::NotJoinable(SessionState::Failed);
     assert_eq!(subject.reserve(id, player, 1, 30).await, not_joinable);
-    assert!(!subject.store.release_seat(id, player, at(1)).await.unwrap());
+    assert!(
+        !subject
+            .store
+            .sessions
+            .release_seat(id, player, at(1))
+            .await
+            .unwrap()
+    );
     let report = MatchReport {
         match_id,
         state: SessionState::Running,
@@ -313,6 +340,7 @@ async fn a_final_state_refuses_every_change(subject: Subject) {
     let (instance, epoch) = (session.instance, session.epoch);
     let applied = subject
         .store
+        .sessions
         .apply_reports(instance, epoch, &[report], at(1))
         .await
         .unwrap();

@@ -22,8 +22,10 @@ fn log() -> Log {
 }
 
 async fn end(world: &World, session: &Session) {
-    let store = &world.app.store;
-    let moved = store.transition(session.id, SessionState::Failed, world.app.now());
+    let store = &world.stores();
+    let moved = store
+        .sessions
+        .transition(session.id, SessionState::Failed, world.now());
     assert!(moved.await.unwrap().unwrap().is_ok());
 }
 
@@ -181,7 +183,11 @@ async fn the_replay_of_a_private_session_is_for_its_host_and_its_players() {
     let body = json!({"game": "arena", "visibility": "private"});
     let session: Session = world.post("sessions", &host, body).await.expect(201);
     let result = result(&session, &player);
-    let stored = world.app.store.store_result(&result, world.app.now()).await;
+    let stored = world
+        .stores()
+        .matches
+        .store_result(&result, world.now())
+        .await;
     stored.unwrap();
     world.instance.set_log(Some(log()));
     for (who, status) in [(&host, 200), (&player, 200), (&stranger, 404)] {
@@ -235,7 +241,11 @@ async fn ended_granting(spectators: serde_json::Value) -> (World, [LoginResponse
     let body = json!({"game": "arena", "spectators": spectators});
     let session: Session = world.post("sessions", &people[0], body).await.expect(201);
     let result = result(&session, &people[1]);
-    let stored = world.app.store.store_result(&result, world.app.now()).await;
+    let stored = world
+        .stores()
+        .matches
+        .store_result(&result, world.now())
+        .await;
     stored.unwrap();
     world.instance.set_log(Some(log()));
     (world, people, session)

@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use crate::config::MATCH_START_DUE;
-use crate::kit::db::Store;
-use crate::sessions::opening::deliver_starts;
+use crate::kit::db::Db;
 use crate::tests::instance::{Call, FakeInstance, Mood};
 use crate::tests::world::{CONTROL_SECRET, World, config};
 
@@ -109,7 +108,7 @@ impl Crash {
         let (tell, host) = oneshot::channel();
         let (at, hosts) = (url.clone(), instance.clone());
         process.spawn(async move {
-            let store = Store::connect(&at, 2).await.unwrap();
+            let store = Db::connect(&at, 2).await.unwrap();
             store.migrate().await.unwrap();
             let world = World::on(&config(), store, hosts, 12);
             world.register().await;
@@ -131,7 +130,7 @@ impl Crash {
 
     /// The service after its next start.
     async fn restarted(&self) -> World {
-        let store = Store::connect(&self.url, 2).await.unwrap();
+        let store = Db::connect(&self.url, 2).await.unwrap();
         let world = World::on(&config(), store, self.instance.clone(), 13);
         world.register().await;
         world
@@ -176,9 +175,13 @@ async fn a_request_that_a_crash_cut_off_is_finished_when_it_is_repeated() {
 async fn a_match_whose_start_a_crash_cut_off_is_started_by_whoever_finds_it() {
     let crash = Crash::happens().await;
     let world = crash.restarted().await;
-    assert_eq!(deliver_starts(&world.app).await.unwrap(), 0, "not due");
+    assert_eq!(
+        world.services.sessions.deliver_starts().await.unwrap(),
+        0,
+        "not due"
+    );
     world.pass(MATCH_START_DUE, &[]).await;
-    assert_eq!(deliver_starts(&world.app).await.unwrap(), 1);
+    assert_eq!(world.services.sessions.deliver_starts().await.unwrap(), 1);
     let sessions = open_sessions(&world, &crash.host).await;
     let [session] = &sessions[..] else {
         panic!("one session was opened: {sessions:?}")
@@ -187,7 +190,11 @@ async fn a_match_whose_start_a_crash_cut_off_is_started_by_whoever_finds_it() {
     let again = world.create_once(&crash.host, "k").await;
     assert_eq!(again.expect::<Session>(201), *session);
     world.pass(MATCH_START_DUE, &[]).await;
-    assert_eq!(deliver_starts(&world.app).await.unwrap(), 0, "done");
+    assert_eq!(
+        world.services.sessions.deliver_starts().await.unwrap(),
+        0,
+        "done"
+    );
 }
 
 #[tokio::test]
@@ -198,7 +205,7 @@ async fn a_session_whose_match_cannot_be_started_fails_and_its_key_is_free() {
     world
         .pass(MATCH_START_DUE + Duration::from_secs(1), &[])
         .await;
-    assert_eq!(deliver_starts(&world.app).await.unwrap(), 1);
+    assert_eq!(world.services.sessions.deliver_starts().await.unwrap(), 1);
     assert_eq!(open_sessions(&world, &crash.host).await, []);
     crash.instance.set_mood(Mood::Willing);
     let again = world.create_once(&crash.host, "k").await;

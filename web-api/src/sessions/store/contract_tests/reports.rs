@@ -3,15 +3,13 @@
 use gameserver_contract::ids::{InstanceEpoch, MatchId, PlayerId, Seat};
 use gameserver_contract::session::SessionState;
 
+use crate::fleet::report::MatchReport;
 use crate::sessions::store::records::{NewSession, SessionRow};
-use crate::sessions::store::reports::{Applied, MatchReport};
+use crate::sessions::store::reports::Applied;
 use crate::sessions::store::seats::Reservation;
+use crate::tests::subject::{Subject, at, instance_id, match_id, new_session, player_id};
 
-use crate::kit::db::contract_tests::subject::{
-    Subject, at, instance_id, match_id, new_session, player_id,
-};
-
-crate::kit::db::contract_tests::for_each_database! {
+crate::tests::for_each_database! {
     a_reported_seat_is_taken_and_outlasts_its_hold
     a_taken_seat_is_free_when_it_is_no_longer_reported
     a_taken_seat_that_is_asked_for_again_stays_until_the_new_hold_ends
@@ -42,6 +40,7 @@ async fn apply(subject: &Subject, session: &SessionRow, second: i64, report: Mat
     let (instance, epoch) = (session.instance, session.epoch);
     let applied = subject
         .store
+        .sessions
         .apply_reports(instance, epoch, &[report], at(second))
         .await;
     assert_eq!(applied.unwrap().unwanted, []);
@@ -50,6 +49,7 @@ async fn apply(subject: &Subject, session: &SessionRow, second: i64, report: Mat
 async fn seat(subject: &Subject, session: &SessionRow, who: PlayerId, second: i64) -> Option<u16> {
     let seat = subject
         .store
+        .sessions
         .seat_of(session.session.id, who, at(second))
         .await
         .unwrap();
@@ -212,6 +212,7 @@ async fn a_match_that_this_run_does_not_have_is_returned(subject: Subject) {
     let apply = async |instance, epoch| {
         subject
             .store
+            .sessions
             .apply_reports(instance, epoch, &reports, at(1))
             .await
             .unwrap()
@@ -225,6 +226,7 @@ async fn a_match_that_this_run_does_not_have_is_returned(subject: Subject) {
     assert_eq!(apply(instance_id(), session.epoch).await, both);
     let none = subject
         .store
+        .sessions
         .apply_reports(session.instance, session.epoch, &[], at(1))
         .await;
     assert_eq!(none.unwrap(), Applied::default());
@@ -253,12 +255,14 @@ async fn hundreds_of_matches_are_reported_at_once(subject: Subject) {
     let epoch = sessions[0].epoch;
     let applied = subject
         .store
+        .sessions
         .apply_reports(instance, epoch, &reports, at(1))
         .await
         .unwrap();
     assert_eq!((applied.unwanted.len(), applied.changed.len()), (0, 300));
     let again = subject
         .store
+        .sessions
         .apply_reports(instance, epoch, &reports, at(1))
         .await
         .unwrap();
@@ -276,6 +280,7 @@ async fn hundreds_of_matches_are_reported_at_once(subject: Subject) {
         .collect();
     subject
         .store
+        .sessions
         .apply_reports(instance, epoch, &none, at(2))
         .await
         .unwrap();
@@ -290,6 +295,7 @@ async fn hundreds_of_matches_are_reported_at_once(subject: Subject) {
     assert_eq!(
         subject
             .store
+            .sessions
             .fail_sessions_of(instance, None, at(3))
             .await
             .unwrap()
@@ -348,6 +354,7 @@ async fn a_lost_run_fails_its_sessions_and_no_others(subject: Subject) {
     let store = &subject.store;
     assert_eq!(
         store
+            .sessions
             .fail_sessions_of(instance, Some(present), at(1))
             .await
             .unwrap(),
@@ -357,13 +364,14 @@ async fn a_lost_run_fails_its_sessions_and_no_others(subject: Subject) {
     assert_eq!((failed.state, failed.players), (SessionState::Failed, 0));
     assert_eq!(subject.read(current.session.id, 1).await, current);
 
-    let mut live = store.instances_with_live_sessions().await.unwrap();
+    let mut live = store.sessions.instances_with_live_sessions().await.unwrap();
     live.sort_by_key(|(instance, _)| *instance);
     let mut expected = [(instance, present), (other.instance, other.epoch)];
     expected.sort_by_key(|(instance, _)| *instance);
     assert_eq!(live, expected);
     assert_eq!(
         store
+            .sessions
             .fail_sessions_of(instance, None, at(1))
             .await
             .unwrap()
@@ -371,7 +379,11 @@ async fn a_lost_run_fails_its_sessions_and_no_others(subject: Subject) {
         1
     );
     assert_eq!(
-        store.fail_sessions_of(instance, None, at(1)).await.unwrap(),
+        store
+            .sessions
+            .fail_sessions_of(instance, None, at(1))
+            .await
+            .unwrap(),
         []
     );
 }

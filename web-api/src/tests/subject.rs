@@ -13,12 +13,17 @@ use gameserver_contract::session::{Role, SessionState, Visibility};
 use gameserver_contract::spectator::SpectatorsPolicy;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
+use crate::accounts::store::AccountsStore;
 use crate::accounts::store::players::NewGuest;
 use crate::config::OpenSessionLimits;
-use crate::kit::db::Store;
+use crate::fleet::store::FleetStore;
+use crate::kit::db::{Db, DbError};
+use crate::matches::store::MatchesStore;
+use crate::sessions::store::SessionsStore;
 use crate::sessions::store::openings::{Opened, Opening};
 use crate::sessions::store::records::{NewSession, SessionRow};
 use crate::sessions::store::seats::{Reservation, SeatRequest};
+use crate::sessions::store::sweep::Swept;
 use crate::test_servers;
 
 /// Enough for statements of one test to meet in the database.
@@ -27,10 +32,56 @@ const CONNECTIONS_MAX: u32 = 8;
 /// A migrated database under test.
 #[derive(Debug, Clone)]
 pub(crate) struct Subject {
-    pub(super) store: Store,
+    pub(crate) store: Stores,
     /// Opens the same database again; `None` in memory.
     pub(crate) url: Option<String>,
     owner: Arc<Owner>,
+}
+
+/// The tables of every capability on one database.
+#[derive(Debug, Clone)]
+pub(crate) struct Stores {
+    pub(crate) db: Db,
+    pub(crate) accounts: AccountsStore,
+    pub(crate) fleet: FleetStore,
+    pub(crate) matches: MatchesStore,
+    pub(crate) sessions: SessionsStore,
+}
+
+impl Stores {
+    pub(crate) fn on(db: Db) -> Self {
+        Self {
+            accounts: AccountsStore(db.clone()),
+            fleet: FleetStore(db.clone()),
+            matches: MatchesStore(db.clone()),
+            sessions: SessionsStore(db.clone()),
+            db,
+        }
+    }
+
+    pub(crate) async fn connect(url: &str, connections_max: u32) -> Result<Self, DbError> {
+        Db::connect(url, connections_max).await.map(Self::on)
+    }
+
+    /// Deletes what has expired in the tables of every capability.
+    pub(crate) async fn sweep(&self, now: DateTime<Utc>) -> Result<Swept, DbError> {
+        let tokens = self.accounts.sweep(now).await?;
+        let records = self.db.sweep_idempotency_records(now).await?;
+        self.fleet.sweep(now).await?;
+        let swept = self.sessions.sweep_holds(now).await?;
+        Ok(Swept {
+            rows: tokens + records + swept.rows,
+            ..swept
+        })
+    }
+}
+
+impl std::ops::Deref for Stores {
+    type Target = Db;
+
+    fn deref(&self) -> &Db {
+        &self.db
+    }
 }
 
 /// What must be cleared away after the test.
@@ -56,18 +107,18 @@ impl Subject {
         Some(Self::open(&url, Some(url.clone()), owner).await)
     }
 
-    pub(super) async fn sqlite_file() -> Self {
+    pub(crate) async fn sqlite_file() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}", folder.path().join("test.db").display());
         Self::open(&url, Some(url.clone()), Owner::File { _folder: folder }).await
     }
 
-    pub(super) async fn sqlite_memory() -> Self {
+    pub(crate) async fn sqlite_memory() -> Self {
         Self::open("sqlite::memory:", None, Owner::Memory).await
     }
 
     async fn open(url: &str, again: Option<String>, owner: Owner) -> Self {
-        let store = Store::connect(url, CONNECTIONS_MAX).await.unwrap();
+        let store = Stores::connect(url, CONNECTIONS_MAX).await.unwrap();
         store.migrate().await.unwrap();
         Self {
             store,
@@ -92,23 +143,23 @@ impl Subject {
     }
 
     /// Another handle with connections of its own, as another replica has it.
-    pub(super) async fn replica(&self) -> Store {
+    pub(crate) async fn replica(&self) -> Stores {
         match &self.url {
-            Some(url) => Store::connect(url, CONNECTIONS_MAX).await.unwrap(),
+            Some(url) => Stores::connect(url, CONNECTIONS_MAX).await.unwrap(),
             None => self.store.clone(),
         }
     }
 
     /// A new guest.
-    pub(super) async fn player(&self) -> PlayerId {
+    pub(crate) async fn player(&self) -> PlayerId {
         let guest = new_guest();
         let player = guest.player;
-        self.store.create_guest(guest, None).await.unwrap();
+        self.store.accounts.create_guest(guest, None).await.unwrap();
         player
     }
 
     /// A session that waits for players.
-    pub(super) async fn session(&self, players_max: u16) -> SessionRow {
+    pub(crate) async fn session(&self, players_max: u16) -> SessionRow {
         self.joinable(NewSession {
             players_max,
             ..new_session()
@@ -117,8 +168,14 @@ impl Subject {
     }
 
     /// Opens a session whose match is not started yet.
-    pub(super) async fn opened(&self, new: NewSession) -> SessionRow {
-        match self.store.open_session(opening(new)).await.unwrap() {
+    pub(crate) async fn opened(&self, new: NewSession) -> SessionRow {
+        match self
+            .store
+            .sessions
+            .open_session(opening(new))
+            .await
+            .unwrap()
+        {
             Opened::New(row) => *row,
             refused @ (Opened::Known(_) | Opened::PlayerLimit(_) | Opened::AddressLimit(_)) => {
                 panic!("not opened: {refused:?}")
@@ -127,10 +184,11 @@ impl Subject {
     }
 
     /// Opens a session and lets it wait for players.
-    pub(super) async fn joinable(&self, new: NewSession) -> SessionRow {
+    pub(crate) async fn joinable(&self, new: NewSession) -> SessionRow {
         let (id, now) = (new.id, new.now);
         self.opened(new).await;
         self.store
+            .sessions
             .transition(id, SessionState::Filling, now)
             .await
             .unwrap()
@@ -139,9 +197,14 @@ impl Subject {
     }
 
     /// Walks a session through these states, which must all be allowed.
-    pub(super) async fn walk(&self, id: SessionId, states: &[SessionState]) {
+    pub(crate) async fn walk(&self, id: SessionId, states: &[SessionState]) {
         for state in states {
-            let moved = self.store.transition(id, *state, at(0)).await.unwrap();
+            let moved = self
+                .store
+                .sessions
+                .transition(id, *state, at(0))
+                .await
+                .unwrap();
             assert!(
                 matches!(moved, Some(Ok(_))),
                 "not allowed to become {state:?}"
@@ -150,7 +213,7 @@ impl Subject {
     }
 
     /// Asks for a seat at second `now` that is held until second `until`.
-    pub(super) async fn reserve(
+    pub(crate) async fn reserve(
         &self,
         session: SessionId,
         player: PlayerId,
@@ -166,35 +229,40 @@ impl Subject {
             now,
             held_until,
         };
-        self.store.reserve_seat(wish).await.unwrap()
+        self.store.sessions.reserve_seat(wish).await.unwrap()
     }
 
     /// The session as it stands at second `now`.
-    pub(super) async fn read(&self, session: SessionId, now: i64) -> SessionRow {
-        self.store.session(session, at(now)).await.unwrap().unwrap()
+    pub(crate) async fn read(&self, session: SessionId, now: i64) -> SessionRow {
+        self.store
+            .sessions
+            .session(session, at(now))
+            .await
+            .unwrap()
+            .unwrap()
     }
 }
 
 /// A name that nothing else on the server has.
-pub(super) fn unique_name(start: &str) -> String {
+pub(crate) fn unique_name(start: &str) -> String {
     let random = u128::from_ne_bytes(random_bytes(&SystemEntropy));
     format!("{start}_{random:032x}")
 }
 
 /// Seconds after the beginning of the test's time.
-pub(super) fn at(second: i64) -> DateTime<Utc> {
+pub(crate) fn at(second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(1_700_000_000_123).unwrap() + TimeDelta::seconds(second)
 }
 
 /// A hash that only this number has.
-pub(super) fn key(number: u8) -> [u8; 32] {
+pub(crate) fn key(number: u8) -> [u8; 32] {
     [number; 32]
 }
 
 /// A new id of any kind.
 macro_rules! new_id {
     ($($name:ident -> $id:ident;)*) => {$(
-        pub(super) fn $name() -> $id {
+        pub(crate) fn $name() -> $id {
             $id::generate(&SystemClock, &SystemEntropy)
         }
     )*};
@@ -209,7 +277,7 @@ new_id! {
 }
 
 /// A guest who is called Ann.
-pub(super) fn new_guest() -> NewGuest {
+pub(crate) fn new_guest() -> NewGuest {
     NewGuest {
         player: player_id(),
         display_name: "Ann".to_owned(),
@@ -220,7 +288,7 @@ pub(super) fn new_guest() -> NewGuest {
 }
 
 /// A public arena for four on an instance of its own.
-pub(super) fn new_session() -> NewSession {
+pub(crate) fn new_session() -> NewSession {
     NewSession {
         id: session_id(),
         game: GameId::new("arena").unwrap(),
@@ -244,7 +312,7 @@ pub(super) fn new_session() -> NewSession {
 
 /// The opening of a session by a request without a key; others may start its match from second 3
 /// on.
-pub(super) fn opening(session: NewSession) -> Opening {
+pub(crate) fn opening(session: NewSession) -> Opening {
     Opening {
         session,
         seed: u64::MAX - 1,
@@ -254,7 +322,7 @@ pub(super) fn opening(session: NewSession) -> Opening {
     }
 }
 
-pub(super) async fn administer(server: &str, statement: String) {
+pub(crate) async fn administer(server: &str, statement: String) {
     let mut connection = PgConnection::connect(server).await.unwrap();
     connection.execute(AssertSqlSafe(statement)).await.unwrap();
     connection.close().await.unwrap();

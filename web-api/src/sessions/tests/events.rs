@@ -10,16 +10,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::{CHANGES_QUEUED_MAX, LISTENERS_PER_PLAYER_MAX};
-use crate::sessions::changes;
 use crate::sessions::job::LostInstances;
 use crate::tests::world::{EventStream, World, report};
 
 /// A world whose changes reach listeners, and the task that passes them on.
 async fn world() -> (World, AbortOnDropHandle<()>) {
     let world = World::new().await;
-    let app = world.app.clone();
-    let subscription = app.cache.subscribe(changes::CHANNEL).await.unwrap();
-    let passing_on = tokio::spawn(async move { changes::pass_on(&app, subscription).await });
+    let sessions = world.services.sessions.clone();
+    let subscription = sessions.topic.subscribe().await.unwrap();
+    let passing_on =
+        tokio::spawn(async move { sessions.topic.pass_on(&sessions, subscription).await });
     (world, AbortOnDropHandle::new(passing_on))
 }
 
@@ -79,9 +79,9 @@ async fn a_lost_instance_takes_its_sessions_out_of_the_list() {
     events.expect("snapshot").await;
     let mut lost = LostInstances::default();
     world.clock.advance(Duration::from_secs(4));
-    world.app.reap(&mut lost).await.unwrap();
+    world.services.sessions.reap(&mut lost).await.unwrap();
     world.clock.advance(Duration::from_secs(4));
-    world.app.reap(&mut lost).await.unwrap();
+    world.services.sessions.reap(&mut lost).await.unwrap();
     assert_eq!(state(&events.expect("session").await), "failed");
     events.expect("removed").await;
 }
@@ -151,9 +151,10 @@ async fn a_session_that_is_over_is_told_once() {
     let (world, _task) = world().await;
     let host = world.guest().await;
     let session = world.session(&host).await;
-    let now = world.app.now();
-    let store = &world.app.store;
+    let now = world.now();
+    let store = &world.stores();
     let moved = store
+        .sessions
         .transition(session.id, SessionState::Failed, now)
         .await;
     assert!(moved.unwrap().unwrap().is_ok());
@@ -194,7 +195,8 @@ async fn who_listened_before_changes_were_heard_begins_anew() {
     let mut events = listen(&world, "sessions/events", &host).await;
     events.expect("snapshot").await;
     let stop = CancellationToken::new();
-    let hearing = tokio::spawn(changes::run(world.app.clone(), stop.clone()));
+    let (sessions, until) = (world.services.sessions.clone(), stop.clone());
+    let hearing = tokio::spawn(async move { sessions.topic.run(sessions.clone(), until).await });
     events.expect("resync").await;
     events.expect_end().await;
     stop.cancel();
@@ -223,7 +225,7 @@ async fn streams_end_when_the_process_is_about_to_stop() {
     let host = world.guest().await;
     let mut events = listen(&world, "sessions/events", &host).await;
     events.expect("snapshot").await;
-    world.app.drain();
+    world.services.kit.tasks.drain();
     events.expect("resync").await;
     events.expect_end().await;
     let answer = world.get("sessions/events", &host).await;

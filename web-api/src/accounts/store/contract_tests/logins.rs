@@ -6,10 +6,9 @@ use gameserver_contract::ids::PlayerId;
 use uuid::Uuid;
 
 use crate::accounts::store::logins::{NewRefreshToken, RotateRefreshToken, Rotation};
+use crate::tests::subject::{Subject, at, key, player_id};
 
-use crate::kit::db::contract_tests::subject::{Subject, at, key, player_id};
-
-crate::kit::db::contract_tests::for_each_database! {
+crate::tests::for_each_database! {
     a_token_is_good_for_one_successor
     within_the_grace_the_same_successor_comes_again
     a_token_that_comes_back_after_the_grace_ends_its_family
@@ -39,7 +38,12 @@ async fn insert(subject: &Subject, player: PlayerId, family: u128, token: u8) {
         issued_at: at(0),
         expires_at: at(3_600),
     };
-    subject.store.insert_refresh_token(token).await.unwrap();
+    subject
+        .store
+        .accounts
+        .insert_refresh_token(token)
+        .await
+        .unwrap();
 }
 
 fn rotation(old: u8, new: u8, second: i64) -> RotateRefreshToken {
@@ -56,6 +60,7 @@ fn rotation(old: u8, new: u8, second: i64) -> RotateRefreshToken {
 async fn rotate(subject: &Subject, old: u8, new: u8, second: i64) -> Rotation {
     subject
         .store
+        .accounts
         .rotate_refresh_token(rotation(old, new, second))
         .await
         .unwrap()
@@ -129,7 +134,12 @@ async fn a_token_that_comes_back_after_its_successor_was_used_ends_its_family(su
 async fn the_end_of_one_family_leaves_the_players_other_logins_alone(subject: Subject) {
     let player = login(&subject, 1).await;
     insert(&subject, player, 2, 11).await;
-    subject.store.revoke_refresh_family(&key(1)).await.unwrap();
+    subject
+        .store
+        .accounts
+        .revoke_refresh_family(&key(1))
+        .await
+        .unwrap();
     let login = Uuid::from_u128(2);
     assert_eq!(
         rotate(&subject, 11, 12, 100).await,
@@ -150,6 +160,7 @@ async fn an_unknown_or_expired_token_is_refused(subject: Subject) {
     };
     subject
         .store
+        .accounts
         .insert_refresh_token(stranger)
         .await
         .unwrap_err();
@@ -159,7 +170,11 @@ async fn a_logout_ends_every_token_of_the_family(subject: Subject) {
     login(&subject, 1).await;
     rotate(&subject, 1, 2, 100).await;
     for (token, ended) in [(99, None), (2, Some(LOGIN)), (2, Some(LOGIN))] {
-        let revoked = subject.store.revoke_refresh_family(&key(token)).await;
+        let revoked = subject
+            .store
+            .accounts
+            .revoke_refresh_family(&key(token))
+            .await;
         assert_eq!(revoked.unwrap(), ended);
     }
     assert_eq!(rotate(&subject, 2, 3, 101).await, Rotation::Refused);
@@ -175,6 +190,7 @@ async fn of_many_uses_of_one_token_one_rotates_and_the_others_repeat_it(subject:
             (
                 new,
                 store
+                    .accounts
                     .rotate_refresh_token(rotation(1, new, 100))
                     .await
                     .unwrap(),
@@ -199,7 +215,8 @@ async fn a_logout_next_to_a_rotation_leaves_no_good_token(subject: Subject) {
         let player = subject.player().await;
         insert(&subject, player, 1_000 + u128::from(round), old).await;
         let store = subject.store.clone();
-        let logout = tokio::spawn(async move { store.revoke_refresh_family(&key(old)).await });
+        let logout =
+            tokio::spawn(async move { store.accounts.revoke_refresh_family(&key(old)).await });
         rotate(&subject, old, new, 100).await;
         logout.await.unwrap().unwrap();
         assert_eq!(

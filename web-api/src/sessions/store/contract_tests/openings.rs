@@ -3,14 +3,12 @@
 use gameserver_contract::ids::PlayerId;
 use gameserver_contract::session::SessionState;
 
-use crate::kit::db::Store;
 use crate::kit::db::idempotency::{IdempotencyKey, RecordedResponse};
 use crate::sessions::store::openings::{Opened, Opening, Started};
 use crate::sessions::store::records::{NewSession, SessionRow};
+use crate::tests::subject::{Stores, Subject, at, key, new_session, opening, player_id};
 
-use crate::kit::db::contract_tests::subject::{Subject, at, key, new_session, opening, player_id};
-
-crate::kit::db::contract_tests::for_each_database! {
+crate::tests::for_each_database! {
     of_many_requests_with_one_key_one_opens_a_session
     a_session_is_kept_with_its_start_and_its_key
     a_start_that_is_due_is_taken_by_one_replica
@@ -49,8 +47,8 @@ fn keyed(player: PlayerId) -> Opening {
     }
 }
 
-async fn open(store: &Store, player: PlayerId) -> SessionRow {
-    match store.open_session(keyed(player)).await.unwrap() {
+async fn open(store: &Stores, player: PlayerId) -> SessionRow {
+    match store.sessions.open_session(keyed(player)).await.unwrap() {
         Opened::New(row) => *row,
         refused @ (Opened::Known(_) | Opened::PlayerLimit(_) | Opened::AddressLimit(_)) => {
             panic!("not opened: {refused:?}")
@@ -58,9 +56,12 @@ async fn open(store: &Store, player: PlayerId) -> SessionRow {
     }
 }
 
-async fn finish(store: &Store, row: &SessionRow, player: PlayerId) -> String {
+async fn finish(store: &Stores, row: &SessionRow, player: PlayerId) -> String {
     let key = Some(claimed(player));
-    let finished = store.finish_opening(row.session.id, told, key, at(1)).await;
+    let finished = store
+        .sessions
+        .finish_opening(row.session.id, told, key, at(1))
+        .await;
     match finished.unwrap() {
         Started::Answer(answer) => String::from_utf8(answer.body).unwrap(),
         Started::Failed => "no answer".to_owned(),
@@ -73,7 +74,7 @@ async fn of_many_requests_with_one_key_one_opens_a_session(subject: Subject) {
     let mut requests = tokio::task::JoinSet::new();
     for number in 0..8 {
         let store = replicas[number % 2].clone();
-        requests.spawn(async move { store.open_session(keyed(ann)).await.unwrap() });
+        requests.spawn(async move { store.sessions.open_session(keyed(ann)).await.unwrap() });
     }
     let (mut new, mut known) = (Vec::new(), Vec::new());
     for opened in requests.join_all().await {
@@ -93,7 +94,12 @@ async fn a_session_is_kept_with_its_start_and_its_key(subject: Subject) {
     let (ann, store) = (player_id(), subject.replica().await);
     let row = open(&subject.store, ann).await;
     let id = row.session.id;
-    let start = store.match_start(id, at(0)).await.unwrap().unwrap();
+    let start = store
+        .sessions
+        .match_start(id, at(0))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((start.session, start.seed), (row, u64::MAX - 1));
     let record = store.idempotency_record(ann, "key", at(0)).await.unwrap();
     let record = record.unwrap();
@@ -105,6 +111,7 @@ async fn a_start_that_is_due_is_taken_by_one_replica(subject: Subject) {
     let take = async |now| {
         let starts = subject
             .store
+            .sessions
             .take_due_starts(at(now), at(now + 3), 16)
             .await;
         let taken = starts.unwrap();
@@ -119,7 +126,13 @@ async fn a_start_that_is_due_is_taken_by_one_replica(subject: Subject) {
     assert_eq!(take(6).await, [(id, 2)]);
     let mut replicas = tokio::task::JoinSet::new();
     for store in [subject.store.clone(), subject.replica().await] {
-        replicas.spawn(async move { store.take_due_starts(at(9), at(12), 16).await.unwrap() });
+        replicas.spawn(async move {
+            store
+                .sessions
+                .take_due_starts(at(9), at(12), 16)
+                .await
+                .unwrap()
+        });
     }
     let taken: Vec<_> = replicas.join_all().await.into_iter().flatten().collect();
     assert_eq!(taken.len(), 1);
@@ -134,15 +147,30 @@ async fn a_start_ends_with_the_state_that_waits_for_it(subject: Subject) {
     ] {
         let id = subject.opened(new_session()).await.session.id;
         subject.walk(id, &[next]).await;
-        assert!(store.match_start(id, at(3)).await.unwrap().is_none());
-        assert!(!store.give_up_start(id, at(3)).await.unwrap());
+        assert!(
+            store
+                .sessions
+                .match_start(id, at(3))
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(!store.sessions.give_up_start(id, at(3)).await.unwrap());
     }
     // Its instance was lost: that is written for all of its sessions at once.
     let row = subject.opened(new_session()).await;
-    let lost = store.fail_sessions_of(row.instance, None, at(0)).await;
+    let lost = store
+        .sessions
+        .fail_sessions_of(row.instance, None, at(0))
+        .await;
     assert_eq!(lost.unwrap(), [row.session.id]);
     assert_eq!(
-        store.take_due_starts(at(3), at(6), 16).await.unwrap().len(),
+        store
+            .sessions
+            .take_due_starts(at(3), at(6), 16)
+            .await
+            .unwrap()
+            .len(),
         0
     );
 }
@@ -164,7 +192,13 @@ async fn the_first_final_answer_of_an_opening_stays(subject: Subject) {
 async fn a_key_whose_opening_failed_opens_another_session(subject: Subject) {
     let (ann, store) = (player_id(), &subject.store);
     let first = open(store, ann).await;
-    assert!(store.give_up_start(first.session.id, at(1)).await.unwrap());
+    assert!(
+        store
+            .sessions
+            .give_up_start(first.session.id, at(1))
+            .await
+            .unwrap()
+    );
     assert_eq!(finish(store, &first, ann).await, "no answer");
     let second = open(store, ann).await;
     assert_ne!(first.session.id, second.session.id);
@@ -173,6 +207,6 @@ async fn a_key_whose_opening_failed_opens_another_session(subject: Subject) {
     subject
         .walk(second.session.id, &[SessionState::Failed])
         .await;
-    let again = store.open_session(keyed(ann)).await.unwrap();
+    let again = store.sessions.open_session(keyed(ann)).await.unwrap();
     assert!(matches!(again, Opened::Known(record) if record.answer.body == b"filling"));
 }

@@ -8,7 +8,6 @@ use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::SEAT_HOLD;
-use crate::sessions::changes;
 use crate::tests::instance::{Call, Mood};
 use crate::tests::world::{Answer, World, report};
 
@@ -146,9 +145,9 @@ async fn a_host_who_leaves_is_followed_by_somebody_who_is_there() {
     let world = World::new().await;
     let (session, host, guest) = two_who_play(&world).await;
     let path = format!("sessions/{}/events", session.id);
-    let subscription = world.app.cache.subscribe(changes::CHANNEL).await.unwrap();
-    let app = world.app.clone();
-    let passing_on = async move { changes::pass_on(&app, subscription).await };
+    let sessions = world.services.sessions.clone();
+    let subscription = sessions.topic.subscribe().await.unwrap();
+    let passing_on = async move { sessions.topic.pass_on(&sessions, subscription).await };
     let _task = AbortOnDropHandle::new(tokio::spawn(passing_on));
     let mut events = world.call(Method::GET, &path).of(&guest).open().await;
     events.expect("session").await;

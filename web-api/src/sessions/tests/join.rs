@@ -228,9 +228,9 @@ async fn a_lost_instance_is_told_at_once_and_its_sessions_fail_soon_after() {
     let answer = world.try_join(&session, &host, json!({})).await;
     answer.refused(503, "session.instance_lost");
     assert_eq!(answer.header("retry-after"), "3");
-    assert_eq!(world.app.reap(&mut lost).await.unwrap(), 0);
+    assert_eq!(world.services.sessions.reap(&mut lost).await.unwrap(), 0);
     world.clock.advance(Duration::from_secs(3));
-    assert_eq!(world.app.reap(&mut lost).await.unwrap(), 1);
+    assert_eq!(world.services.sessions.reap(&mut lost).await.unwrap(), 1);
     assert_eq!(
         world.session_now(&session, &host).await.state,
         SessionState::Failed
@@ -246,11 +246,11 @@ async fn sessions_survive_when_their_instance_comes_back_in_time() {
     let session = world.session(&host).await;
     let mut lost = LostInstances::default();
     world.clock.advance(Duration::from_secs(4));
-    world.app.reap(&mut lost).await.unwrap();
+    world.services.sessions.reap(&mut lost).await.unwrap();
     assert!(!world.heartbeat(&[]).await.known);
     world.register().await;
     world.clock.advance(Duration::from_secs(2));
-    assert_eq!(world.app.reap(&mut lost).await.unwrap(), 0);
+    assert_eq!(world.services.sessions.reap(&mut lost).await.unwrap(), 0);
     world.join(&session, &host).await;
 }
 
@@ -261,7 +261,7 @@ async fn a_new_run_of_an_instance_ends_the_sessions_of_the_old_one() {
     let session = world.session(&host).await;
     let mut second = world.instance.registration();
     second.epoch = 0;
-    world.app.register(second).await.unwrap();
+    world.services.sessions.register(second).await.unwrap();
     assert_eq!(
         world.session_now(&session, &host).await.state,
         SessionState::Failed
@@ -283,7 +283,7 @@ async fn a_heartbeat_that_arrives_late_changes_nothing() {
     world
         .heartbeat(&[report(&session, "running", &[(0, &host)])])
         .await;
-    assert!(world.app.heartbeat(old).await.unwrap().known);
+    assert!(world.services.sessions.heartbeat(old).await.unwrap().known);
     assert_eq!(
         world.session_now(&session, &host).await.state,
         SessionState::Running
@@ -332,7 +332,7 @@ async fn nobody_is_sent_to_an_instance_that_is_about_to_stop() {
     let draining = async |matches| {
         let mut last = world.instance.heartbeat(matches);
         last.draining = true;
-        world.app.heartbeat(last).await.unwrap();
+        world.services.sessions.heartbeat(last).await.unwrap();
     };
     for matches in [Vec::new(), vec![report(&session, "filling", &[])]] {
         draining(matches).await;

@@ -1,7 +1,9 @@
-//! `/me`: the profile of whoever is logged in.
+//! `/me` and `/players/{id}`: profiles.
+
+use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRef, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gameserver_contract::account::{Player, UpdateMe};
@@ -9,21 +11,28 @@ use gameserver_contract::ids::PlayerId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::accounts::Accounts;
 use crate::accounts::store::players::PlayerRow;
-use crate::compose::SharedApp;
 use crate::kit::error::Error;
-use crate::kit::http::HttpState;
+use crate::kit::http::Http;
 use crate::kit::http::code::Code;
 use crate::kit::http::etag::{IfMatch, is_known, version_tag};
-use crate::kit::http::extract::{AuthenticatedPlayer, JsonBody};
+use crate::kit::http::extract::{AuthenticatedPlayer, JsonBody, PathId};
 use crate::kit::http::problem::{ApiError, ApiResult};
 
 /// How often a change of any version is tried when others change it at the same time.
 const CHANGE_TRIES_MAX: u32 = 3;
 
 /// Routes that need a login.
-pub(crate) fn routes() -> OpenApiRouter<HttpState> {
-    OpenApiRouter::new().routes(routes!(get_me, patch_me))
+pub(crate) fn routes<S>() -> OpenApiRouter<S>
+where
+    S: Clone + Send + Sync + 'static,
+    Arc<Accounts>: FromRef<S>,
+    Http: FromRef<S>,
+{
+    OpenApiRouter::new()
+        .routes(routes!(get_me, patch_me))
+        .routes(routes!(get_player))
 }
 
 /// The own profile.
@@ -38,11 +47,11 @@ pub(crate) fn routes() -> OpenApiRouter<HttpState> {
     security(("access_token" = []))
 )]
 async fn get_me(
-    State(app): State<SharedApp>,
+    State(accounts): State<Arc<Accounts>>,
     login: AuthenticatedPlayer,
     headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let row = app.me(login.player).await?;
+    let row = accounts.me(login.player).await?;
     let tag = version_tag(row.version);
     if is_known(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
@@ -62,20 +71,35 @@ async fn get_me(
     extensions(("x-codes" = json!(["precondition.required", "precondition.failed"])))
 )]
 async fn patch_me(
-    State(app): State<SharedApp>,
+    State(accounts): State<Arc<Accounts>>,
     login: AuthenticatedPlayer,
     if_match: IfMatch,
     JsonBody(update): JsonBody<UpdateMe>,
 ) -> ApiResult<Response> {
     Ok(with_tag(
-        change(&app, login.player, &if_match, &update).await?,
+        change(&accounts, login.player, &if_match, &update).await?,
     ))
+}
+
+/// A player as others see them.
+#[utoipa::path(
+    get, path = "/players/{id}", tag = "players",
+    params(("id" = PlayerId, Path, description = "The player")),
+    responses((status = 200, description = "The profile", body = Player)),
+    security(("access_token" = [])),
+    extensions(("x-codes" = json!(["player.not_found"])))
+)]
+async fn get_player(
+    State(accounts): State<Arc<Accounts>>,
+    PathId(id): PathId<PlayerId>,
+) -> ApiResult<Json<Player>> {
+    Ok(Json(accounts.player(id).await?))
 }
 
 /// Changes the version that there is, when it is one of those that were named. Whoever names none
 /// does not mind that somebody else was faster.
 async fn change(
-    app: &SharedApp,
+    accounts: &Accounts,
     player: PlayerId,
     if_match: &IfMatch,
     update: &UpdateMe,
@@ -85,12 +109,12 @@ async fn change(
         IfMatch::Versions(_) => 1,
     };
     loop {
-        let version = app.me(player).await?.version;
+        let version = accounts.me(player).await?.version;
         if !if_match.includes(version) {
             return Err(ApiError::new(Code::PreconditionFailed));
         }
         tries -= 1;
-        match app.update_me(player, version, update.clone()).await {
+        match accounts.update_me(player, version, update.clone()).await {
             Err(Error::VersionMismatch) if tries > 0 => {}
             done => return Ok(done?),
         }

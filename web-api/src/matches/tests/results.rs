@@ -61,13 +61,22 @@ async fn a_result_is_stored_once_and_shows_in_totals_and_history() {
     let report = signed(&world, &result(&session, &host));
     assert!(
         world
-            .app
+            .services
+            .matches
             .report_result(report.clone())
             .await
             .unwrap()
             .stored
     );
-    assert!(!world.app.report_result(report).await.unwrap().stored);
+    assert!(
+        !world
+            .services
+            .matches
+            .report_result(report)
+            .await
+            .unwrap()
+            .stored
+    );
     let path = format!("players/{}", host.player.id);
     let stats = world.get(&format!("{path}/stats"), &host).await.json();
     let totals =
@@ -90,7 +99,7 @@ async fn a_result_with_a_wrong_signature_is_refused() {
     let (host, session) = played(&world).await;
     let mut report = signed(&world, &result(&session, &host));
     report.signature[0] ^= 1;
-    let refused = world.app.report_result(report).await;
+    let refused = world.services.matches.report_result(report).await;
     assert!(
         matches!(refused, Err(ResultError::BadSignature)),
         "{refused:?}"
@@ -107,7 +116,7 @@ async fn a_result_of_an_unknown_match_is_refused() {
     let (host, session) = played(&world).await;
     let mut report = signed(&world, &result(&session, &host));
     report.match_id = uuid::Uuid::from_u128(5).to_string();
-    let refused = world.app.report_result(report).await;
+    let refused = world.services.matches.report_result(report).await;
     assert!(
         matches!(refused, Err(ResultError::UnknownMatch)),
         "{refused:?}"
@@ -130,7 +139,11 @@ async fn a_well_signed_result_that_cannot_be_true_is_refused() {
     let mut chatty = good.clone();
     chatty.players[0].stats = (0..33).map(|number| (number.to_string(), 1)).collect();
     for bad in [wrong_session, backwards, no_such_seat, twice, chatty] {
-        let refused = world.app.report_result(signed(&world, &bad)).await;
+        let refused = world
+            .services
+            .matches
+            .report_result(signed(&world, &bad))
+            .await;
         assert!(
             matches!(refused, Err(ResultError::Implausible(_))),
             "{refused:?}"
@@ -151,7 +164,7 @@ async fn bytes_that_are_no_result_are_refused_even_when_signed() {
             signature,
             ..good.clone()
         };
-        let refused = world.app.report_result(report).await;
+        let refused = world.services.matches.report_result(report).await;
         assert!(
             matches!(refused, Err(ResultError::Malformed)),
             "{refused:?}"
@@ -169,7 +182,8 @@ async fn an_aborted_match_enters_the_history_but_not_the_totals() {
     };
     assert!(
         world
-            .app
+            .services
+            .matches
             .report_result(signed(&world, &aborted))
             .await
             .unwrap()

@@ -4,10 +4,9 @@ use gameserver_contract::ids::{PlayerId, Seat, SessionId};
 use gameserver_contract::session::{Role, SessionState};
 
 use crate::sessions::store::seats::{Reservation, SeatRequest};
+use crate::tests::subject::{Subject, at, new_session, player_id, session_id};
 
-use crate::kit::db::contract_tests::subject::{Subject, at, new_session, player_id, session_id};
-
-crate::kit::db::contract_tests::for_each_database! {
+crate::tests::for_each_database! {
     a_seat_is_never_given_twice
     the_lowest_free_seat_is_given
     a_player_who_asks_again_keeps_their_seat_and_holds_it_anew
@@ -47,7 +46,7 @@ async fn ask_at_once(
             now,
             held_until,
         };
-        wishes.spawn(async move { store.reserve_seat(wish).await.unwrap() });
+        wishes.spawn(async move { store.sessions.reserve_seat(wish).await.unwrap() });
     }
     wishes.join_all().await
 }
@@ -83,6 +82,7 @@ async fn the_lowest_free_seat_is_given(subject: Subject) {
     assert_eq!(subject.reserve(session, player_id(), 0, 30).await, held(2));
     subject
         .store
+        .sessions
         .release_seat(session, first, at(1))
         .await
         .unwrap();
@@ -101,11 +101,21 @@ async fn a_player_who_asks_again_keeps_their_seat_and_holds_it_anew(subject: Sub
     assert_eq!(subject.reserve(session, bob, 0, 30).await, held(1));
     assert_eq!(subject.reserve(session, bob, 20, 50).await, held(1));
     assert_eq!(
-        subject.store.seat_of(session, bob, at(49)).await.unwrap(),
+        subject
+            .store
+            .sessions
+            .seat_of(session, bob, at(49))
+            .await
+            .unwrap(),
         Some(Seat(1))
     );
     assert_eq!(
-        subject.store.seat_of(session, bob, at(50)).await.unwrap(),
+        subject
+            .store
+            .sessions
+            .seat_of(session, bob, at(50))
+            .await
+            .unwrap(),
         None
     );
 }
@@ -132,12 +142,18 @@ async fn an_expired_hold_counts_as_free_everywhere(subject: Subject) {
 
     assert_eq!(subject.read(session, 30).await.session.players, 0);
     assert_eq!(
-        subject.store.seat_of(session, ann, at(30)).await.unwrap(),
+        subject
+            .store
+            .sessions
+            .seat_of(session, ann, at(30))
+            .await
+            .unwrap(),
         None
     );
     assert!(
         !subject
             .store
+            .sessions
             .release_seat(session, ann, at(30))
             .await
             .unwrap()
@@ -161,10 +177,15 @@ async fn a_spectator_takes_no_seat(subject: Subject) {
         now,
         held_until,
     };
-    let outcome = subject.store.reserve_seat(wish).await.unwrap();
+    let outcome = subject.store.sessions.reserve_seat(wish).await.unwrap();
     assert_eq!(outcome, Reservation::Held(None));
     assert_eq!(
-        subject.store.seat_of(session, player, at(0)).await.unwrap(),
+        subject
+            .store
+            .sessions
+            .seat_of(session, player, at(0))
+            .await
+            .unwrap(),
         None
     );
 }
@@ -186,6 +207,7 @@ async fn a_seat_given_back_can_be_given_again(subject: Subject) {
     assert!(
         !subject
             .store
+            .sessions
             .release_seat(session, bob, at(1))
             .await
             .unwrap()
@@ -193,6 +215,7 @@ async fn a_seat_given_back_can_be_given_again(subject: Subject) {
     assert!(
         subject
             .store
+            .sessions
             .release_seat(session, ann, at(1))
             .await
             .unwrap()
@@ -200,6 +223,7 @@ async fn a_seat_given_back_can_be_given_again(subject: Subject) {
     assert!(
         !subject
             .store
+            .sessions
             .release_seat(session, ann, at(1))
             .await
             .unwrap()
@@ -207,6 +231,7 @@ async fn a_seat_given_back_can_be_given_again(subject: Subject) {
     assert!(
         !subject
             .store
+            .sessions
             .release_seat(session_id(), ann, at(1))
             .await
             .unwrap()
@@ -236,7 +261,12 @@ async fn every_change_of_a_seat_counts_the_version_up(subject: Subject) {
         Reservation::Full
     );
     assert_eq!(subject.read(id, 2).await, held);
-    subject.store.release_seat(id, ann, at(3)).await.unwrap();
+    subject
+        .store
+        .sessions
+        .release_seat(id, ann, at(3))
+        .await
+        .unwrap();
     assert_eq!(subject.read(id, 3).await.version, held.version + 1);
     subject.reserve(id, ann, 4, 30).await;
     let swept = subject.store.sweep(at(30)).await.unwrap();

@@ -7,12 +7,12 @@ use gameserver_contract::ids::{PlayerId, Seat};
 use gameserver_contract::result::{MatchOutcome, MatchResult, PlayerResult};
 use gameserver_contract::session::SessionState;
 
+use crate::kit::cursor::After;
 use crate::matches::store::ResultOutcome;
-use crate::sessions::store::records::{After, SessionRow};
+use crate::sessions::store::records::SessionRow;
+use crate::tests::subject::{Subject, at, match_id, player_id};
 
-use crate::kit::db::contract_tests::subject::{Subject, at, match_id, player_id};
-
-crate::kit::db::contract_tests::for_each_database! {
+crate::tests::for_each_database! {
     a_result_is_stored_once_however_often_it_comes
     a_result_ends_its_session_and_enters_the_history
     totals_add_up_over_matches
@@ -52,11 +52,16 @@ fn result(session: &SessionRow, players: Vec<PlayerResult>) -> MatchResult {
 }
 
 async fn store(subject: &Subject, result: &MatchResult) -> ResultOutcome {
-    subject.store.store_result(result, at(71)).await.unwrap()
+    subject
+        .store
+        .matches
+        .store_result(result, at(71))
+        .await
+        .unwrap()
 }
 
 async fn only_stats(subject: &Subject, player: PlayerId) -> GameStats {
-    let mut stats = subject.store.player_stats(player).await.unwrap();
+    let mut stats = subject.store.matches.player_stats(player).await.unwrap();
     assert_eq!(stats.len(), 1);
     stats.remove(0)
 }
@@ -73,7 +78,7 @@ async fn a_result_is_stored_once_however_often_it_comes(subject: Subject) {
             replica.clone()
         };
         let result = result.clone();
-        deliveries.spawn(async move { store.store_result(&result, at(71)).await.unwrap() });
+        deliveries.spawn(async move { store.matches.store_result(&result, at(71)).await.unwrap() });
     }
     let outcomes = deliveries.join_all().await;
     assert_eq!(
@@ -112,7 +117,12 @@ async fn a_result_ends_its_session_and_enters_the_history(subject: Subject) {
         (at(71), session.version + 2)
     );
 
-    let history = subject.store.player_matches(ann, None, 10).await.unwrap();
+    let history = subject
+        .store
+        .matches
+        .player_matches(ann, None, 10)
+        .await
+        .unwrap();
     assert_eq!(history.len(), 1);
     assert_eq!(history[0].match_id, session.session.match_id);
     assert_eq!(history[0].session_id, session.session.id);
@@ -149,7 +159,15 @@ async fn totals_add_up_over_matches(subject: Subject) {
         stats.totals,
         totals.map(|(k, v)| (k.to_owned(), v.to_owned())).into()
     );
-    assert_eq!(subject.store.player_stats(player_id()).await.unwrap(), []);
+    assert_eq!(
+        subject
+            .store
+            .matches
+            .player_stats(player_id())
+            .await
+            .unwrap(),
+        []
+    );
 }
 
 async fn an_aborted_match_enters_the_history_but_not_the_totals(subject: Subject) {
@@ -164,8 +182,13 @@ async fn an_aborted_match_enters_the_history_but_not_the_totals(subject: Subject
         },
     )
     .await;
-    assert_eq!(subject.store.player_stats(ann).await.unwrap(), []);
-    let history = subject.store.player_matches(ann, None, 10).await.unwrap();
+    assert_eq!(subject.store.matches.player_stats(ann).await.unwrap(), []);
+    let history = subject
+        .store
+        .matches
+        .player_matches(ann, None, 10)
+        .await
+        .unwrap();
     assert_eq!(history[0].outcome, MatchOutcome::Aborted);
     assert_eq!(
         subject.read(session.session.id, 71).await.session.state,
@@ -182,7 +205,12 @@ async fn the_result_of_an_unknown_match_is_not_stored(subject: Subject) {
     };
     assert_eq!(store(&subject, &unknown).await, ResultOutcome::UnknownMatch);
     assert_eq!(
-        subject.store.player_matches(ann, None, 10).await.unwrap(),
+        subject
+            .store
+            .matches
+            .player_matches(ann, None, 10)
+            .await
+            .unwrap(),
         []
     );
 }
@@ -235,7 +263,12 @@ async fn a_history_goes_back_page_by_page(subject: Subject) {
     expected.sort_by(|a, b| b.cmp(a));
     let (mut seen, mut after) = (Vec::new(), None);
     loop {
-        let page = subject.store.player_matches(ann, after, 2).await.unwrap();
+        let page = subject
+            .store
+            .matches
+            .player_matches(ann, after, 2)
+            .await
+            .unwrap();
         let Some(last) = page.last() else { break };
         after = Some(After {
             at: last.ended_at,

@@ -115,7 +115,7 @@ async fn a_game_stays_known_when_its_last_instance_is_gone() {
 async fn a_game_stays_known_when_the_cache_is_emptied() {
     let world = World::new().await;
     let host = world.guest().await;
-    let store = world.app.store.clone();
+    let store = world.services.kit.db.clone();
     let after = World::on(&config(), store, world.instance.clone(), 13);
     let body = json!({"game": "arena"});
     let answer = after.post("sessions", &host, body).await;
@@ -180,9 +180,9 @@ async fn when_the_instance_fails_so_does_the_session() {
         ..SessionFilter::default()
     };
     let failed = world
-        .app
-        .store
-        .list_sessions(&filter, None, 10, world.app.now())
+        .stores()
+        .sessions
+        .list_sessions(&filter, None, 10, world.now())
         .await
         .unwrap();
     assert_eq!(failed.len(), 1);
@@ -210,7 +210,14 @@ async fn a_session_is_opened_to_the_end_when_its_client_hangs_up() {
         () = world.instance.asked.notified() => {}
     }
     world.instance.allowed.notify_one();
-    assert!(world.app.finish(std::time::Duration::from_secs(5)).await);
+    assert!(
+        world
+            .services
+            .kit
+            .tasks
+            .finish(std::time::Duration::from_secs(5))
+            .await
+    );
     let page: Page<Session> = world.get("sessions?state=filling", &host).await.expect(200);
     assert_eq!(page.items.len(), 1);
 }
