@@ -21,7 +21,7 @@ mod test_servers;
 #[cfg(test)]
 mod tests;
 
-pub use compose::openapi_json;
+pub use compose::{codes, openapi_json};
 pub use config::{
     ForwardedHeader, Keys, Limits, OpenSessionLimits, RateLimits, SecretKey, WebApiConfig,
 };

@@ -21,11 +21,11 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> ApiResult<Response> {
-    let token = bearer(request.headers()).ok_or_else(|| ApiError::new(Code::AuthRequired))?;
+    let token = bearer(request.headers()).ok_or_else(|| ApiError::new(Code::AUTH_REQUIRED))?;
     let verified = accounts.verify(token);
     let verified = verified.map_err(|error| match error {
-        TokenError::Invalid => ApiError::new(Code::AuthInvalidToken),
-        TokenError::Expired => ApiError::new(Code::AuthTokenExpired),
+        TokenError::Invalid => ApiError::new(Code::AUTH_INVALID_TOKEN),
+        TokenError::Expired => ApiError::new(Code::AUTH_TOKEN_EXPIRED),
     })?;
     let player = verified.player;
     let rate = accounts.admit(player, verified.login).await?;

@@ -2,6 +2,7 @@
 
 pub(crate) mod access_token;
 pub(crate) mod api;
+pub(crate) mod error;
 pub(crate) mod guard;
 pub(crate) mod guest;
 pub(crate) mod profile;
@@ -20,6 +21,7 @@ use gameserver_contract::ids::{DeviceId, PlayerId};
 use uuid::Uuid;
 
 use crate::accounts::access_token::{AccessTokens, Jwks, TokenError, Verified};
+use crate::accounts::error::Error;
 use crate::accounts::refresh_token::RefreshTokens;
 use crate::accounts::store::AccountsStore;
 use crate::accounts::store::logins::{NewRefreshToken, RotateRefreshToken, Rotation};
@@ -31,7 +33,7 @@ use crate::config::{
 use crate::kit::Kit;
 use crate::kit::cache::RateDecision;
 use crate::kit::db::DbError;
-use crate::kit::error::{Error, field};
+use crate::kit::error::{KitError, field};
 use crate::kit::rate::{RatePolicy, network};
 
 /// What the cache remembers of a login.
@@ -68,7 +70,8 @@ impl Accounts {
 
     /// Counts a call of `/auth/*` from an address. `None` when there is no limit.
     pub(crate) async fn count_auth(&self, from: IpAddr) -> Result<Option<RateDecision>, Error> {
-        self.kit.rates.count(self.auth_rate, &network(from)).await
+        let who = network(from);
+        Ok(self.kit.rates.count(self.auth_rate, &who).await?)
     }
 
     /// What an access token of ours says.
@@ -221,11 +224,8 @@ impl Accounts {
     ) -> Result<Option<RateDecision>, Error> {
         // Tokens of older builds name no login.
         let Some(login) = login else {
-            return self
-                .kit
-                .rates
-                .count(self.request_rate, player.0.as_bytes())
-                .await;
+            let rate = self.kit.rates.count(self.request_rate, player.0.as_bytes());
+            return Ok(rate.await?);
         };
         let key = login_key(login);
         let (remembered, rate) = self
@@ -234,7 +234,7 @@ impl Accounts {
             .count_unless((&key, ENDED), self.request_rate, player.0.as_bytes())
             .await?;
         match remembered.as_deref() {
-            Some(ENDED) => Err(Error::LoginEnded),
+            Some(ENDED) => Err(KitError::LoginEnded.into()),
             Some(_) => Ok(rate),
             None => self.look_up_login(login).await.map(|()| rate),
         }
@@ -245,7 +245,7 @@ impl Accounts {
     async fn look_up_login(&self, login: Uuid) -> Result<(), Error> {
         if !self.store.is_login_live(login).await? {
             self.end_access(login).await?;
-            return Err(Error::LoginEnded);
+            return Err(KitError::LoginEnded.into());
         }
         // Only where nothing stands: a logout in between has the last word.
         let key = login_key(login);
@@ -279,8 +279,6 @@ fn login_key(login: Uuid) -> String {
 }
 
 fn missing(pointer: &str, with: &str) -> Error {
-    Error::Invalid(vec![field(
-        pointer,
-        format!("be given together with {with}"),
-    )])
+    let detail = format!("be given together with {with}");
+    KitError::Invalid(vec![field(pointer, detail)]).into()
 }

@@ -4,8 +4,9 @@ use gameserver_contract::account::{Player, UpdateMe};
 use gameserver_contract::ids::PlayerId;
 
 use crate::accounts::Accounts;
+use crate::accounts::error::Error;
 use crate::accounts::store::players::{PlayerRow, Update};
-use crate::kit::error::Error;
+use crate::kit::error::KitError;
 use crate::kit::text::clean_name;
 
 /// Longest name of a player, in characters.
@@ -14,7 +15,8 @@ const DISPLAY_NAME_LENGTH_MAX: usize = 32;
 impl Accounts {
     /// The profile of the player who is logged in.
     pub(crate) async fn me(&self, player: PlayerId) -> Result<PlayerRow, Error> {
-        self.store.player(player).await?.ok_or(Error::LoginGone)
+        let row = self.store.player(player).await?;
+        Ok(row.ok_or(KitError::LoginEnded)?)
     }
 
     /// Changes the named fields, when the profile still has this version.
@@ -29,19 +31,19 @@ impl Accounts {
             return if row.version == version {
                 Ok(row)
             } else {
-                Err(Error::VersionMismatch)
+                Err(KitError::VersionMismatch.into())
             };
         };
         let name = clean_name(&name, DISPLAY_NAME_LENGTH_MAX, "/display_name")
-            .map_err(|complaint| Error::Invalid(vec![complaint]))?;
+            .map_err(|complaint| KitError::Invalid(vec![complaint]))?;
         match self
             .store
             .rename_player(player, version, &name, self.kit.now())
             .await?
         {
             Update::Done(row) => Ok(row),
-            Update::VersionMismatch => Err(Error::VersionMismatch),
-            Update::NotFound => Err(Error::LoginGone),
+            Update::VersionMismatch => Err(KitError::VersionMismatch.into()),
+            Update::NotFound => Err(KitError::LoginEnded.into()),
         }
     }
 

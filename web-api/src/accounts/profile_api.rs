@@ -12,8 +12,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::accounts::Accounts;
+use crate::accounts::error::Error;
 use crate::accounts::store::players::PlayerRow;
-use crate::kit::error::Error;
+use crate::kit::error::KitError;
 use crate::kit::http::Http;
 use crate::kit::http::code::Code;
 use crate::kit::http::etag::{IfMatch, is_known, version_tag};
@@ -111,11 +112,11 @@ async fn change(
     loop {
         let version = accounts.me(player).await?.version;
         if !if_match.includes(version) {
-            return Err(ApiError::new(Code::PreconditionFailed));
+            return Err(ApiError::new(Code::PRECONDITION_FAILED));
         }
         tries -= 1;
         match accounts.update_me(player, version, update.clone()).await {
-            Err(Error::VersionMismatch) if tries > 0 => {}
+            Err(Error::Kit(KitError::VersionMismatch)) if tries > 0 => {}
             done => return Ok(done?),
         }
     }

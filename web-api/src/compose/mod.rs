@@ -23,11 +23,27 @@ use crate::config::{ConfigError, WebApiConfig};
 use crate::fleet::{self, Fleet};
 use crate::grpc::RegistryService;
 use crate::kit::Kit;
-use crate::kit::error::Error;
+use crate::kit::db::DbError;
+use crate::kit::http::code::Code;
 use crate::kit::http::{self, BASE_PATH, Http};
 use crate::matches::{self, Matches};
 use crate::server::Deps;
 use crate::sessions::{self, Sessions};
+
+/// The closed registry of error codes, by capability.
+pub(crate) const CODES: [&[Code]; 5] = [
+    Code::KIT,
+    accounts::error::Error::CODES,
+    sessions::error::Error::CODES,
+    matches::error::Error::CODES,
+    fleet::error::Error::CODES,
+];
+
+/// Every error code.
+#[must_use]
+pub fn codes() -> impl Iterator<Item = Code> {
+    CODES.into_iter().flatten().copied()
+}
 
 /// Time between two deletions of expired rows.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
@@ -119,7 +135,7 @@ impl Services {
     }
 
     /// Deletes what has expired; nothing relies on it. Returns how many rows.
-    pub(crate) async fn sweep(&self) -> Result<u64, Error> {
+    pub(crate) async fn sweep(&self) -> Result<u64, DbError> {
         let tokens = self.accounts.sweep().await?;
         let now = self.kit.now();
         let records = self.kit.db.sweep_idempotency_records(now).await?;

@@ -73,7 +73,7 @@ fn document_below(prefix: &str) -> String {
 fn document() -> Value {
     let routes = super::documented_routes(|routes| routes, |routes| routes);
     let (_, collected) = routes.split_for_parts();
-    let mut document = openapi::document(Info::openapi(), collected);
+    let mut document = openapi::document(Info::openapi(), collected, &super::CODES);
     document["components"]["schemas"]["GuestLogin"]["oneOf"] = device_and_secret();
     document
 }

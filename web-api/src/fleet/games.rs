@@ -7,8 +7,8 @@ use gameserver_contract::game::GameDescriptor;
 use tokio::sync::Mutex;
 
 use crate::config::GAMES_REMEMBERED;
+use crate::fleet::error::Error;
 use crate::fleet::{Fleet, InstanceRecord};
-use crate::kit::error::Error;
 
 /// The list as it was a moment ago. Anybody may ask for it, so asking must not cost a look at the
 /// registry each time.

@@ -8,6 +8,7 @@
 
 pub(crate) mod api;
 pub(crate) mod control;
+pub(crate) mod error;
 pub(crate) mod games;
 mod heard;
 mod instance;

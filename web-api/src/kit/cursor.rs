@@ -13,7 +13,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::config::SecretKey;
-use crate::kit::error::Error;
+use crate::kit::error::KitError;
 
 const POSITION_LENGTH: usize = 24;
 const TAG_LENGTH: usize = 16;
@@ -57,11 +57,13 @@ impl Cursors {
     }
 
     /// Reads where to go on. `list` names the list and its filter.
-    pub(crate) fn read(&self, list: &str, paging: &Paging) -> Result<Option<After>, Error> {
+    pub(crate) fn read(&self, list: &str, paging: &Paging) -> Result<Option<After>, KitError> {
         let Some(text) = &paging.cursor else {
             return Ok(None);
         };
-        self.parse(list, text).map(Some).ok_or(Error::CursorInvalid)
+        self.parse(list, text)
+            .map(Some)
+            .ok_or(KitError::CursorInvalid)
     }
 
     /// Makes a page of rows that were fetched one more than asked for: the surplus one says that

@@ -8,7 +8,7 @@ use gameserver_contract::ids::PlayerId;
 use crate::config::ANSWER_REMEMBERED;
 use crate::kit::Kit;
 use crate::kit::db::idempotency::{IdempotencyKey, IdempotencyRecord};
-use crate::kit::error::Error;
+use crate::kit::error::KitError;
 
 /// What a key stands for.
 #[derive(Debug, Clone)]
@@ -26,11 +26,11 @@ impl IdempotentRequest {
     pub(crate) fn check(
         request: Option<&Self>,
         record: IdempotencyRecord,
-    ) -> Result<IdempotencyRecord, Error> {
+    ) -> Result<IdempotencyRecord, KitError> {
         if request.is_some_and(|request| request.request_hash == record.request_hash) {
             Ok(record)
         } else {
-            Err(Error::IdempotencyKeyReused)
+            Err(KitError::IdempotencyKeyReused)
         }
     }
 }
@@ -40,7 +40,7 @@ impl Kit {
     pub(crate) async fn recall_request(
         &self,
         request: &IdempotentRequest,
-    ) -> Result<Option<IdempotencyRecord>, Error> {
+    ) -> Result<Option<IdempotencyRecord>, KitError> {
         let record = self
             .db
             .idempotency_record(request.player, &request.key, self.now())

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use crate::kit::cache::{Cache, RateDecision};
-use crate::kit::error::Error;
+use crate::kit::error::KitError;
 
 const WINDOW: Duration = Duration::from_mins(1);
 
@@ -38,7 +38,7 @@ impl Rates {
         &self,
         policy: RatePolicy,
         who: &[u8],
-    ) -> Result<Option<RateDecision>, Error> {
+    ) -> Result<Option<RateDecision>, KitError> {
         let Some(limit) = policy.per_minute else {
             return Ok(None);
         };
@@ -47,9 +47,9 @@ impl Rates {
     }
 
     /// Counts a call and refuses it over the limit.
-    pub(crate) async fn spend(&self, policy: RatePolicy, who: &[u8]) -> Result<(), Error> {
+    pub(crate) async fn spend(&self, policy: RatePolicy, who: &[u8]) -> Result<(), KitError> {
         match self.count(policy, who).await? {
-            Some(decision) if !decision.allowed => Err(Error::RateLimited(decision)),
+            Some(decision) if !decision.allowed => Err(KitError::RateLimited(decision)),
             _ => Ok(()),
         }
     }
@@ -61,7 +61,7 @@ impl Rates {
         (key, stop): (&str, &[u8]),
         policy: RatePolicy,
         who: &[u8],
-    ) -> Result<(Option<Vec<u8>>, Option<RateDecision>), Error> {
+    ) -> Result<(Option<Vec<u8>>, Option<RateDecision>), KitError> {
         let Some(limit) = policy.per_minute else {
             return Ok((self.cache.get(key).await?, None));
         };

@@ -23,7 +23,7 @@ use crate::config::{
 use crate::kit::Kit;
 use crate::kit::cache::{Heard, Subscription};
 use crate::kit::db::DbError;
-use crate::kit::error::Error;
+use crate::kit::error::KitError;
 
 /// Ids in one message, 16 bytes each.
 const IDS_PER_MESSAGE_MAX: usize = 256;
@@ -153,12 +153,12 @@ impl<T: Send + Sync + 'static> Topic<T> {
 
     /// Begins to listen. What is read from the database afterwards is never newer than what the
     /// listener will have received.
-    pub(crate) fn listen(&self, player: PlayerId) -> Result<Listener<T>, Error> {
+    pub(crate) fn listen(&self, player: PlayerId) -> Result<Listener<T>, KitError> {
         if self.kit.tasks.is_draining() {
-            return Err(Error::Draining);
+            return Err(KitError::Draining);
         }
         let permit =
-            ListenerPermit::take(&self.listeners, player).ok_or(Error::TooManyListeners)?;
+            ListenerPermit::take(&self.listeners, player).ok_or(KitError::TooManyListeners)?;
         Ok(Listener {
             news: self.news.subscribe(),
             sequence: self.sequence.load(Ordering::SeqCst),
@@ -213,7 +213,7 @@ impl<T: Send + Sync + 'static> Topic<T> {
     }
 
     /// Receives what replicas publish from now on.
-    pub(crate) async fn subscribe(&self) -> Result<Subscription, Error> {
+    pub(crate) async fn subscribe(&self) -> Result<Subscription, KitError> {
         Ok(self.kit.cache.subscribe(self.channel).await?)
     }
 

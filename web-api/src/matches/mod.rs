@@ -1,6 +1,7 @@
 //! Matches: results, histories, totals and replays.
 
 pub(crate) mod api;
+pub(crate) mod error;
 pub(crate) mod replay_api;
 pub(crate) mod replays;
 pub(crate) mod results;
@@ -22,7 +23,7 @@ use crate::accounts::Accounts;
 use crate::fleet::Fleet;
 use crate::kit::Kit;
 use crate::kit::cursor::{After, Paging};
-use crate::kit::error::Error;
+use crate::matches::error::Error;
 use crate::sessions::Sessions;
 
 /// Matches that are over.

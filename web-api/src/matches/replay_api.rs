@@ -11,12 +11,12 @@ use gameserver_contract::ids::SessionId;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::kit::error::Error;
 use crate::kit::http::code::Code;
 use crate::kit::http::etag::is_known;
 use crate::kit::http::extract::{AuthenticatedPlayer, PathId};
 use crate::kit::http::problem::{ApiError, ApiResult};
 use crate::matches::Matches;
+use crate::matches::error::Error;
 use crate::matches::replays::Replay;
 
 /// What a log is called among media types.
@@ -131,7 +131,7 @@ fn write_headers(headers: &mut HeaderMap, replay: &Replay, tag: &str) {
 
 fn not_satisfiable(total: u64) -> Response {
     let range = [(header::CONTENT_RANGE, format!("bytes */{total}"))];
-    (range, ApiError::new(Code::RequestRangeNotSatisfiable)).into_response()
+    (range, ApiError::new(Code::REQUEST_RANGE_NOT_SATISFIABLE)).into_response()
 }
 
 /// Reads on as the client takes it. An error cuts the connection, so that the client sees that

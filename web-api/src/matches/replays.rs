@@ -4,12 +4,14 @@
 //! gone, so are they.
 
 use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
-use gameserver_contract::session::Visibility;
+use gameserver_contract::session::{Session, Visibility};
 use gameserver_control::{REPLAY_BYTES_MAX, ReadReplayRequest, ReadReplayResponse};
 
 use crate::fleet::InstanceRecord;
-use crate::kit::error::Error;
+use crate::fleet::error::Error as FleetError;
 use crate::matches::Matches;
+use crate::matches::error::Error;
+use crate::sessions::error::Error as SessionError;
 use crate::sessions::spectators;
 use crate::sessions::store::records::SessionRow;
 
@@ -39,7 +41,7 @@ impl Matches {
         let is_over = session.state.is_final();
         let for_anybody = match session.visibility {
             Visibility::Private => Err(Error::ReplayNotFound),
-            Visibility::Public if is_over => spectators::grant_replay(session, self.kit.now()),
+            Visibility::Public if is_over => self.is_shown(session),
             Visibility::Public => Ok(()),
         };
         if let Err(refusal) = for_anybody
@@ -48,11 +50,11 @@ impl Matches {
             return Err(refusal);
         }
         if !is_over {
-            return Err(Error::ReplayNotReady(session.state));
+            return Err(Error::ReplayNotReady(session.state, None));
         }
         // A later run of the instance still has the files of the run that hosted the match.
         let instance = self.fleet.instance(row.instance).await?;
-        let instance = instance.ok_or(Error::InstanceLost)?;
+        let instance = instance.ok_or(SessionError::InstanceLost)?;
         let match_id = session.match_id;
         let answer = self.ask(&instance, match_id, 0, 0).await?;
         Ok(Replay {
@@ -86,6 +88,15 @@ impl Matches {
         Ok(bytes)
     }
 
+    /// Whether everybody may see the log of this session, which is over.
+    fn is_shown(&self, session: &Session) -> Result<(), Error> {
+        let shown_from = spectators::replay_shown_from(session)?;
+        match (shown_from - self.kit.now()).to_std() {
+            Ok(wait) if !wait.is_zero() => Err(Error::ReplayNotReady(session.state, Some(wait))),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     async fn took_part(&self, row: &SessionRow, player: PlayerId) -> Result<bool, Error> {
         let session = &row.session;
         Ok(session.host_player_id == player
@@ -105,7 +116,7 @@ impl Matches {
             length_max,
         };
         let answer = self.fleet.control.read_replay(instance, request).await;
-        let answer = answer.map_err(Error::InstanceUnavailable)?;
+        let answer = answer.map_err(FleetError::Unavailable)?;
         if answer.found {
             Ok(answer)
         } else {

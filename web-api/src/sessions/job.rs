@@ -11,8 +11,8 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{INSTANCE_LEASE, INSTANCE_LOST_GRACE};
-use crate::kit::error::Error;
 use crate::sessions::Sessions;
+use crate::sessions::error::Error;
 
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 const START_INTERVAL: Duration = Duration::from_secs(1);

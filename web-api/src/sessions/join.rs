@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::config::SEAT_HOLD;
 use crate::fleet::InstanceRecord;
 use crate::kit::db::idempotency::RecordedResponse;
-use crate::kit::error::Error;
 use crate::kit::idempotency::IdempotentRequest;
+use crate::sessions::error::Error;
 use crate::sessions::store::records::SessionRow;
 use crate::sessions::store::seats::{KeyedReservation, Reservation, SeatRequest};
 use crate::sessions::{Sessions, spectators};
@@ -38,7 +38,7 @@ impl Sessions {
         let answer = self.try_join(id, joiner, join).await;
         let outcome = match &answer {
             Ok(_) => "joined",
-            Err(Error::SessionFull) => "full",
+            Err(Error::Full) => "full",
             Err(Error::Overloaded) => "overloaded",
             Err(_) => "refused",
         };
@@ -157,8 +157,7 @@ impl Sessions {
                 match reserved.await? {
                     KeyedReservation::Held(answer) => answer,
                     KeyedReservation::Known(record) => {
-                        return IdempotentRequest::check(Some(request), record)
-                            .map(|record| record.answer);
+                        return Ok(IdempotentRequest::check(Some(request), record)?.answer);
                     }
                     KeyedReservation::Refused(refused) => return Err(refusal(&refused)),
                 }
@@ -174,8 +173,8 @@ impl Sessions {
 fn refusal(reservation: &Reservation) -> Error {
     match reservation {
         Reservation::NotJoinable(state) => Error::NotJoinable(*state),
-        Reservation::NotFound => Error::SessionNotFound,
-        Reservation::Full | Reservation::Held(_) => Error::SessionFull,
+        Reservation::NotFound => Error::NotFound,
+        Reservation::Full | Reservation::Held(_) => Error::Full,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The lobby: sessions are found, left and ended. [`opening`](crate::sessions::opening) opens them.
 
 pub(crate) mod api;
+pub(crate) mod error;
 pub(crate) mod events_api;
 pub(crate) mod hosting;
 pub(crate) mod job;
@@ -30,9 +31,9 @@ use crate::fleet::{Fleet, InstanceRecord};
 use crate::kit::Kit;
 use crate::kit::cursor::{After, Paging};
 use crate::kit::db::DbError;
-use crate::kit::error::Error;
 use crate::kit::rate::RatePolicy;
 use crate::kit::topic::{Source, Topic};
+use crate::sessions::error::Error;
 use crate::sessions::store::records::{SessionFilter, SessionRow};
 
 /// The lobby: sessions, their seats, and whoever follows them.
@@ -119,7 +120,7 @@ impl Sessions {
         self.store
             .session(id, self.kit.now())
             .await?
-            .ok_or(Error::SessionNotFound)
+            .ok_or(Error::NotFound)
     }
 
     /// Gives a player's seat back and closes their connection. Leaving twice is leaving once.
@@ -173,7 +174,7 @@ impl Sessions {
         {
             Some(Ok(row)) => row,
             Some(Err(state)) => return Err(Error::IllegalTransition(state)),
-            None => return Err(Error::SessionNotFound),
+            None => return Err(Error::NotFound),
         };
         self.announce(&[id]).await;
         match self.stop_match(&ending).await? {

@@ -22,11 +22,13 @@ use crate::config::{
 };
 use crate::fleet::InstanceRecord;
 use crate::fleet::control::ControlError;
+use crate::fleet::error::Error as FleetError;
 use crate::fleet::placement::{PlacementRequest, candidates};
 use crate::kit::db::idempotency::{IdempotencyRecord, RecordedResponse};
-use crate::kit::error::{Error, field};
+use crate::kit::error::{KitError, field};
 use crate::kit::idempotency::IdempotentRequest;
 use crate::kit::text::{check_label, clean_name};
+use crate::sessions::error::Error;
 use crate::sessions::store::openings::{AnswerSession, MatchStart, Opened, Opening, Started};
 use crate::sessions::store::records::NewSession;
 use crate::sessions::{Sessions, spectators};
@@ -63,19 +65,19 @@ impl Sessions {
         let instances = self.fleet.instances().await?;
         self.check_game(&instances, &create).await?;
         let found = candidates(&instances, create.as_placement());
-        let mut failure = Error::NoCapacity;
+        let mut failure = FleetError::NoCapacity;
         for instance in found.into_iter().take(INSTANCES_TRIED_MAX) {
             match Box::pin(self.open_on(instance, &opener, &create)).await {
                 // Its last place went to somebody else since its last heartbeat.
-                Err(Error::InstanceUnavailable(cause)) if cause.is_full() => {}
-                Err(Error::InstanceUnavailable(cause)) => {
-                    failure = Error::InstanceUnavailable(cause);
+                Err(Error::Fleet(FleetError::Unavailable(cause))) if cause.is_full() => {}
+                Err(Error::Fleet(FleetError::Unavailable(cause))) => {
+                    failure = FleetError::Unavailable(cause);
                 }
                 done => return done,
             }
         }
         count_created("refused");
-        Err(failure)
+        Err(failure.into())
     }
 
     async fn opened_before(&self, opener: &Opener<'_>) -> Result<Option<RecordedResponse>, Error> {
@@ -102,10 +104,10 @@ impl Sessions {
             let instance = self.instance_of(&start.session).await?;
             // Whoever made the request first may try elsewhere; until it is clear that nobody
             // does, a second session would be one too many.
-            let instance = instance.ok_or(Error::IdempotencyInProgress)?;
+            let instance = instance.ok_or(KitError::IdempotencyInProgress)?;
             self.start_match(&instance, &start)
                 .await
-                .map_err(|_| Error::IdempotencyInProgress)?;
+                .map_err(|_| KitError::IdempotencyInProgress)?;
         }
         match self.finish_opening(id, opener).await? {
             Started::Answer(answer) => Ok(Some(answer)),
@@ -128,11 +130,11 @@ impl Sessions {
         {
             Ok(())
         } else if hosting.next().is_some() {
-            Err(Error::ModeUnknown)
+            Err(FleetError::ModeUnknown.into())
         } else if self.fleet.knows_game(&create.game).await? {
-            Err(Error::NoCapacity)
+            Err(FleetError::NoCapacity.into())
         } else {
-            Err(Error::GameUnknown)
+            Err(FleetError::GameUnknown.into())
         }
     }
 
@@ -144,7 +146,7 @@ impl Sessions {
     ) -> Result<RecordedResponse, Error> {
         let mode = instance
             .mode(&create.game, create.mode.as_deref())
-            .ok_or(Error::ModeUnknown)?;
+            .ok_or(FleetError::ModeUnknown)?;
         let players_max = create.players_max(mode)?;
         let session = self.new_session(instance, opener, create, mode, players_max);
         let (id, seed) = (session.id, self.kit.entropy.next_u64());
@@ -164,19 +166,19 @@ impl Sessions {
                 seed,
                 attempts: 0,
             },
-            Opened::PlayerLimit(max) => return Err(Error::PlayerSessionLimit(max)),
-            Opened::AddressLimit(max) => return Err(Error::AddressSessionLimit(max)),
+            Opened::PlayerLimit(max) => return Err(Error::PlayerLimit(max)),
+            Opened::AddressLimit(max) => return Err(Error::AddressLimit(max)),
             Opened::Known(record) => {
                 let record = IdempotentRequest::check(opener.request, record)?;
                 let answer = self.answer_again(opener, record).await?;
-                return answer.ok_or(Error::IdempotencyInProgress);
+                return Ok(answer.ok_or(KitError::IdempotencyInProgress)?);
             }
         };
         if let Err(cause) = self.start_match(instance, &start).await
             && self.store.give_up_start(id, self.kit.now()).await?
         {
             self.announce(&[id]).await;
-            return Err(Error::InstanceUnavailable(cause));
+            return Err(FleetError::Unavailable(cause).into());
         }
         match self.finish_opening(id, opener).await? {
             Started::Answer(answer) => Ok(answer),
@@ -332,10 +334,10 @@ impl ValidatedCreateSession {
         complaints.extend(tag_complaints(&create.tags));
         complaints.extend(spectators::policy_complaint(create.spectators));
         if !complaints.is_empty() {
-            return Err(Error::Invalid(complaints));
+            return Err(KitError::Invalid(complaints).into());
         }
         Ok(Self {
-            game: GameId::new(create.game).map_err(|_| Error::GameUnknown)?,
+            game: GameId::new(create.game).map_err(|_| FleetError::GameUnknown)?,
             mode: create.mode,
             name,
             region: create.region,
@@ -360,7 +362,7 @@ impl ValidatedCreateSession {
             return Ok(wanted);
         }
         let detail = format!("be {} to {}", mode.players_min, mode.players_max);
-        Err(Error::Invalid(vec![field("/players_max", detail)]))
+        Err(KitError::Invalid(vec![field("/players_max", detail)]).into())
     }
 
     fn name_in(&self, instance: &InstanceRecord) -> String {

@@ -1,5 +1,5 @@
-//! Who may watch what: a session's policy against a spectator's wish, and against everybody's
-//! wish for a replay.
+//! Who may watch what: a session's policy against what a spectator asks for, and against
+//! everybody who asks for a replay.
 //!
 //! It knows no game: whether a team exists is for the match to say. A team is never beyond the
 //! seats, because in modes without teams a seat is one.
@@ -11,7 +11,8 @@ use gameserver_contract::spectator::{
     DELAY_S_MAX, SpectatorClaim, SpectatorView, SpectatorsPolicy,
 };
 
-use crate::kit::error::{Error, field};
+use crate::kit::error::{KitError, field};
+use crate::sessions::error::Error;
 
 /// What somebody who joins gets to see; `None` for players. Asking for a shorter delay than the
 /// session's is not an error: it becomes the session's.
@@ -20,7 +21,7 @@ pub(crate) fn grant(
     join: &JoinSession,
 ) -> Result<Option<SpectatorClaim>, Error> {
     if join.role == Role::Player {
-        return refuse_wishes_of_players(join).map(|()| None);
+        return refuse_views_of_players(join).map(|()| None);
     }
     let policy = session.spectators_policy;
     if !policy.allowed {
@@ -39,7 +40,7 @@ pub(crate) fn grant(
     .flatten()
     .collect();
     if !complaints.is_empty() {
-        return Err(Error::Invalid(complaints));
+        return Err(KitError::Invalid(complaints).into());
     }
     Ok(Some(SpectatorClaim {
         view,
@@ -48,9 +49,9 @@ pub(crate) fn grant(
     }))
 }
 
-/// Whether the log of a session that is over is for everybody. A log shows everything, to the end,
-/// at once; the session says from when on spectators may see that.
-pub(crate) fn grant_replay(session: &Session, now: DateTime<Utc>) -> Result<(), Error> {
+/// Whether the log of a session that is over is for everybody, and from when on. A log shows
+/// everything, to the end, at once; the session says from when on spectators may see that.
+pub(crate) fn replay_shown_from(session: &Session) -> Result<DateTime<Utc>, Error> {
     let policy = session.spectators_policy;
     if !policy.allowed {
         return Err(Error::SpectatorsNotAllowed);
@@ -59,11 +60,7 @@ pub(crate) fn grant_replay(session: &Session, now: DateTime<Utc>) -> Result<(), 
         return Err(Error::ViewNotAllowed(policy.view));
     }
     // The last change of a session is its end.
-    let shown_from = session.updated_at + TimeDelta::seconds(policy.delay_s.into());
-    match (shown_from - now).to_std() {
-        Ok(wait) if !wait.is_zero() => Err(Error::ReplayDelayed(session.state, wait)),
-        Ok(_) | Err(_) => Ok(()),
-    }
+    Ok(session.updated_at + TimeDelta::seconds(policy.delay_s.into()))
 }
 
 /// For how many seconds the instance keeps what it shows, so that the first who comes sees it.
@@ -76,13 +73,13 @@ pub(crate) fn policy_complaint(policy: SpectatorsPolicy) -> Option<FieldError> {
     delay_complaint("/spectators/delay_s", policy.delay_s)
 }
 
-fn refuse_wishes_of_players(join: &JoinSession) -> Result<(), Error> {
-    let wishes = [
+fn refuse_views_of_players(join: &JoinSession) -> Result<(), Error> {
+    let given = [
         ("/view", join.view.is_some()),
         ("/team", join.team.is_some()),
         ("/delay_s", join.delay_s.is_some()),
     ];
-    let complaints: Vec<_> = wishes
+    let complaints: Vec<_> = given
         .into_iter()
         .filter(|(_, given)| *given)
         .map(|(pointer, _)| field(pointer, "be absent for players"))
@@ -90,7 +87,7 @@ fn refuse_wishes_of_players(join: &JoinSession) -> Result<(), Error> {
     if complaints.is_empty() {
         Ok(())
     } else {
-        Err(Error::Invalid(complaints))
+        Err(KitError::Invalid(complaints).into())
     }
 }
 

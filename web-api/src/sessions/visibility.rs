@@ -7,9 +7,9 @@ use subtle::ConstantTimeEq as _;
 
 use crate::config::{ADMISSION_REMEMBERED, JOIN_CODE_TRIES_PER_MINUTE};
 use crate::kit::db::DbError;
-use crate::kit::error::Error;
 use crate::kit::rate::RatePolicy;
 use crate::sessions::Sessions;
+use crate::sessions::error::Error;
 use crate::sessions::store::records::SessionRow;
 
 /// Tries of the code of one session by one player.
@@ -29,7 +29,7 @@ impl Sessions {
         if self.finds(&row, player).await? {
             Ok(row)
         } else {
-            Err(Error::SessionNotFound)
+            Err(Error::NotFound)
         }
     }
 
@@ -44,14 +44,14 @@ impl Sessions {
         let row = match self.session(id).await {
             Ok(row) if is_open_to(&row, player) => return Ok(row),
             Ok(row) => Some(row),
-            Err(Error::SessionNotFound) => None,
+            Err(Error::NotFound) => None,
             Err(error) => return Err(error),
         };
         if code.is_some() {
             let who = [*id.0.as_bytes(), *player.0.as_bytes()].concat();
             self.kit.rates.spend(JOIN_CODE_TRIES, &who).await?;
         }
-        let row = row.ok_or(Error::SessionNotFound)?;
+        let row = row.ok_or(Error::NotFound)?;
         if code.is_some_and(|code| fits(&row, code)) {
             self.remember_admission(id, player).await;
             return Ok(row);
@@ -59,7 +59,7 @@ impl Sessions {
         if self.finds(&row, player).await? {
             return Err(Error::JoinCodeInvalid);
         }
-        Err(Error::SessionNotFound)
+        Err(Error::NotFound)
     }
 
     async fn finds(&self, row: &SessionRow, player: PlayerId) -> Result<bool, Error> {

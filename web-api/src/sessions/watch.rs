@@ -10,9 +10,9 @@ use gameserver_contract::session::{SessionState, Visibility};
 
 use crate::config::{SESSIONS_FOLLOWED_MAX, SNAPSHOT_SESSIONS_MAX};
 use crate::kit::cursor::After;
-use crate::kit::error::Error;
 use crate::kit::topic::{Change, Listener, News};
 use crate::sessions::Sessions;
+use crate::sessions::error::Error;
 use crate::sessions::store::records::{SessionFilter, SessionRow};
 
 /// One event, with its number.

@@ -1,152 +1,192 @@
-//! The closed registry of error codes. Clients branch on these; a code is never renamed and never
-//! given another meaning.
+//! Error codes. Clients branch on these; a code is never renamed and never given another meaning.
+//!
+//! Codes of a capability stand in its error enum, see [`refusals`]; the rest stand here.
 
 use axum::http::StatusCode;
 
-macro_rules! codes {
-    ($($name:ident = $code:literal, $status:ident $number:literal, $title:literal;)*) => {
-        /// An error code with its status and its sentence for people.
-        ///
-        /// | code | status | meaning |
-        /// |---|---|---|
-        $(#[doc = concat!("| `", $code, "` | ", $number, " | ", $title, " |")])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Code {
-            $(#[doc = $title] $name,)*
+/// An error code with its status and its sentence for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    name: &'static str,
+    status: StatusCode,
+    title: &'static str,
+}
+
+impl Code {
+    pub(crate) const fn new(name: &'static str, status: StatusCode, title: &'static str) -> Self {
+        Self {
+            name,
+            status,
+            title,
         }
+    }
 
+    /// The code as clients see it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.name
+    }
+
+    /// The HTTP status that it comes with.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        self.status
+    }
+
+    /// One sentence for people.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.title
+    }
+}
+
+macro_rules! codes {
+    ($($name:ident = $code:literal, $status:ident, $title:literal;)*) => {
         impl Code {
-            /// Every code.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+            $(pub(crate) const $name: Self = Self::new($code, StatusCode::$status, $title);)*
 
-            /// The code as clients see it.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$name => $code,)* }
-            }
-
-            /// The HTTP status that it comes with.
-            #[must_use]
-            pub fn status(self) -> StatusCode {
-                match self { $(Self::$name => StatusCode::$status,)* }
-            }
-
-            /// One sentence for people.
-            #[must_use]
-            pub fn title(self) -> &'static str {
-                match self { $(Self::$name => $title,)* }
-            }
+            /// Every code that is no capability's.
+            pub(crate) const KIT: &'static [Self] = &[$(Self::$name,)*];
         }
     };
 }
 
 codes! {
-    AuthRequired = "auth.required", UNAUTHORIZED "401",
+    AUTH_REQUIRED = "auth.required", UNAUTHORIZED,
         "This call needs an access token.";
-    AuthInvalidToken = "auth.invalid_token", UNAUTHORIZED "401",
+    AUTH_INVALID_TOKEN = "auth.invalid_token", UNAUTHORIZED,
         "The access token is not valid.";
-    AuthTokenExpired = "auth.token_expired", UNAUTHORIZED "401",
+    AUTH_TOKEN_EXPIRED = "auth.token_expired", UNAUTHORIZED,
         "The access token has expired; refresh it.";
-    AuthInvalidCredentials = "auth.invalid_credentials", UNAUTHORIZED "401",
-        "The credentials are not valid.";
-    AuthInvalidRefreshToken = "auth.invalid_refresh_token", UNAUTHORIZED "401",
-        "The refresh token is not valid; log in again.";
-    AuthRefreshTokenReused = "auth.refresh_token_reused", UNAUTHORIZED "401",
-        "The refresh token was used before; its login has been closed.";
-    PlayerNotFound = "player.not_found", NOT_FOUND "404",
-        "There is no such player.";
-    SessionNotFound = "session.not_found", NOT_FOUND "404",
-        "There is no such session.";
-    SessionFull = "session.full", CONFLICT "409",
-        "All seats of the session are taken.";
-    SessionNotJoinable = "session.not_joinable", CONFLICT "409",
-        "The session is in a state that nobody may join.";
-    SessionIllegalTransition = "session.illegal_transition", CONFLICT "409",
-        "The session's state does not allow this.";
-    SessionPlayerLimit = "session.player_limit", CONFLICT "409",
-        "You have as many open sessions as a player may; end one of them first.";
-    SessionAddressLimit = "session.address_limit", TOO_MANY_REQUESTS "429",
-        "As many sessions as may be are open from this address; try again later.";
-    SessionNotHost = "session.not_host", FORBIDDEN "403",
-        "Only the session's host may do this.";
-    SessionJoinCodeInvalid = "session.join_code_invalid", FORBIDDEN "403",
-        "The session is private, and the join code is missing or wrong.";
-    SessionSpectatorsNotAllowed = "session.spectators_not_allowed", FORBIDDEN "403",
-        "Nobody may watch the session.";
-    SessionViewNotAllowed = "session.view_not_allowed", FORBIDDEN "403",
-        "The session does not show that much to spectators.";
-    SessionInstanceLost = "session.instance_lost", SERVICE_UNAVAILABLE "503",
-        "The session's game server is gone.";
-    SessionOverloaded = "session.overloaded", SERVICE_UNAVAILABLE "503",
-        "The session's game server has no processor time left for one more; try again later.";
-    ReplayNotReady = "replay.not_ready", CONFLICT "409",
-        "The replay of the session is not shown yet.";
-    ReplayNotFound = "replay.not_found", NOT_FOUND "404",
-        "There is no replay of the session (any more).";
-    GameUnknown = "game.unknown", UNPROCESSABLE_ENTITY "422",
-        "No game of this name is hosted here.";
-    GameModeUnknown = "game.mode_unknown", UNPROCESSABLE_ENTITY "422",
-        "The game has no such mode.";
-    FleetNoCapacity = "fleet.no_capacity", SERVICE_UNAVAILABLE "503",
-        "No game server has room for this game now.";
-    FleetUnavailable = "fleet.unavailable", SERVICE_UNAVAILABLE "503",
-        "The chosen game server did not answer.";
-    CursorInvalid = "cursor.invalid", UNPROCESSABLE_ENTITY "422",
+    CURSOR_INVALID = "cursor.invalid", UNPROCESSABLE_ENTITY,
         "The cursor was not made for this list and this filter.";
-    IdempotencyKeyReused = "idempotency.key_reused", UNPROCESSABLE_ENTITY "422",
+    IDEMPOTENCY_KEY_REUSED = "idempotency.key_reused", UNPROCESSABLE_ENTITY,
         "The idempotency key was used for another request.";
-    IdempotencyInProgress = "idempotency.in_progress", CONFLICT "409",
+    IDEMPOTENCY_IN_PROGRESS = "idempotency.in_progress", CONFLICT,
         "A request with the same idempotency key is still being done.";
-    PreconditionRequired = "precondition.required", PRECONDITION_REQUIRED "428",
+    PRECONDITION_REQUIRED = "precondition.required", PRECONDITION_REQUIRED,
         "Changing this needs an If-Match header with the version tag that was read.";
-    PreconditionFailed = "precondition.failed", PRECONDITION_FAILED "412",
+    PRECONDITION_FAILED = "precondition.failed", PRECONDITION_FAILED,
         "The resource has changed since it was read.";
-    RateLimited = "rate.limited", TOO_MANY_REQUESTS "429",
+    RATE_LIMITED = "rate.limited", TOO_MANY_REQUESTS,
         "Too many requests; try again later.";
-    RequestMalformed = "request.malformed", BAD_REQUEST "400",
+    REQUEST_MALFORMED = "request.malformed", BAD_REQUEST,
         "The request cannot be read.";
-    RequestInvalid = "request.invalid", UNPROCESSABLE_ENTITY "422",
+    REQUEST_INVALID = "request.invalid", UNPROCESSABLE_ENTITY,
         "Some fields of the request are not acceptable.";
-    RequestTooLarge = "request.too_large", PAYLOAD_TOO_LARGE "413",
+    REQUEST_TOO_LARGE = "request.too_large", PAYLOAD_TOO_LARGE,
         "The request's body is too large.";
-    RequestUnsupportedMediaType = "request.unsupported_media_type", UNSUPPORTED_MEDIA_TYPE "415",
+    REQUEST_UNSUPPORTED_MEDIA_TYPE = "request.unsupported_media_type", UNSUPPORTED_MEDIA_TYPE,
         "The body must be application/json.";
-    RequestTimeout = "request.timeout", REQUEST_TIMEOUT "408",
+    REQUEST_TIMEOUT = "request.timeout", REQUEST_TIMEOUT,
         "The request's body did not arrive in time.";
-    RequestRangeNotSatisfiable = "request.range_not_satisfiable", RANGE_NOT_SATISFIABLE "416",
+    REQUEST_RANGE_NOT_SATISFIABLE = "request.range_not_satisfiable", RANGE_NOT_SATISFIABLE,
         "The range lies beyond the end.";
-    RouteNotFound = "route.not_found", NOT_FOUND "404",
+    ROUTE_NOT_FOUND = "route.not_found", NOT_FOUND,
         "There is nothing at this address.";
-    RouteMethodNotAllowed = "route.method_not_allowed", METHOD_NOT_ALLOWED "405",
+    ROUTE_METHOD_NOT_ALLOWED = "route.method_not_allowed", METHOD_NOT_ALLOWED,
         "This address does not know the method.";
-    ServerInternal = "server.internal", INTERNAL_SERVER_ERROR "500",
+    SERVER_INTERNAL = "server.internal", INTERNAL_SERVER_ERROR,
         "The server failed; the request id leads to the cause in its log.";
-    ServerUnavailable = "server.unavailable", SERVICE_UNAVAILABLE "503",
+    SERVER_UNAVAILABLE = "server.unavailable", SERVICE_UNAVAILABLE,
         "A part that the server needs does not answer; try again.";
-    ServerNotReady = "server.not_ready", SERVICE_UNAVAILABLE "503",
+    SERVER_NOT_READY = "server.not_ready", SERVICE_UNAVAILABLE,
         "The server takes no traffic now.";
-    ServerBusy = "server.busy", SERVICE_UNAVAILABLE "503",
+    SERVER_BUSY = "server.busy", SERVICE_UNAVAILABLE,
         "As many streams of events are open as may be; try again later.";
-    ServerTimeout = "server.timeout", SERVICE_UNAVAILABLE "503",
+    SERVER_TIMEOUT = "server.timeout", SERVICE_UNAVAILABLE,
         "The server did not answer in time.";
 }
 
-impl Code {
-    /// The code of that name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|code| code.as_str() == text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_code_has_a_name_of_its_own() {
-        for code in Code::ALL {
-            assert_eq!(Code::parse(code.as_str()), Some(*code));
+/// Defines the error enum of a capability. Each variant has its code, HTTP status and public text
+/// in one place; `problem => …` adds what helps a client to act on it. Errors of the kit, and those
+/// of the capabilities named after `from`, pass through as they are.
+macro_rules! refusals {
+    (
+        $(#[$meta:meta])*
+        $vis:vis enum $Error:ident {$(
+            $(#[$doc:meta])*
+            $Name:ident $(($($field:ident: $type:ty),+))? =
+                $code:literal, $status:ident, $title:literal $(, $problem:ident => $detailed:expr)?;
+        )*}
+        from {$($From:ident($from:ty)),*}
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug)]
+        $vis enum $Error {
+            $($(#[$doc])* $Name $(($($type),+))?,)*
+            $(/// An error of another capability.
+            $From($from),)*
+            /// The request, the database or the cache is at fault.
+            Kit($crate::kit::error::KitError),
         }
-    }
+
+        impl $Error {
+            /// Every code of this capability.
+            $vis const CODES: &'static [$crate::kit::http::code::Code] = &[$(
+                $crate::kit::http::code::Code::new($code, axum::http::StatusCode::$status, $title),
+            )*];
+        }
+
+        impl std::fmt::Display for $Error {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                match self {
+                    $(Self::$Name { .. } => f.write_str($title),)*
+                    $(Self::$From(error) => std::fmt::Display::fmt(error, f),)*
+                    Self::Kit(error) => std::fmt::Display::fmt(error, f),
+                }
+            }
+        }
+
+        impl std::error::Error for $Error {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                match self {
+                    $(Self::$Name { .. } => None,)*
+                    $(Self::$From(error) => std::error::Error::source(error),)*
+                    Self::Kit(error) => std::error::Error::source(error),
+                }
+            }
+        }
+
+        impl From<$Error> for $crate::kit::http::problem::ApiError {
+            fn from(error: $Error) -> Self {
+                match error {
+                    $($Error::$Name $(($($field),+))? => {
+                        let problem = Self::new($crate::kit::http::code::Code::new(
+                            $code, axum::http::StatusCode::$status, $title,
+                        ));
+                        $(let $problem = problem; let problem = $detailed;)?
+                        problem
+                    })*
+                    $($Error::$From(error) => error.into(),)*
+                    $Error::Kit(error) => error.into(),
+                }
+            }
+        }
+
+        $(impl From<$from> for $Error {
+            fn from(error: $from) -> Self {
+                Self::$From(error)
+            }
+        })*
+
+        impl From<$crate::kit::error::KitError> for $Error {
+            fn from(error: $crate::kit::error::KitError) -> Self {
+                Self::Kit(error)
+            }
+        }
+
+        impl From<$crate::kit::db::DbError> for $Error {
+            fn from(error: $crate::kit::db::DbError) -> Self {
+                Self::Kit(error.into())
+            }
+        }
+
+        impl From<$crate::kit::cache::CacheError> for $Error {
+            fn from(error: $crate::kit::cache::CacheError) -> Self {
+                Self::Kit(error.into())
+            }
+        }
+    };
 }
+pub(crate) use refusals;

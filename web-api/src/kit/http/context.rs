@@ -41,7 +41,7 @@ impl<S: Sync> FromRequestParts<S> for RequestContext {
             .extensions
             .get()
             .cloned()
-            .ok_or_else(|| ApiError::new(Code::ServerInternal))
+            .ok_or_else(|| ApiError::new(Code::SERVER_INTERNAL))
     }
 }
 
@@ -141,7 +141,7 @@ pub(crate) async fn limit_time(
     next: Next,
 ) -> ApiResult<Response> {
     let answer = tokio::time::timeout(http.request_deadline(), next.run(request)).await;
-    answer.map_err(|_| ApiError::new(Code::ServerTimeout))
+    answer.map_err(|_| ApiError::new(Code::SERVER_TIMEOUT))
 }
 
 /// Runs what may write to its end, even when the client hangs up or the deadline passes.
@@ -159,5 +159,5 @@ pub(crate) async fn finish_writes(
 /// Answers for a handler that panicked. The panic itself is in the log already.
 pub(crate) fn answer_panic(_: Box<dyn Any + Send>) -> Response {
     tracing::error!("a request handler panicked");
-    ApiError::new(Code::ServerInternal).into_response()
+    ApiError::new(Code::SERVER_INTERNAL).into_response()
 }

@@ -40,7 +40,7 @@ impl<S: Sync> FromRequestParts<S> for IfMatch {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
         if !parts.headers.contains_key(header::IF_MATCH) {
-            return Err(ApiError::new(Code::PreconditionRequired));
+            return Err(ApiError::new(Code::PRECONDITION_REQUIRED));
         }
         let tags: Vec<&str> = tags(&parts.headers, &header::IF_MATCH).collect();
         if tags.contains(&"*") {

@@ -8,7 +8,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
-use gameserver_contract::ids::{PlayerId, SessionId};
+use gameserver_contract::ids::PlayerId;
 use gameserver_contract::number::integer_of;
 use gameserver_contract::problem::FieldError;
 use serde::Deserialize;
@@ -30,8 +30,8 @@ const NO_NUL: &str = "not contain the character U+0000";
 /// How JSON writes it.
 const NUL_ESCAPE: &[u8] = br"\u0000";
 
-/// The player whose access token came with the request; put there by
-/// [`authenticate`](crate::accounts::guard::authenticate).
+/// The player whose access token came with the request; put there by what stands before the routes
+/// that need a login.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AuthenticatedPlayer {
     pub(crate) player: PlayerId,
@@ -47,7 +47,7 @@ impl<S: Sync> FromRequestParts<S> for AuthenticatedPlayer {
             .extensions
             .get()
             .copied()
-            .ok_or_else(|| ApiError::new(Code::AuthRequired))
+            .ok_or_else(|| ApiError::new(Code::AUTH_REQUIRED))
     }
 }
 
@@ -58,15 +58,7 @@ pub(crate) struct PathId<T>(pub(crate) T);
 /// An id that a path can name.
 pub(crate) trait ResourceId: FromStr + Send {
     /// The answer when nothing has this id.
-    const NOT_FOUND: Code;
-}
-
-impl ResourceId for PlayerId {
-    const NOT_FOUND: Code = Code::PlayerNotFound;
-}
-
-impl ResourceId for SessionId {
-    const NOT_FOUND: Code = Code::SessionNotFound;
+    fn not_found() -> ApiError;
 }
 
 impl<T: ResourceId, S: Send + Sync> FromRequestParts<S> for PathId<T> {
@@ -75,7 +67,7 @@ impl<T: ResourceId, S: Send + Sync> FromRequestParts<S> for PathId<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
         let text: Option<Path<String>> = Path::from_request_parts(parts, state).await.ok();
         let id = text.and_then(|Path(text)| text.parse().ok());
-        id.map(Self).ok_or_else(|| ApiError::new(T::NOT_FOUND))
+        id.map(Self).ok_or_else(T::not_found)
     }
 }
 
@@ -219,16 +211,16 @@ where
     Http: FromRef<S>,
 {
     if !is_json(request.headers()) {
-        return Err(ApiError::new(Code::RequestUnsupportedMediaType));
+        return Err(ApiError::new(Code::REQUEST_UNSUPPORTED_MEDIA_TYPE));
     }
     let reading = Bytes::from_request(request, state);
     match tokio::time::timeout(Http::from_ref(state).body_read_timeout(), reading).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            Err(ApiError::new(Code::RequestTooLarge))
+            Err(ApiError::new(Code::REQUEST_TOO_LARGE))
         }
-        Ok(Err(_)) => Err(ApiError::new(Code::RequestMalformed)),
-        Err(_) => Err(ApiError::new(Code::RequestTimeout)),
+        Ok(Err(_)) => Err(ApiError::new(Code::REQUEST_MALFORMED)),
+        Err(_) => Err(ApiError::new(Code::REQUEST_TIMEOUT)),
     }
 }
 
@@ -351,7 +343,7 @@ fn json_error(error: &serde_json::Error, pointer: String) -> ApiError {
         return ApiError::invalid(vec![field(pointer, format!("be readable: {text}"))]);
     }
     let place = |number: usize| number.to_string();
-    ApiError::new(Code::RequestMalformed)
+    ApiError::new(Code::REQUEST_MALFORMED)
         .detail("line", place(error.line()))
         .detail("column", place(error.column()))
 }

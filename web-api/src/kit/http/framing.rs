@@ -23,7 +23,7 @@ pub(crate) async fn refuse_malformed(request: Request, next: Next) -> ApiResult<
     let Some(flaw) = flaw else {
         return Ok(next.run(request).await);
     };
-    let mut answer = ApiError::new(Code::RequestMalformed)
+    let mut answer = ApiError::new(Code::REQUEST_MALFORMED)
         .detail("header", flaw)
         .into_response();
     answer

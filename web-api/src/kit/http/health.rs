@@ -72,7 +72,7 @@ async fn readyz(State(http): State<Http>) -> ApiResult<Json<Health>> {
 }
 
 fn not_ready() -> ApiError {
-    ApiError::new(Code::ServerNotReady)
+    ApiError::new(Code::SERVER_NOT_READY)
 }
 
 /// The process has started: whoever can reach this address sees it done.

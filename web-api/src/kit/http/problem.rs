@@ -12,10 +12,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gameserver_contract::problem::{FieldError, Problem};
-use gameserver_contract::session::SessionState;
 
 use crate::kit::cache::RateDecision;
-use crate::kit::error::Error;
+use crate::kit::error::KitError;
 use crate::kit::fault::Fault;
 use crate::kit::http::code::Code;
 
@@ -25,13 +24,7 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 /// When to come back after a part of the service did not answer.
 const RETRY_SOON: Duration = Duration::from_secs(1);
 /// When to come back after all places were taken.
-const RETRY_BUSY: Duration = Duration::from_secs(10);
-/// When to come back after an instance was lost or was full: a lease and a start later.
-const RETRY_FLEET: Duration = Duration::from_secs(3);
-
-/// When to come back after an instance had no time for one more: what the instance itself says when
-/// it refuses.
-const RETRY_OVERLOADED: Duration = Duration::from_secs(2);
+pub(crate) const RETRY_BUSY: Duration = Duration::from_secs(10);
 
 /// An error on its way to the client.
 #[derive(Debug, Clone)]
@@ -65,7 +58,7 @@ impl ApiError {
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         Self {
             errors,
-            ..Self::new(Code::RequestInvalid)
+            ..Self::new(Code::REQUEST_INVALID)
         }
     }
 
@@ -74,7 +67,7 @@ impl ApiError {
         Self {
             rate: Some(rate),
             retry_after: Some(rate.reset),
-            ..Self::new(Code::RateLimited)
+            ..Self::new(Code::RATE_LIMITED)
         }
     }
 
@@ -84,7 +77,8 @@ impl ApiError {
         self
     }
 
-    fn retry_after(self, after: Duration) -> Self {
+    /// Says when to come back.
+    pub(crate) fn retry_after(self, after: Duration) -> Self {
         Self {
             retry_after: Some(after),
             ..self
@@ -93,20 +87,13 @@ impl ApiError {
 
     /// A part of the service does not do its work; says which one, and what is wrong with it.
     fn without(part: &str, fault: Fault) -> Self {
-        Self::new(Code::ServerUnavailable)
+        Self::new(Code::SERVER_UNAVAILABLE)
             .retry_after(RETRY_SOON)
             .detail(part, fault.as_str())
     }
 
-    fn in_state(code: Code, state: SessionState) -> Self {
-        Self::new(code).detail("state", state.as_str())
-    }
-
-    fn limit(code: Code, max: u32) -> Self {
-        Self::new(code).detail("max", max.to_string())
-    }
-
-    fn caused(self, cause: impl StdError + Send + Sync + 'static) -> Self {
+    /// Adds what the log shows, and nobody else.
+    pub(crate) fn caused(self, cause: impl StdError + Send + Sync + 'static) -> Self {
         Self {
             cause: Some(Arc::new(cause)),
             ..self
@@ -114,59 +101,26 @@ impl ApiError {
     }
 }
 
-impl From<Error> for ApiError {
-    fn from(error: Error) -> Self {
+impl From<KitError> for ApiError {
+    fn from(error: KitError) -> Self {
         match error {
-            Error::InvalidCredentials => Self::new(Code::AuthInvalidCredentials),
-            Error::RefreshRefused => Self::new(Code::AuthInvalidRefreshToken),
-            Error::RefreshReused => Self::new(Code::AuthRefreshTokenReused),
-            Error::LoginGone | Error::LoginEnded => Self::new(Code::AuthInvalidToken),
-            Error::Invalid(errors) => Self::invalid(errors),
-            Error::PlayerNotFound => Self::new(Code::PlayerNotFound),
-            Error::SessionNotFound => Self::new(Code::SessionNotFound),
-            Error::VersionMismatch => Self::new(Code::PreconditionFailed),
-            Error::CursorInvalid => Self::new(Code::CursorInvalid),
-            Error::GameUnknown => Self::new(Code::GameUnknown),
-            Error::ModeUnknown => Self::new(Code::GameModeUnknown),
-            Error::NoCapacity => Self::new(Code::FleetNoCapacity).retry_after(RETRY_FLEET),
-            Error::PlayerSessionLimit(max) => Self::limit(Code::SessionPlayerLimit, max),
-            Error::AddressSessionLimit(max) => {
-                Self::limit(Code::SessionAddressLimit, max).retry_after(RETRY_BUSY)
+            KitError::LoginEnded => Self::new(Code::AUTH_INVALID_TOKEN),
+            KitError::Invalid(errors) => Self::invalid(errors),
+            KitError::VersionMismatch => Self::new(Code::PRECONDITION_FAILED),
+            KitError::CursorInvalid => Self::new(Code::CURSOR_INVALID),
+            KitError::TooManyListeners => Self::new(Code::SERVER_BUSY).retry_after(RETRY_BUSY),
+            KitError::Draining => Self::new(Code::SERVER_NOT_READY).retry_after(RETRY_SOON),
+            KitError::RateLimited(rate) => Self::rate_limited(rate),
+            KitError::IdempotencyKeyReused => Self::new(Code::IDEMPOTENCY_KEY_REUSED),
+            KitError::IdempotencyInProgress => {
+                Self::new(Code::IDEMPOTENCY_IN_PROGRESS).retry_after(RETRY_SOON)
             }
-            Error::InstanceLost => Self::new(Code::SessionInstanceLost).retry_after(RETRY_FLEET),
-            Error::Overloaded => Self::new(Code::SessionOverloaded).retry_after(RETRY_OVERLOADED),
-            Error::SessionFull => Self::new(Code::SessionFull),
-            Error::NotJoinable(state) => Self::in_state(Code::SessionNotJoinable, state),
-            Error::IllegalTransition(state) => {
-                Self::in_state(Code::SessionIllegalTransition, state)
-            }
-            Error::NotHost => Self::new(Code::SessionNotHost),
-            Error::JoinCodeInvalid => Self::new(Code::SessionJoinCodeInvalid),
-            Error::SpectatorsNotAllowed => Self::new(Code::SessionSpectatorsNotAllowed),
-            Error::ViewNotAllowed(view) => {
-                Self::new(Code::SessionViewNotAllowed).detail("view", view.as_str())
-            }
-            Error::ReplayNotFound => Self::new(Code::ReplayNotFound),
-            Error::ReplayNotReady(state) => Self::in_state(Code::ReplayNotReady, state),
-            Error::ReplayDelayed(state, wait) => {
-                Self::in_state(Code::ReplayNotReady, state).retry_after(wait)
-            }
-            Error::TooManyListeners => Self::new(Code::ServerBusy).retry_after(RETRY_BUSY),
-            Error::Draining => Self::new(Code::ServerNotReady).retry_after(RETRY_SOON),
-            Error::RateLimited(rate) => Self::rate_limited(rate),
-            Error::IdempotencyKeyReused => Self::new(Code::IdempotencyKeyReused),
-            Error::IdempotencyInProgress => {
-                Self::new(Code::IdempotencyInProgress).retry_after(RETRY_SOON)
-            }
-            Error::InstanceUnavailable(_) => Self::new(Code::FleetUnavailable)
-                .retry_after(RETRY_FLEET)
-                .caused(error),
-            Error::Store(ref cause) if cause.refuses_text() => Self::new(Code::RequestInvalid),
-            Error::Store(ref cause) => match cause.fault() {
-                Some(fault) => Self::without("database", fault).caused(error),
-                None => Self::new(Code::ServerInternal).caused(error),
+            KitError::Db(cause) if cause.refuses_text() => Self::new(Code::REQUEST_INVALID),
+            KitError::Db(cause) => match cause.fault() {
+                Some(fault) => Self::without("database", fault).caused(cause),
+                None => Self::new(Code::SERVER_INTERNAL).caused(cause),
             },
-            Error::Cache(ref cause) => Self::without("cache", cause.fault()).caused(error),
+            KitError::Cache(cause) => Self::without("cache", cause.fault()).caused(cause),
         }
     }
 }
@@ -241,11 +195,11 @@ fn body(error: ApiError, request_id: &str) -> Body {
 /// The code of an error that a library answered for us.
 fn code_of(status: StatusCode) -> Code {
     match status {
-        StatusCode::NOT_FOUND => Code::RouteNotFound,
-        StatusCode::METHOD_NOT_ALLOWED => Code::RouteMethodNotAllowed,
-        StatusCode::PAYLOAD_TOO_LARGE => Code::RequestTooLarge,
-        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::RequestUnsupportedMediaType,
-        status if status.is_client_error() => Code::RequestMalformed,
-        _ => Code::ServerInternal,
+        StatusCode::NOT_FOUND => Code::ROUTE_NOT_FOUND,
+        StatusCode::METHOD_NOT_ALLOWED => Code::ROUTE_METHOD_NOT_ALLOWED,
+        StatusCode::PAYLOAD_TOO_LARGE => Code::REQUEST_TOO_LARGE,
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Code::REQUEST_UNSUPPORTED_MEDIA_TYPE,
+        status if status.is_client_error() => Code::REQUEST_MALFORMED,
+        _ => Code::SERVER_INTERNAL,
     }
 }
