@@ -13,7 +13,9 @@ pub(crate) mod store;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use gameserver_contract::account::{Device, GuestLogin, LoginResponse, Player, RefreshLogin};
 use gameserver_contract::entropy::random_bytes;
@@ -31,7 +33,7 @@ use crate::config::{
     REFRESH_TOKEN_LIFETIME, WebApiConfig,
 };
 use crate::kit::Kit;
-use crate::kit::cache::RateDecision;
+use crate::kit::cache::{Key, RateDecision};
 use crate::kit::db::DbError;
 use crate::kit::error::{KitError, field};
 use crate::kit::rate::{RatePolicy, network};
@@ -207,12 +209,7 @@ impl Accounts {
     /// Tells all replicas at once that a login has ended. That it has stands in the store, also
     /// when the cache is lost or away now.
     async fn end_access(&self, login: Uuid) -> Result<(), Error> {
-        let key = login_key(login);
-        Ok(self
-            .kit
-            .cache
-            .put(&key, ENDED, LOGIN_END_REMEMBERED)
-            .await?)
+        Ok(self.kit.cache.remember(&LoginKey(login), ENDED).await?)
     }
 
     /// Refuses a call of a login that was ended while access tokens of it are out; counts any other
@@ -227,7 +224,7 @@ impl Accounts {
             let rate = self.kit.rates.count(self.request_rate, player.0.as_bytes());
             return Ok(rate.await?);
         };
-        let key = login_key(login);
+        let key = LoginKey(login).text();
         let (remembered, rate) = self
             .kit
             .rates
@@ -248,7 +245,7 @@ impl Accounts {
             return Err(KitError::LoginEnded.into());
         }
         // Only where nothing stands: a logout in between has the last word.
-        let key = login_key(login);
+        let key = LoginKey(login).text();
         let remembered = self.kit.cache.put_hint(&key, LIVES, LOGIN_LIFE_REMEMBERED);
         Ok(remembered.await?)
     }
@@ -274,8 +271,16 @@ struct NewFamily {
     token: String,
 }
 
-fn login_key(login: Uuid) -> String {
-    format!("login:{login}")
+/// Whether a login lives or was ended.
+struct LoginKey(Uuid);
+
+impl Key for LoginKey {
+    const PREFIX: &'static str = "login";
+    const LIFETIME: Duration = LOGIN_END_REMEMBERED;
+
+    fn id(&self) -> impl Display {
+        self.0
+    }
 }
 
 fn missing(pointer: &str, with: &str) -> Error {

@@ -17,7 +17,7 @@ use crate::accounts::store::players::PlayerRow;
 use crate::kit::error::KitError;
 use crate::kit::http::Http;
 use crate::kit::http::code::Code;
-use crate::kit::http::etag::{IfMatch, is_known, version_tag};
+use crate::kit::http::etag::{IfMatch, if_none_match, version_tag};
 use crate::kit::http::extract::{AuthenticatedPlayer, JsonBody, PathId};
 use crate::kit::http::problem::{ApiError, ApiResult};
 
@@ -54,7 +54,7 @@ async fn get_me(
 ) -> ApiResult<Response> {
     let row = accounts.me(login.player).await?;
     let tag = version_tag(row.version);
-    if is_known(&headers, &tag) {
+    if if_none_match(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     Ok(with_tag(row))

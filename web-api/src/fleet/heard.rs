@@ -9,6 +9,9 @@ use gameserver_contract::ids::InstanceId;
 use crate::config::{INSTANCE_LEASE, INSTANCES_MAX};
 use crate::fleet::InstanceRecord;
 
+/// A heartbeat and a half: an instance that goes on calling this replica was heard of since.
+const LATELY: TimeDelta = TimeDelta::milliseconds(1_500);
+
 /// The instances that called this replica; at most [`INSTANCES_MAX`], one more is not kept.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heard(Arc<Mutex<Table>>);
@@ -32,6 +35,13 @@ impl Heard {
         let table = self.lock();
         let (instance, heard_at) = table.get(&id)?;
         is_fresh(*heard_at, now).then(|| instance.clone())
+    }
+
+    /// The instance, when it was heard of within [`LATELY`].
+    pub(crate) fn lately(&self, id: InstanceId, now: DateTime<Utc>) -> Option<InstanceRecord> {
+        let table = self.lock();
+        let (instance, heard_at) = table.get(&id)?;
+        (now - heard_at < LATELY).then(|| instance.clone())
     }
 
     /// All of them.

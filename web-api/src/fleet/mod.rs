@@ -140,6 +140,11 @@ impl Fleet {
         }
     }
 
+    /// The instance, when it called this replica a moment ago. It costs no round trip.
+    pub(crate) fn heard_lately(&self, id: InstanceId) -> Option<InstanceRecord> {
+        self.heard.lately(id, self.kit.now())
+    }
+
     /// The run of an instance whose lease the database keeps, because the cache did not take it.
     pub(crate) async fn kept_lease(
         &self,

@@ -20,20 +20,22 @@ pub(crate) struct PlacementRequest<'a> {
 /// and one more player, and keeps up with its ticks.
 pub(crate) fn candidates<'a>(
     instances: &'a [InstanceRecord],
-    wish: PlacementRequest<'_>,
+    request: PlacementRequest<'_>,
 ) -> Vec<&'a InstanceRecord> {
     let mut fitting: Vec<_> = instances
         .iter()
-        .filter(|instance| fits(instance, wish))
+        .filter(|instance| fits(instance, request))
         .collect();
     fitting.sort_by(|a, b| busyness(a).total_cmp(&busyness(b)).then(a.id.cmp(&b.id)));
     fitting
 }
 
-fn fits(instance: &InstanceRecord, wish: PlacementRequest<'_>) -> bool {
+fn fits(instance: &InstanceRecord, request: PlacementRequest<'_>) -> bool {
     let load = instance.load;
-    instance.mode(wish.game, wish.mode).is_some()
-        && wish.region.is_none_or(|region| region == instance.region)
+    instance.mode(request.game, request.mode).is_some()
+        && request
+            .region
+            .is_none_or(|region| region == instance.region)
         && !load.draining
         && load.matches < instance.matches_max
         && load.players < instance.players_max

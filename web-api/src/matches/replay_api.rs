@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::kit::http::code::Code;
-use crate::kit::http::etag::is_known;
+use crate::kit::http::etag::if_none_match;
 use crate::kit::http::extract::{AuthenticatedPlayer, PathId};
 use crate::kit::http::problem::{ApiError, ApiResult};
 use crate::matches::Matches;
@@ -70,7 +70,7 @@ async fn get_replay(
 ) -> ApiResult<Response> {
     let replay = matches.find_replay(id, login.player).await?;
     let tag = replay_tag(&replay);
-    if is_known(&headers, &tag) {
+    if if_none_match(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     let (status, part) = match wanted(&headers, &tag, replay.total) {

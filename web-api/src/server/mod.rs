@@ -29,6 +29,7 @@ use crate::config::{ConfigError, Limits, RESULT_BYTES_MAX, WebApiConfig};
 use crate::grpc::RegistryService;
 use crate::kit::cache::Cache;
 use crate::kit::db::Db;
+pub use crate::kit::http::RenderMetrics;
 use crate::kit::tasks::Tasks;
 use crate::telemetry;
 
@@ -41,10 +42,6 @@ const GRPC_LIMITS: Limits = Limits {
     connections_per_address_max: None,
     ..Limits::DEFAULT
 };
-
-/// Writes all metrics of the process in Prometheus' text format. The process may share one
-/// recorder among its services.
-pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// What the service needs from outside. The database's schema must be up to date.
 #[derive(Clone)]

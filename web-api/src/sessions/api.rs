@@ -16,7 +16,7 @@ use utoipa_axum::routes;
 
 use crate::kit::db::idempotency::RecordedResponse;
 use crate::kit::http::context::RequestContext;
-use crate::kit::http::etag::is_known;
+use crate::kit::http::etag::if_none_match;
 use crate::kit::http::extract::{
     AuthenticatedPlayer, IdempotentBody, PageQuery, PathId, StrictQuery,
 };
@@ -185,7 +185,7 @@ async fn get_session(
 ) -> ApiResult<Response> {
     let row = sessions.session_for(id, login.player).await?;
     let tag = session_tag(login.player, &row);
-    if is_known(&headers, &tag) {
+    if if_none_match(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
     }
     Ok(([(header::ETAG, tag)], Json(visible_to(login.player, row))).into_response())

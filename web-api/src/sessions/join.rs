@@ -11,10 +11,12 @@ use uuid::Uuid;
 
 use crate::config::SEAT_HOLD;
 use crate::fleet::InstanceRecord;
+use crate::kit::db::DbError;
 use crate::kit::db::idempotency::RecordedResponse;
+use crate::kit::error::KitError;
 use crate::kit::idempotency::IdempotentRequest;
 use crate::sessions::error::Error;
-use crate::sessions::store::records::SessionRow;
+use crate::sessions::store::records::Joinable;
 use crate::sessions::store::seats::{KeyedReservation, Reservation, SeatRequest};
 use crate::sessions::{Sessions, spectators};
 
@@ -59,18 +61,22 @@ impl Sessions {
         }
         let player = joiner.player;
         let code = join.join_code.as_deref();
-        let row = self.session_to_join(id, player, code).await?;
+        let found = self.session_to_join(id, player, code).await?;
+        let row = &found.row;
         if !row.session.state.is_joinable() {
             return Err(Error::NotJoinable(row.session.state));
         }
         let watch = spectators::grant(&row.session, join)?;
-        let instance = self.instance_of(&row).await?.ok_or(Error::InstanceLost)?;
+        let instance = self
+            .instance_of_lately(row)
+            .await?
+            .ok_or(Error::InstanceLost)?;
         // Sooner than the session's record says so: the instance would refuse the ticket.
         if instance.load.draining {
             return Err(Error::NotJoinable(SessionState::Draining));
         }
-        self.check_time(&row, &instance, player, join.role).await?;
-        let display_name = self.accounts.me(player).await?.player.display_name;
+        check_time(&found, &instance, join.role)?;
+        let display_name = found.display_name.ok_or(KitError::LoginEnded)?;
         let now = self.kit.now();
         let grant = Grant {
             ticket: JoinTicket {
@@ -91,36 +97,9 @@ impl Sessions {
             transports: instance.transports,
             expires_at: now + SEAT_HOLD,
             signer: self.tickets.clone(),
+            version: row.version,
         };
         self.reserve(joiner, now, grant).await
-    }
-
-    /// Refuses whom the instance would refuse, before anything is written. Whoever has a seat may
-    /// come back to it.
-    async fn check_time(
-        &self,
-        row: &SessionRow,
-        instance: &InstanceRecord,
-        player: PlayerId,
-        role: Role,
-    ) -> Result<(), Error> {
-        let session = &row.session;
-        if !instance.refuses(session.match_id, role) {
-            return Ok(());
-        }
-        let seat = match role {
-            Role::Player => {
-                self.store
-                    .seat_of(session.id, player, self.kit.now())
-                    .await?
-            }
-            Role::Spectator => None,
-        };
-        if seat.is_some() {
-            return Ok(());
-        }
-        metrics::counter!("gs_shed_total", "class" => role.as_str()).increment(1);
-        Err(Error::Overloaded)
     }
 
     /// Holds the seat and answers; the key, if there is one, in the same transaction.
@@ -130,7 +109,7 @@ impl Sessions {
         now: DateTime<Utc>,
         grant: Grant,
     ) -> Result<RecordedResponse, Error> {
-        let session = grant.ticket.session;
+        let (session, version) = (grant.ticket.session, grant.version);
         let seat_request = SeatRequest {
             session,
             player: joiner.player,
@@ -143,7 +122,7 @@ impl Sessions {
         let answer = move |seat| to_answer(&grant.answer(seat));
         let is_player = seat_request.role == Role::Player;
         let answer = match joiner.request {
-            None => match self.store.reserve_seat(seat_request).await? {
+            None => match self.hold_seat(version, seat_request).await? {
                 Reservation::Held(seat) => answer(seat),
                 refused @ (Reservation::Full
                 | Reservation::NotJoinable(_)
@@ -168,6 +147,25 @@ impl Sessions {
         }
         Ok(answer)
     }
+
+    /// In one statement where it can be done, else in a transaction.
+    async fn hold_seat(&self, version: i64, request: SeatRequest) -> Result<Reservation, DbError> {
+        match self.store.reserve_seat_at(version, &request).await? {
+            Some(seat) => Ok(Reservation::Held(Some(seat))),
+            None => self.store.reserve_seat(request).await,
+        }
+    }
+}
+
+/// Refuses whom the instance would refuse, before anything is written. Whoever has a seat may come
+/// back to it.
+fn check_time(found: &Joinable, instance: &InstanceRecord, role: Role) -> Result<(), Error> {
+    let comes_back = role == Role::Player && found.has_seat;
+    if comes_back || !instance.refuses(found.row.session.match_id, role) {
+        return Ok(());
+    }
+    metrics::counter!("gs_shed_total", "class" => role.as_str()).increment(1);
+    Err(Error::Overloaded)
 }
 
 fn refusal(reservation: &Reservation) -> Error {
@@ -184,6 +182,8 @@ struct Grant {
     transports: Vec<TransportOffer>,
     expires_at: DateTime<Utc>,
     signer: TicketSigner,
+    /// Of the session that was read.
+    version: i64,
 }
 
 impl Grant {

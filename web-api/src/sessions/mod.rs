@@ -223,6 +223,15 @@ impl Sessions {
         }
     }
 
+    /// The run of the instance that hosts a session, by what this replica was told a moment ago, where it was: a ticket for a run that has
+    /// ended since is refused by its instance.
+    async fn instance_of_lately(&self, row: &SessionRow) -> Result<Option<InstanceRecord>, Error> {
+        match self.fleet.heard_lately(row.instance) {
+            Some(instance) if instance.epoch == row.epoch => Ok(Some(instance)),
+            Some(_) | None => self.instance_of(row).await,
+        }
+    }
+
     /// The run of the instance that hosts a session, while its lease lives.
     pub(crate) async fn instance_of(
         &self,

@@ -1,16 +1,20 @@
 //! Who finds a session: a public one everybody, a private one its host, those who had its code and
 //! those who played. For everybody else it does not exist, and no route tells the difference.
 
+use std::fmt::Display;
+use std::time::Duration;
+
 use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
 use gameserver_contract::session::Visibility;
 use subtle::ConstantTimeEq as _;
 
 use crate::config::{ADMISSION_REMEMBERED, JOIN_CODE_TRIES_PER_MINUTE};
+use crate::kit::cache::Key;
 use crate::kit::db::DbError;
 use crate::kit::rate::RatePolicy;
 use crate::sessions::Sessions;
 use crate::sessions::error::Error;
-use crate::sessions::store::records::SessionRow;
+use crate::sessions::store::records::{Joinable, SessionRow};
 
 /// Tries of the code of one session by one player.
 const JOIN_CODE_TRIES: RatePolicy = RatePolicy {
@@ -40,23 +44,24 @@ impl Sessions {
         id: SessionId,
         player: PlayerId,
         code: Option<&str>,
-    ) -> Result<SessionRow, Error> {
-        let row = match self.session(id).await {
-            Ok(row) if is_open_to(&row, player) => return Ok(row),
-            Ok(row) => Some(row),
-            Err(Error::NotFound) => None,
-            Err(error) => return Err(error),
-        };
+    ) -> Result<Joinable, Error> {
+        let now = self.kit.now();
+        let found = self.store.session_for_join(id, player, now).await?;
+        if let Some(found) = &found
+            && is_open_to(&found.row, player)
+        {
+            return Ok(found.clone());
+        }
         if code.is_some() {
             let who = [*id.0.as_bytes(), *player.0.as_bytes()].concat();
             self.kit.rates.spend(JOIN_CODE_TRIES, &who).await?;
         }
-        let row = row.ok_or(Error::NotFound)?;
-        if code.is_some_and(|code| fits(&row, code)) {
+        let found = found.ok_or(Error::NotFound)?;
+        if code.is_some_and(|code| fits(&found.row, code)) {
             self.remember_admission(id, player).await;
-            return Ok(row);
+            return Ok(found);
         }
-        if self.finds(&row, player).await? {
+        if self.finds(&found.row, player).await? {
             return Err(Error::JoinCodeInvalid);
         }
         Err(Error::NotFound)
@@ -73,7 +78,7 @@ impl Sessions {
             || self
                 .kit
                 .cache
-                .get(&admission_key(session.id, player))
+                .recall(&Admitted(session.id, player))
                 .await?
                 .is_some()
             || self.has_played(session.match_id, player).await?)
@@ -87,8 +92,8 @@ impl Sessions {
     /// Spectators have no seat that would show that they had the code. Should the cache refuse it,
     /// they give the code again.
     async fn remember_admission(&self, session: SessionId, player: PlayerId) {
-        let key = admission_key(session, player);
-        if let Err(error) = self.kit.cache.put(&key, &[], ADMISSION_REMEMBERED).await {
+        let key = Admitted(session, player);
+        if let Err(error) = self.kit.cache.remember(&key, &[]).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "an admission to a private session was not remembered"
@@ -107,6 +112,14 @@ fn fits(row: &SessionRow, given: &str) -> bool {
     expected.is_some_and(|expected| given.as_bytes().ct_eq(expected.as_bytes()).into())
 }
 
-fn admission_key(session: SessionId, player: PlayerId) -> String {
-    format!("admitted:{session}:{player}")
+/// That a player had the code of a private session.
+struct Admitted(SessionId, PlayerId);
+
+impl Key for Admitted {
+    const PREFIX: &'static str = "admitted";
+    const LIFETIME: Duration = ADMISSION_REMEMBERED;
+
+    fn id(&self) -> impl Display {
+        format!("{}:{}", self.0, self.1)
+    }
 }

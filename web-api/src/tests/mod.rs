@@ -5,6 +5,7 @@ pub(crate) mod cable;
 mod connections;
 mod console;
 mod docs;
+mod edges;
 pub(crate) mod event_stream;
 pub(crate) mod instance;
 mod openapi;

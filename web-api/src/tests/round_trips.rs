@@ -6,6 +6,8 @@ use std::sync::Arc;
 use gameserver_contract::account::LoginResponse;
 use gameserver_contract::clock::{ManualClock, SystemClock};
 use gameserver_contract::entropy::SystemEntropy;
+use gameserver_contract::session::Session;
+use serde_json::json;
 
 use crate::kit::cache::Cache;
 use crate::kit::db::Db;
@@ -13,7 +15,10 @@ use crate::server::Deps;
 use crate::tests::cable::Cable;
 use crate::tests::redis_process::RedisProcess;
 use crate::tests::subject::Subject;
-use crate::tests::world::{World, config};
+use crate::tests::world::{World, config, report};
+
+/// How many players join.
+const JOINS: usize = 8;
 
 /// How often each request is made.
 const TIMES: usize = 20;
@@ -88,6 +93,35 @@ impl Measured {
     }
 }
 
+impl Measured {
+    /// What a join costs a player who has called before.
+    async fn join_cost(&self) -> Cost {
+        let world = &self.world;
+        world.register().await;
+        let host = world.guest().await;
+        let body = json!({"game": "arena", "players_max": 16});
+        let session: Session = world.post("sessions", &host, body).await.expect(201);
+        let mut players = Vec::new();
+        for _ in 0..=JOINS {
+            let player = world.guest().await;
+            assert_eq!(world.get("me", &player).await.status, 200);
+            players.push(player);
+        }
+        world.heartbeat(&[report(&session, "filling", &[])]).await;
+        let first = players.pop().unwrap();
+        world.join(&session, &first).await;
+        let asked = self.database.asked_of_postgres().statements;
+        let commands = self.cache.commands_to_redis();
+        for player in &players {
+            world.join(&session, player).await;
+        }
+        Cost {
+            statements: (self.database.asked_of_postgres().statements - asked).div_ceil(JOINS),
+            commands: (self.cache.commands_to_redis() - commands).div_ceil(JOINS),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Request<'a> {
     Get(&'a str, &'a LoginResponse),
@@ -121,4 +155,10 @@ async fn count_round_trips(subject: Subject) {
         commands: 1,
     };
     assert_eq!(measured.cost(Request::NewGuest).await, six);
+    // The login and the rate; the session with its player; the seat; the message to listeners.
+    let four = Cost {
+        statements: 2,
+        commands: 2,
+    };
+    assert_eq!(measured.join_cost().await, four);
 }

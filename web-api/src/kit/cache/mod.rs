@@ -2,6 +2,7 @@
 //! in Redis or in memory.
 //! Everything here can be lost and rebuilt.
 
+mod key;
 mod memory;
 mod redis_server;
 mod subscription;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use gameserver_contract::clock::SharedClock;
 
+pub(crate) use crate::kit::cache::key::Key;
 use crate::kit::cache::memory::Memory;
 use crate::kit::cache::redis_server::RedisServer;
 pub(crate) use crate::kit::cache::subscription::{Heard, Subscription};

@@ -139,6 +139,32 @@ impl Db {
         .await
     }
 
+    /// Runs one writing statement with `RETURNING` to its end, also when the caller goes away. It is
+    /// never repeated, because the first try may have been done.
+    pub(crate) async fn write<T: Row + 'static>(&self, sql: Sql) -> Result<Option<T>, DbError> {
+        let db = self.clone();
+        let rows = self.within(
+            Patience::Request,
+            Box::pin(async move {
+                match &db.0 {
+                    Backend::Pg(pg) => {
+                        let mut lease = pg.acquire().await?;
+                        let outcome = fetch_on(&mut lease.connection, sql).await;
+                        lease.give_back(&outcome);
+                        outcome
+                    }
+                    Backend::Lite { writer, .. } => fetch_all!(Sqlite, sql, writer),
+                }
+            }),
+        );
+        Ok(rows.await?.into_iter().next())
+    }
+
+    /// True when each statement waits for an answer from the network.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self.0, Backend::Pg(_))
+    }
+
     /// Runs `work` in one transaction to its end, also when the caller goes away. An error rolls
     /// everything back.
     pub(crate) async fn transaction<T, F>(&self, work: F) -> Result<T, DbError>

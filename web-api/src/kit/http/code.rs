@@ -141,7 +141,7 @@ macro_rules! refusals {
         impl std::error::Error for $Error {
             fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
                 match self {
-                    $(Self::$Name { .. } => None,)*
+                    $(Self::$Name { .. })|* => None,
                     $(Self::$From(error) => std::error::Error::source(error),)*
                     Self::Kit(error) => std::error::Error::source(error),
                 }

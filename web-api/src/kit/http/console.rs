@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::kit::http::Http;
-use crate::kit::http::etag::is_known;
+use crate::kit::http::etag::if_none_match;
 
 /// The files that stand at `/`.
 #[derive(RustEmbed)]
@@ -61,7 +61,7 @@ fn file(path: &str) -> Option<EmbeddedFile> {
 
 fn answer(path: &str, file: EmbeddedFile, request: &Request) -> Response {
     let tag = tag(&file);
-    if is_known(request.headers(), &tag) {
+    if if_none_match(request.headers(), &tag) {
         let mut answer = StatusCode::NOT_MODIFIED.into_response();
         write_headers(answer.headers_mut(), &tag);
         return answer;

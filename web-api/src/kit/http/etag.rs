@@ -61,7 +61,7 @@ pub(crate) fn version_tag(version: i64) -> String {
 }
 
 /// True when the client has this version already.
-pub(crate) fn is_known(headers: &HeaderMap, tag: &str) -> bool {
+pub(crate) fn if_none_match(headers: &HeaderMap, tag: &str) -> bool {
     tags(headers, &header::IF_NONE_MATCH).any(|known| known == "*" || without_suffix(known) == tag)
 }
 
@@ -119,10 +119,10 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::IF_NONE_MATCH, "\"v1\", W/\"v7\"".parse().unwrap());
         headers.append(header::IF_NONE_MATCH, "\"v9-gzip\"".parse().unwrap());
-        assert!(is_known(&headers, &version_tag(7)));
-        assert!(is_known(&headers, &version_tag(9)));
-        assert!(!is_known(&headers, &version_tag(2)));
+        assert!(if_none_match(&headers, &version_tag(7)));
+        assert!(if_none_match(&headers, &version_tag(9)));
+        assert!(!if_none_match(&headers, &version_tag(2)));
         headers.insert(header::IF_NONE_MATCH, "*".parse().unwrap());
-        assert!(is_known(&headers, &version_tag(2)));
+        assert!(if_none_match(&headers, &version_tag(2)));
     }
 }

@@ -32,7 +32,10 @@ use crate::config::{ForwardedHeader, Limits, WebApiConfig};
 use crate::kit::Kit;
 use crate::kit::readiness::Readiness;
 use crate::kit::tasks::Tasks;
-use crate::server::RenderMetrics;
+
+/// Writes all metrics of the process in Prometheus' text format. The process may share one
+/// recorder among its services.
+pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// Where every resource stands.
 pub(crate) const BASE_PATH: &str = "/api/v1";

@@ -67,6 +67,16 @@ pub(crate) struct SessionRow {
     pub(crate) version: i64,
 }
 
+/// A session and what joining it needs of a player.
+#[derive(Debug, Clone)]
+pub(crate) struct Joinable {
+    pub(crate) row: SessionRow,
+    /// `None` when there is no such player.
+    pub(crate) display_name: Option<String>,
+    /// Whether the player holds a seat or has reserved one.
+    pub(crate) has_seat: bool,
+}
+
 /// Which sessions to list. Private sessions are never listed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SessionFilter {
@@ -95,8 +105,13 @@ macro_rules! seats_in_use {
 /// Everything of [`StoredSession`]; `$1` is the present time.
 macro_rules! select_session {
     ($where:expr) => {
+        select_session!("", $where)
+    };
+    ($more:expr, $where:expr) => {
         concat!(
-            "SELECT s.id, s.game, s.mode, s.name, s.region, s.state, s.visibility, s.join_code, \
+            "SELECT ",
+            $more,
+            "s.id, s.game, s.mode, s.name, s.region, s.state, s.visibility, s.join_code, \
              s.tags, s.players_max, s.spectators, s.spectators_allowed, s.spectators_view, \
              s.spectators_delay_s, s.host_player_id, s.match_id, s.instance_id, \
              s.instance_epoch, s.result_key, s.version, s.created_at_ms, s.updated_at_ms, ",
@@ -158,6 +173,32 @@ impl SessionsStore {
         let sql = Sql::new(select_session!("s.id = $2")).bind(now).bind(id);
         let row: Option<StoredSession> = self.0.optional(sql).await?;
         row.map(SessionRow::try_from).transpose()
+    }
+
+    /// The session of that id, with what joining it needs of a player, in one statement.
+    pub(crate) async fn session_for_join(
+        &self,
+        id: SessionId,
+        player: PlayerId,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Joinable>, DbError> {
+        let sql = Sql::new(select_session!(
+            "(SELECT p.display_name FROM players AS p WHERE p.id = $3) AS display_name, \
+             (SELECT own.seat FROM seats AS own WHERE own.session_id = s.id \
+              AND own.player_id = $3 \
+              AND (own.held_until_ms IS NULL OR own.held_until_ms > $1)) AS own_seat, ",
+            "s.id = $2"
+        ));
+        let sql = sql.bind(now).bind(id).bind(player);
+        let row: Option<StoredJoinable> = self.0.optional(sql).await?;
+        let joinable = row.map(|row| {
+            Ok(Joinable {
+                row: SessionRow::try_from(row.session)?,
+                display_name: row.display_name,
+                has_seat: row.own_seat.is_some(),
+            })
+        });
+        joinable.transpose()
     }
 
     /// The session that a match runs.
@@ -372,6 +413,14 @@ fn visibility(text: String) -> Result<Visibility, DbError> {
 
 fn view(text: String) -> Result<SpectatorView, DbError> {
     SpectatorView::parse(&text).ok_or_else(|| corrupt("sessions.spectators_view", text))
+}
+
+#[derive(Debug, FromRow)]
+struct StoredJoinable {
+    #[sqlx(flatten)]
+    session: StoredSession,
+    display_name: Option<String>,
+    own_seat: Option<i64>,
 }
 
 #[derive(Debug, FromRow)]

@@ -1,6 +1,6 @@
 //! Seats: held for a player until the reservation ends, taken once the instance has seen them.
 //!
-//! A session's row is locked before one of its seats changes, so that two wishes are granted one
+//! A session's row is locked before one of its seats changes, so that two requests are granted one
 //! after the other. A hold that has ended counts as free everywhere, swept or not.
 
 use chrono::{DateTime, Utc};
@@ -15,7 +15,7 @@ use crate::kit::db::{DbError, idempotency};
 use crate::sessions::store::SessionsStore;
 use crate::sessions::store::records::{lock, touch};
 
-/// A wish for a seat.
+/// A request for a seat.
 #[derive(Debug, Clone)]
 pub(crate) struct SeatRequest {
     /// Where.
@@ -24,15 +24,15 @@ pub(crate) struct SeatRequest {
     pub(crate) player: PlayerId,
     /// Play or watch.
     pub(crate) role: Role,
-    /// The login that the wish was made with: when it ends, so does the seat.
+    /// The login that the request was made with: when it ends, so does the seat.
     pub(crate) login: Option<Uuid>,
-    /// When the wish is made.
+    /// When the request is made.
     pub(crate) now: DateTime<Utc>,
     /// The reservation ends here unless the instance reports the seat as taken.
     pub(crate) held_until: DateTime<Utc>,
 }
 
-/// What became of a wish for a seat.
+/// What became of a request for a seat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reservation {
     /// The seat is held; `None` for a spectator, who takes none. A player who asks again gets the
@@ -49,7 +49,7 @@ pub(crate) enum Reservation {
 /// Writes down what the request for a seat is answered; `None` stands for a spectator's.
 pub(crate) type AnswerSeat = Box<dyn FnOnce(Option<Seat>) -> RecordedResponse + Send>;
 
-/// What became of a wish for a seat that came with a key.
+/// What became of a request for a seat that came with a key.
 #[derive(Debug)]
 pub(crate) enum KeyedReservation {
     /// It is granted, with this answer.
@@ -64,22 +64,47 @@ impl SessionsStore {
     /// Holds a seat in one transaction: expired holds are dropped first, the lowest free seat is
     /// given, never one seat twice. A taken seat that is asked for again becomes a hold, so that it
     /// outlasts the old connection as long as the new ticket is good.
-    pub(crate) async fn reserve_seat(&self, wish: SeatRequest) -> Result<Reservation, DbError> {
+    pub(crate) async fn reserve_seat(&self, request: SeatRequest) -> Result<Reservation, DbError> {
         self.0
-            .transaction(move |tx| Box::pin(reserve(tx, wish)))
+            .transaction(move |tx| Box::pin(reserve(tx, request)))
             .await
     }
 
-    /// The same for a request with a key, which is claimed in that transaction: the key and the
-    /// seat are both kept or neither is.
+    /// Holds a seat in one statement, for a player who had none in the session of that version.
+    /// `None` when nothing was held: the version is another one by now, a hold has ended, the
+    /// session is full or not joinable, or the database is at hand anyway. Then
+    /// [`SessionsStore::reserve_seat`] decides.
+    ///
+    /// Every change that takes a seat counts the version up. So the seats that the statement sees
+    /// are those of the version that it requires once it has the row to itself.
+    pub(crate) async fn reserve_seat_at(
+        &self,
+        version: i64,
+        request: &SeatRequest,
+    ) -> Result<Option<Seat>, DbError> {
+        if !self.0.is_remote() || request.role != Role::Player {
+            return Ok(None);
+        }
+        let sql = Sql::new(RESERVE_AT_VERSION)
+            .bind(request.session)
+            .bind(version)
+            .bind(request.player)
+            .bind(request.held_until)
+            .bind(request.now)
+            .bind(request.login);
+        self.0.write(sql).await?.map(seat).transpose()
+    }
+
+    /// [`SessionsStore::reserve_seat`] for a request with a key, which is claimed in that
+    /// transaction: the key and the seat are both kept or neither is.
     pub(crate) async fn reserve_seat_once(
         &self,
-        wish: SeatRequest,
+        request: SeatRequest,
         key: IdempotencyKey,
         answer: AnswerSeat,
     ) -> Result<KeyedReservation, DbError> {
         self.0
-            .transaction(move |tx| Box::pin(reserve_once(tx, wish, key, answer)))
+            .transaction(move |tx| Box::pin(reserve_once(tx, request, key, answer)))
             .await
     }
 
@@ -115,38 +140,57 @@ impl SessionsStore {
     }
 }
 
-async fn reserve(tx: &mut Tx, wish: SeatRequest) -> Result<Reservation, DbError> {
-    let Some(session) = lock(tx, wish.session).await? else {
+/// PostgreSQL only: SQLite writes nothing within `WITH`. The session's row is locked by its update,
+/// and its version is looked at again once the lock is there.
+const RESERVE_AT_VERSION: &str = "\
+    WITH lowest AS (\
+        SELECT MIN(free.seat) AS seat FROM (\
+            SELECT CAST(0 AS BIGINT) AS seat \
+            UNION ALL SELECT seat + 1 FROM seats WHERE session_id = $1) AS free \
+        WHERE NOT EXISTS (SELECT 1 FROM seats AS used \
+                          WHERE used.session_id = $1 AND used.seat = free.seat)), \
+    granted AS (\
+        UPDATE sessions SET version = version + 1, updated_at_ms = $5 FROM lowest \
+        WHERE id = $1 AND version = $2 AND state IN ('filling', 'starting', 'running') \
+        AND lowest.seat < players_max \
+        AND NOT EXISTS (SELECT 1 FROM seats WHERE session_id = $1 \
+                        AND (player_id = $3 OR held_until_ms <= $5)) \
+        RETURNING lowest.seat) \
+    INSERT INTO seats (session_id, seat, player_id, held_until_ms, login_id) \
+    SELECT $1, granted.seat, $3, $4, $6 FROM granted RETURNING seat";
+
+async fn reserve(tx: &mut Tx, request: SeatRequest) -> Result<Reservation, DbError> {
+    let Some(session) = lock(tx, request.session).await? else {
         return Ok(Reservation::NotFound);
     };
     if !session.state.is_joinable() {
         return Ok(Reservation::NotJoinable(session.state));
     }
-    if wish.role == Role::Spectator {
+    if request.role == Role::Spectator {
         return Ok(Reservation::Held(None));
     }
-    drop_expired_holds(tx, wish.session, wish.now).await?;
-    let held = match hold_again(tx, &wish).await? {
+    drop_expired_holds(tx, request.session, request.now).await?;
+    let held = match hold_again(tx, &request).await? {
         Some(seat) => Some(seat),
-        None => hold_lowest(tx, &wish, session.players_max).await?,
+        None => hold_lowest(tx, &request, session.players_max).await?,
     };
     let Some(seat) = held else {
         return Ok(Reservation::Full);
     };
-    touch(tx, wish.session, wish.now).await?;
+    touch(tx, request.session, request.now).await?;
     Ok(Reservation::Held(Some(seat)))
 }
 
 async fn reserve_once(
     tx: &mut Tx,
-    wish: SeatRequest,
+    request: SeatRequest,
     key: IdempotencyKey,
     answer: AnswerSeat,
 ) -> Result<KeyedReservation, DbError> {
     if let Claim::Known(record) = idempotency::claim(tx, &key, None).await? {
         return Ok(KeyedReservation::Known(record));
     }
-    match reserve(tx, wish).await? {
+    match reserve(tx, request).await? {
         Reservation::Held(seat) => {
             let answer = answer(seat);
             idempotency::answer(tx, &key, &answer).await?;
@@ -168,7 +212,7 @@ async fn drop_expired_holds(
     tx.execute(sql.bind(session).bind(now)).await.map(drop)
 }
 
-async fn hold_again(tx: &mut Tx, wish: &SeatRequest) -> Result<Option<Seat>, DbError> {
+async fn hold_again(tx: &mut Tx, request: &SeatRequest) -> Result<Option<Seat>, DbError> {
     let sql = Sql::new(
         "UPDATE seats SET held_until_ms = $3, login_id = $4, evicted = FALSE \
          WHERE session_id = $1 AND player_id = $2 \
@@ -176,10 +220,10 @@ async fn hold_again(tx: &mut Tx, wish: &SeatRequest) -> Result<Option<Seat>, DbE
     );
     let row = tx
         .optional(
-            sql.bind(wish.session)
-                .bind(wish.player)
-                .bind(wish.held_until)
-                .bind(wish.login),
+            sql.bind(request.session)
+                .bind(request.player)
+                .bind(request.held_until)
+                .bind(request.login),
         )
         .await?;
     row.map(seat).transpose()
@@ -188,7 +232,7 @@ async fn hold_again(tx: &mut Tx, wish: &SeatRequest) -> Result<Option<Seat>, DbE
 /// The lowest free seat is 0 or follows one in use.
 async fn hold_lowest(
     tx: &mut Tx,
-    wish: &SeatRequest,
+    request: &SeatRequest,
     players_max: u16,
 ) -> Result<Option<Seat>, DbError> {
     let sql = Sql::new(
@@ -202,11 +246,11 @@ async fn hold_lowest(
          WHERE lowest.seat < $4 RETURNING seat",
     );
     let sql = sql
-        .bind(wish.session)
-        .bind(wish.player)
-        .bind(wish.held_until)
+        .bind(request.session)
+        .bind(request.player)
+        .bind(request.held_until)
         .bind(players_max)
-        .bind(wish.login);
+        .bind(request.login);
     let row = tx.optional(sql).await?;
     row.map(seat).transpose()
 }

@@ -8,6 +8,8 @@ use crate::tests::subject::{Subject, at, new_session, player_id, session_id};
 
 crate::tests::for_each_database! {
     a_seat_is_never_given_twice
+    a_seat_that_is_held_in_one_statement_is_never_given_twice
+    one_statement_holds_a_seat_at_the_version_that_was_read_and_no_other
     the_lowest_free_seat_is_given
     a_player_who_asks_again_keeps_their_seat_and_holds_it_anew
     many_wishes_of_one_player_hold_one_seat
@@ -72,6 +74,77 @@ async fn a_seat_is_never_given_twice(subject: Subject) {
         48
     );
     assert_eq!(subject.read(session, 0).await.session.players, 16);
+}
+
+async fn a_seat_that_is_held_in_one_statement_is_never_given_twice(subject: Subject) {
+    let session = subject.session(16).await.session.id;
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let subject = subject.clone();
+        requests.spawn(async move {
+            let request = request_for(session, player_id(), 30);
+            let version = subject.read(session, 0).await.version;
+            let sessions = &subject.store.sessions;
+            let quick = sessions.reserve_seat_at(version, &request).await.unwrap();
+            match quick {
+                Some(seat) => Reservation::Held(Some(seat)),
+                None => sessions.reserve_seat(request).await.unwrap(),
+            }
+        });
+    }
+    let outcomes = requests.join_all().await;
+    for seat in 0..16 {
+        let given = outcomes.iter().filter(|outcome| **outcome == held(seat));
+        assert_eq!(given.count(), 1, "seat {seat}");
+    }
+    assert_eq!(subject.read(session, 0).await.session.players, 16);
+}
+
+fn request_for(session: SessionId, player: PlayerId, until: i64) -> SeatRequest {
+    SeatRequest {
+        session,
+        player,
+        role: Role::Player,
+        login: None,
+        now: at(0),
+        held_until: at(until),
+    }
+}
+
+async fn one_statement_holds_a_seat_at_the_version_that_was_read_and_no_other(subject: Subject) {
+    if !subject.store.db.is_remote() {
+        return;
+    }
+    let session = subject.session(2).await.session.id;
+    let sessions = &subject.store.sessions;
+    let first = request_for(session, player_id(), 30);
+    let version = subject.read(session, 0).await.version;
+    let seat = sessions.reserve_seat_at(version, &first).await.unwrap();
+    assert_eq!(seat, Some(Seat(0)));
+    let now = subject.read(session, 0).await.version;
+    assert_eq!(now, version + 1);
+    // Another version, a player with a seat: nothing is held, and nothing counts.
+    let second = request_for(session, player_id(), 5);
+    for (version, request) in [(version, &second), (now, &first)] {
+        let seat = sessions.reserve_seat_at(version, request).await.unwrap();
+        assert_eq!(seat, None);
+    }
+    assert_eq!(subject.read(session, 0).await.version, now);
+    let seat = sessions.reserve_seat_at(now, &second).await.unwrap();
+    assert_eq!(seat, Some(Seat(1)));
+    // All seats in use; then a hold that has ended, which the transaction clears away first.
+    let third = request_for(session, player_id(), 30);
+    for request in [
+        third.clone(),
+        SeatRequest {
+            now: at(10),
+            ..third
+        },
+    ] {
+        let seat = sessions.reserve_seat_at(now + 1, &request).await.unwrap();
+        assert_eq!(seat, None);
+    }
+    assert_eq!(subject.read(session, 0).await.version, now + 1);
 }
 
 async fn the_lowest_free_seat_is_given(subject: Subject) {
