@@ -1,8 +1,8 @@
 //! Player services over REST: logins, profiles, sessions, results, and the registry of instances.
 //!
 //! It knows no Bevy and never touches a live match. Reading order: [`config`], `compose` (what is
-//! made of what), the capabilities `accounts`, `sessions`, `matches` and `fleet`, and the `kit` that
-//! they all stand on; then [`server`] (how the service starts and stops).
+//! made of what), the capabilities `accounts`, `sessions`, `matches` and `fleet`, and the `kit`
+//! that they all stand on; then [`server`] (how the service starts and stops).
 
 mod compose;
 pub mod config;

@@ -19,7 +19,8 @@ refusals! {
             "The game has no such mode.";
         /// The game is known, but no instance has room for it.
         NoCapacity = "fleet.no_capacity", SERVICE_UNAVAILABLE,
-            "No game server has room for this game now.", problem => problem.retry_after(RETRY);
+            "No game server has room for this game now.",
+            problem => problem.retry_after(RETRY);
         /// The chosen instances did not do what they were asked.
         Unavailable(cause: ControlError) = "fleet.unavailable", SERVICE_UNAVAILABLE,
             "The chosen game server did not answer.",

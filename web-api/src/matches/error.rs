@@ -12,7 +12,8 @@ refusals! {
     pub(crate) enum Error {
         /// The match is not over, or the session's spectators may not have seen all of it yet.
         ReplayNotReady(state: SessionState, wait: Option<Duration>) = "replay.not_ready", CONFLICT,
-            "The replay of the session is not shown yet.", problem => {
+            "The replay of the session is not shown yet.",
+            problem => {
                 let problem = problem.detail("state", state.as_str());
                 match wait {
                     Some(wait) => problem.retry_after(wait),

@@ -11,7 +11,6 @@ mod stream;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 pub use accept::serve as serve_http;
 use gameserver_contract::clock::SharedClock;

@@ -26,13 +26,16 @@ refusals! {
             "All seats of the session are taken.";
         /// The session is in a state that nobody may join.
         NotJoinable(state: SessionState) = "session.not_joinable", CONFLICT,
-            "The session is in a state that nobody may join.", problem => problem.detail("state", state.as_str());
+            "The session is in a state that nobody may join.",
+            problem => problem.detail("state", state.as_str());
         /// The session's state does not allow this.
         IllegalTransition(state: SessionState) = "session.illegal_transition", CONFLICT,
-            "The session's state does not allow this.", problem => problem.detail("state", state.as_str());
+            "The session's state does not allow this.",
+            problem => problem.detail("state", state.as_str());
         /// The player has as many open sessions as a player may.
         PlayerLimit(max: u32) = "session.player_limit", CONFLICT,
-            "You have as many open sessions as a player may; end one of them first.", problem => problem.detail("max", max.to_string());
+            "You have as many open sessions as a player may; end one of them first.",
+            problem => problem.detail("max", max.to_string());
         /// As many sessions as may be are open from the address.
         AddressLimit(max: u32) = "session.address_limit", TOO_MANY_REQUESTS,
             "As many sessions as may be are open from this address; try again later.",
@@ -52,7 +55,8 @@ refusals! {
             problem => problem.detail("view", view.as_str());
         /// The session's instance is gone; the session is about to fail.
         InstanceLost = "session.instance_lost", SERVICE_UNAVAILABLE,
-            "The session's game server is gone.", problem => problem.retry_after(fleet::error::RETRY);
+            "The session's game server is gone.",
+            problem => problem.retry_after(fleet::error::RETRY);
         /// The session's instance has no time for one more.
         Overloaded = "session.overloaded", SERVICE_UNAVAILABLE,
             "The session's game server has no processor time left for one more; try again later.",

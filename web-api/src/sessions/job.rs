@@ -1,5 +1,5 @@
-//! What happens without anybody asking: sessions of lost instances fail, and matches whose start was
-//! left over are started.
+//! What happens without anybody asking: sessions of lost instances fail, and matches whose start
+//! was left over are started.
 
 use std::collections::HashMap;
 use std::sync::Arc;

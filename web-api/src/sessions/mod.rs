@@ -223,8 +223,8 @@ impl Sessions {
         }
     }
 
-    /// The run of the instance that hosts a session, by what this replica was told a moment ago, where it was: a ticket for a run that has
-    /// ended since is refused by its instance.
+    /// The run of the instance that hosts a session, by what the instance reported here a moment
+    /// ago, or else by the registry. A ticket for a run that has ended since is refused.
     async fn instance_of_lately(&self, row: &SessionRow) -> Result<Option<InstanceRecord>, Error> {
         match self.fleet.heard_lately(row.instance) {
             Some(instance) if instance.epoch == row.epoch => Ok(Some(instance)),

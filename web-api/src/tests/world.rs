@@ -90,7 +90,8 @@ impl World {
         Self::on(&config, memory_db().await, instance, 12)
     }
 
-    /// A service on this database and an empty cache, as it is after a start; `seed` is for its ids.
+    /// A service on this database and an empty cache, as it is after a start; `seed` is for its
+    /// ids.
     pub(crate) fn on(config: &WebApiConfig, db: Db, instance: FakeInstance, seed: u64) -> Self {
         let clock = ManualClock::at_ms(START_MS);
         let deps = Deps {

@@ -139,8 +139,8 @@ impl Db {
         .await
     }
 
-    /// Runs one writing statement with `RETURNING` to its end, also when the caller goes away. It is
-    /// never repeated, because the first try may have been done.
+    /// Runs one writing statement with `RETURNING` to its end, also when the caller goes away. It
+    /// is never repeated, because the first try may have been done.
     pub(crate) async fn write<T: Row + 'static>(&self, sql: Sql) -> Result<Option<T>, DbError> {
         let db = self.clone();
         let rows = self.within(
