@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::net::SocketAddr;
 
-use gameserver_web_api::store::StoreError;
+use gameserver_web_api::DbError;
 
 /// A command's failure.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +29,9 @@ pub(crate) enum CliError {
         advice: String,
     },
     #[error("failed to use the database")]
-    Store(#[from] StoreError),
+    Store(#[from] DbError),
     #[error("failed to use the cache")]
-    Cache(#[from] gameserver_web_api::cache::CacheError),
+    Cache(#[from] gameserver_web_api::CacheError),
     #[error("failed to start web-api")]
     WebApi(#[from] gameserver_web_api::StartError),
     #[error("failed to start the instance")]
@@ -110,7 +110,7 @@ impl CliError {
     /// that are not verified, 1 for the rest.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Usage(_) | Self::Store(StoreError::Url(_)) => 2,
+            Self::Settings(_) | Self::Usage(_) | Self::Store(DbError::Url(_)) => 2,
             // Neither good nor bad.
             Self::Void => 3,
             Self::Replay { finding, .. } => finding.exit_code(),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use gameserver_client_sim::lobby::Lobby;
 use gameserver_contract::clock::{Clock as _, ManualClock, SharedClock, SystemClock};
 use gameserver_contract::entropy::SeededEntropy;
-use gameserver_web_api::cache::Cache;
-use gameserver_web_api::store::Store;
+use gameserver_web_api::Cache;
+use gameserver_web_api::Db;
 use gameserver_web_api::{Deps, Keys, WebApi, WebApiConfig};
 
 /// Longer than an access token lives, with the leeway of clocks.
@@ -23,13 +23,13 @@ async fn a_login_outlives_its_access_tokens() {
     let secret = "a-secret-of-this-spec-alone".into();
     let mut config = WebApiConfig::new(Keys::generate(&*entropy), secret);
     (config.http_address, config.grpc_address) = (anywhere, anywhere);
-    let store = Store::connect("sqlite::memory:", 1).await;
+    let store = Db::connect("sqlite::memory:", 1).await;
     let store = store.expect("a database in memory");
     store.migrate().await.expect("a new database");
     let deps = Deps {
         clock: clock.clone(),
         entropy,
-        store,
+        db: store,
         cache: Cache::memory(clock, 1_000),
         metrics: None,
     };

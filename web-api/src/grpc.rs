@@ -1,4 +1,4 @@
-//! The gRPC face: `Registry`, which instances call. Thin: it reads nothing and decides nothing.
+//! The gRPC API: `Registry`, which instances call. Thin: it reads nothing and decides nothing.
 
 use std::sync::Arc;
 
@@ -9,13 +9,19 @@ use gameserver_control::{
 };
 use tonic::{Request, Response, Status};
 
-use crate::app::SharedApp;
-use crate::app::registry::RegistryError;
-use crate::app::results::ResultError;
+use crate::fleet::report::RegistryError;
+use crate::kit::tasks::Tasks;
+use crate::matches::Matches;
+use crate::matches::results::ResultError;
+use crate::sessions::Sessions;
 
 /// Serves the registry. Every call runs to its end even when the instance hangs up.
 #[derive(Debug, Clone)]
-pub(crate) struct RegistryService(pub(crate) SharedApp);
+pub(crate) struct RegistryService {
+    pub(crate) tasks: Tasks,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) matches: Arc<Matches>,
+}
 
 #[tonic::async_trait]
 impl Registry for RegistryService {
@@ -23,27 +29,27 @@ impl Registry for RegistryService {
         &self,
         request: Request<RegisterRequest>,
     ) -> Result<Response<RegisterResponse>, Status> {
-        let app = Arc::clone(&self.0);
-        let work = async move { app.register(request.into_inner()).await };
-        answer(self.0.run_to_end(work).await.map_err(registry_status))
+        let sessions = Arc::clone(&self.sessions);
+        let work = async move { sessions.register(request.into_inner()).await };
+        answer(self.tasks.run_to_end(work).await.map_err(registry_status))
     }
 
     async fn heartbeat(
         &self,
         request: Request<HeartbeatRequest>,
     ) -> Result<Response<HeartbeatResponse>, Status> {
-        let app = Arc::clone(&self.0);
-        let work = async move { app.heartbeat(request.into_inner()).await };
-        answer(self.0.run_to_end(work).await.map_err(registry_status))
+        let sessions = Arc::clone(&self.sessions);
+        let work = async move { sessions.heartbeat(request.into_inner()).await };
+        answer(self.tasks.run_to_end(work).await.map_err(registry_status))
     }
 
     async fn report_result(
         &self,
         request: Request<ResultReport>,
     ) -> Result<Response<ResultResponse>, Status> {
-        let app = Arc::clone(&self.0);
-        let work = async move { app.report_result(request.into_inner()).await };
-        answer(self.0.run_to_end(work).await.map_err(result_status))
+        let matches = Arc::clone(&self.matches);
+        let work = async move { matches.report_result(request.into_inner()).await };
+        answer(self.tasks.run_to_end(work).await.map_err(result_status))
     }
 }
 
@@ -54,7 +60,7 @@ fn answer<T>(outcome: Result<T, Status>) -> Result<Response<T>, Status> {
 fn registry_status(error: RegistryError) -> Status {
     match error {
         RegistryError::Malformed(_) => Status::invalid_argument(error.to_string()),
-        RegistryError::Store(_) => unavailable(&error),
+        RegistryError::Db(_) => unavailable(&error),
     }
 }
 
@@ -64,7 +70,7 @@ fn result_status(error: ResultError) -> Status {
         ResultError::Malformed | ResultError::Implausible(_) => Status::invalid_argument(text),
         ResultError::UnknownMatch => Status::not_found(text),
         ResultError::BadSignature => Status::permission_denied(text),
-        ResultError::Store(_) => unavailable(&error),
+        ResultError::Db(_) => unavailable(&error),
     }
 }
 

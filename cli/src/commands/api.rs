@@ -6,8 +6,8 @@ use std::time::Duration;
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::entropy::{SharedEntropy, SystemEntropy};
 use gameserver_contract::ids::GameId;
-use gameserver_web_api::cache::Cache;
-use gameserver_web_api::store::Store;
+use gameserver_web_api::Cache;
+use gameserver_web_api::Db;
 use gameserver_web_api::{
     Deps, ForwardedHeader, Limits, OpenSessionLimits, RateLimits, RenderMetrics, RunningWebApi,
     StartError, WebApi, WebApiConfig,
@@ -67,7 +67,7 @@ pub(super) async fn run(settings: Settings) -> Result<(), CliError> {
 pub(super) struct Parts {
     pub(super) clock: SharedClock,
     pub(super) entropy: SharedEntropy,
-    pub(super) store: Store,
+    pub(super) store: Db,
     pub(super) cache: Cache,
 }
 
@@ -118,7 +118,7 @@ pub(super) async fn start(
     let deps = Deps {
         clock: parts.clock,
         entropy: parts.entropy,
-        store: parts.store,
+        db: parts.store,
         cache: parts.cache,
         metrics,
     };
@@ -183,10 +183,10 @@ fn known_games(http: &HttpSettings) -> Result<Vec<GameId>, SettingsError> {
 
 /// Opens the database that the settings name and brings it up to date in development; production
 /// runs `gameserver migrate up` first.
-pub(super) async fn open_store(settings: &Settings) -> Result<Store, CliError> {
+pub(super) async fn open_store(settings: &Settings) -> Result<Db, CliError> {
     let url = settings.database.url.as_deref();
     let url = url.ok_or(SettingsError::NoDatabase)?;
-    let store = Store::connect(url, settings.database.connections_max).await?;
+    let store = Db::connect(url, settings.database.connections_max).await?;
     if settings.mode == RunMode::Development {
         store.migrate().await?;
     }

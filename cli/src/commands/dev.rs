@@ -12,8 +12,8 @@ use gameserver_contract::entropy::{SeededEntropy, SharedEntropy, SystemEntropy};
 use gameserver_contract::session::CreateSession;
 use gameserver_server::Instance;
 use gameserver_server::instance::Deps;
+use gameserver_web_api::Db;
 use gameserver_web_api::RunningWebApi;
-use gameserver_web_api::store::Store;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -123,7 +123,7 @@ async fn forward_registration(
 
 /// Opens the database on a thread that gives way to ticks: SQLite's threads inherit that from the
 /// one that starts them, which must not be the main thread.
-async fn open_store(settings: Settings) -> Result<Store, CliError> {
+async fn open_store(settings: Settings) -> Result<Db, CliError> {
     let opening = tokio::spawn(async move { api::open_store(&settings).await });
     opening
         .await

@@ -1,6 +1,6 @@
 //! `gameserver migrate`: the database's schema.
 
-use gameserver_web_api::store::Store;
+use gameserver_web_api::Db;
 
 use super::print;
 use crate::arguments::MigrateCommand;
@@ -11,7 +11,7 @@ use crate::settings::{Settings, SettingsError};
 pub(super) async fn run(settings: &Settings, command: MigrateCommand) -> Result<(), CliError> {
     let url = settings.database.url.as_deref();
     let url = url.ok_or(SettingsError::NoDatabase)?;
-    let store = Store::connect(url, 1).await?;
+    let store = Db::connect(url, 1).await?;
     match command {
         MigrateCommand::Up => {
             store.migrate().await?;

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use gameserver_web_api::store::Store;
+use gameserver_web_api::Db;
 
 use crate::settings::{RunMode, Settings};
 
@@ -25,7 +25,7 @@ fn of_process(settings: &Settings) -> Vec<String> {
 }
 
 /// Warns of what concerns the player services.
-pub(super) async fn warn_about_api(settings: &Settings, store: &Store) {
+pub(super) async fn warn_about_api(settings: &Settings, store: &Db) {
     let mut warnings = of_process(settings);
     match store.is_superuser().await {
         Ok(true) => warnings.push(

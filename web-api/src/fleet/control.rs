@@ -14,8 +14,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
 
-use super::InstanceRecord;
 use crate::config::{INSTANCE_CALL_DEADLINE, INSTANCES_MAX};
+use crate::fleet::InstanceRecord;
 
 type Client = InstanceControlClient<InterceptedService<Channel, AttachSecret>>;
 

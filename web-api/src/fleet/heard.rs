@@ -6,18 +6,21 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use chrono::{DateTime, TimeDelta, Utc};
 use gameserver_contract::ids::InstanceId;
 
-use super::InstanceRecord;
 use crate::config::{INSTANCE_LEASE, INSTANCES_MAX};
+use crate::fleet::InstanceRecord;
+
+/// A heartbeat and a half: an instance that goes on calling this replica was heard of since.
+const LATELY: TimeDelta = TimeDelta::milliseconds(1_500);
 
 /// The instances that called this replica; at most [`INSTANCES_MAX`], one more is not kept.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Heard(Arc<Mutex<Table>>);
+pub(crate) struct Heard(Arc<Mutex<Table>>);
 
 type Table = BTreeMap<InstanceId, (InstanceRecord, DateTime<Utc>)>;
 
 impl Heard {
     /// Notes what an instance has just told.
-    pub(super) fn note(&self, instance: &InstanceRecord, now: DateTime<Utc>) {
+    pub(crate) fn note(&self, instance: &InstanceRecord, now: DateTime<Utc>) {
         let mut table = self.lock();
         if table.len() >= INSTANCES_MAX {
             table.retain(|_, (_, heard_at)| is_fresh(*heard_at, now));
@@ -28,14 +31,21 @@ impl Heard {
     }
 
     /// The instance, when it was heard of within a lease.
-    pub(super) fn instance(&self, id: InstanceId, now: DateTime<Utc>) -> Option<InstanceRecord> {
+    pub(crate) fn instance(&self, id: InstanceId, now: DateTime<Utc>) -> Option<InstanceRecord> {
         let table = self.lock();
         let (instance, heard_at) = table.get(&id)?;
         is_fresh(*heard_at, now).then(|| instance.clone())
     }
 
+    /// The instance, when it was heard of within [`LATELY`].
+    pub(crate) fn lately(&self, id: InstanceId, now: DateTime<Utc>) -> Option<InstanceRecord> {
+        let table = self.lock();
+        let (instance, heard_at) = table.get(&id)?;
+        (now - heard_at < LATELY).then(|| instance.clone())
+    }
+
     /// All of them.
-    pub(super) fn instances(&self, now: DateTime<Utc>) -> BTreeMap<InstanceId, InstanceRecord> {
+    pub(crate) fn instances(&self, now: DateTime<Utc>) -> BTreeMap<InstanceId, InstanceRecord> {
         let table = self.lock();
         let fresh = table
             .iter()

@@ -6,51 +6,110 @@
 //! the cache does not take is kept in the database, where the other replicas look before they take
 //! an instance for lost.
 
-pub(crate) mod choice;
+pub(crate) mod api;
 pub(crate) mod control;
+pub(crate) mod error;
+pub(crate) mod games;
 mod heard;
 mod instance;
+pub(crate) mod placement;
+pub(crate) mod report;
+pub(crate) mod store;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use gameserver_contract::clock::SharedClock;
-use gameserver_contract::ids::{InstanceEpoch, InstanceId};
-
-use self::heard::Heard;
-use crate::cache::{Cache, CacheError};
-use crate::config::{INSTANCE_LEASE, INSTANCE_LOST_GRACE, INSTANCES_MAX};
-use crate::store::{Store, StoreError};
+use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId};
+use gameserver_control::secret::ControlSecret;
 pub(crate) use instance::{InstanceRecord, Load, Refuses};
+use tokio::sync::{Mutex, MutexGuard};
+
+use self::control::ControlClients;
+use self::games::HostedGames;
+use self::store::FleetStore;
+use crate::config::{INSTANCE_LEASE, INSTANCE_LOST_GRACE, INSTANCES_MAX};
+use crate::fleet::heard::Heard;
+use crate::kit::Kit;
+use crate::kit::cache::CacheError;
+use crate::kit::db::DbError;
 
 /// The list of the cache that leases stand in.
 const LIST: &str = "instance";
 
 /// The registry of instances.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Fleet {
-    cache: Cache,
-    store: Store,
-    clock: SharedClock,
+    kit: Kit,
+    store: FleetStore,
     heard: Heard,
+    /// Calls instances.
+    pub(crate) control: ControlClients,
+    order: [Mutex<()>; 16],
+    hosted_games: HostedGames,
+    known_games: Vec<GameId>,
 }
 
 impl Fleet {
-    /// Keeps the registry in this cache, and in this store while the cache takes nothing.
-    pub(crate) fn new(cache: Cache, store: Store, clock: SharedClock) -> Self {
+    /// Keeps the registry in the cache, and in the database while the cache takes nothing. Games
+    /// of `known_games` are known before any instance hosts them.
+    pub(crate) fn new(kit: &Kit, secret: ControlSecret, known_games: Vec<GameId>) -> Self {
         Self {
-            cache,
-            store,
-            clock,
+            kit: kit.clone(),
+            store: FleetStore(kit.db.clone()),
             heard: Heard::default(),
+            control: ControlClients::new(secret),
+            order: Default::default(),
+            hosted_games: HostedGames::default(),
+            known_games,
         }
     }
 
+    /// Lets one report of an instance at a time compare sequence numbers and write. Instances
+    /// share the locks by their id; a replica that is not told of another's work loses at most
+    /// one interval, because every heartbeat tells the whole state.
+    pub(crate) async fn turn(&self, id: InstanceId) -> MutexGuard<'_, ()> {
+        self.order[usize::from(id.0.as_bytes()[15] % 16)]
+            .lock()
+            .await
+    }
+
+    /// Enters a run of an instance that has begun, and remembers its games for good.
+    pub(crate) async fn enter(&self, instance: &InstanceRecord) -> Result<(), DbError> {
+        let games: Vec<GameId> = instance.games.iter().map(|game| game.id.clone()).collect();
+        self.store.remember_games(&games, self.kit.now()).await?;
+        self.renew(instance).await?;
+        // Whoever waited for this instance may play at once.
+        self.hosted_games.forget().await;
+        Ok(())
+    }
+
+    /// True for a game that is configured here, or that some instance has ever hosted.
+    pub(crate) async fn knows_game(&self, game: &GameId) -> Result<bool, DbError> {
+        Ok(self.known_games.contains(game) || self.store.knows_game(game).await?)
+    }
+
+    /// An instance that neither the cache nor this replica knows is to register: that works
+    /// without the cache.
+    pub(crate) async fn known_instance(&self, id: InstanceId) -> Option<InstanceRecord> {
+        self.instance(id).await.unwrap_or_else(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error, instance.id = %id,
+                "an instance is not looked up in the cache"
+            );
+            None
+        })
+    }
+
+    /// Deletes leases that have ended.
+    pub(crate) async fn sweep(&self) -> Result<(), DbError> {
+        self.store.sweep(self.kit.now()).await
+    }
+
     /// Enters an instance, or renews its lease with its newest numbers.
-    pub(crate) async fn renew(&self, instance: &InstanceRecord) -> Result<(), StoreError> {
-        self.heard.note(instance, self.now());
+    pub(crate) async fn renew(&self, instance: &InstanceRecord) -> Result<(), DbError> {
+        self.heard.note(instance, self.kit.now());
         let member = instance.id.to_string();
         let put = self
+            .kit
             .cache
             .put_listed((LIST, &member), &instance.to_bytes(), INSTANCE_LEASE)
             .await;
@@ -59,7 +118,7 @@ impl Fleet {
             error = &error as &dyn std::error::Error, instance.id = %instance.id,
             "the cache did not take a lease; the database keeps it"
         );
-        let until = self.now() + KEPT_LEASE;
+        let until = self.kit.now() + KEPT_LEASE;
         self.store
             .keep_lease(instance.id, instance.epoch, until)
             .await
@@ -70,8 +129,8 @@ impl Fleet {
         &self,
         id: InstanceId,
     ) -> Result<Option<InstanceRecord>, CacheError> {
-        let heard = self.heard.instance(id, self.now());
-        let cached = self.cache.get(&instance_key(id)).await;
+        let heard = self.heard.instance(id, self.kit.now());
+        let cached = self.kit.cache.get(&instance_key(id)).await;
         let cached = cached.map(|bytes| bytes.and_then(|bytes| InstanceRecord::from_bytes(&bytes)));
         match (cached, heard) {
             (Ok(Some(cached)), heard) => Ok(Some(newer(cached, heard))),
@@ -81,18 +140,23 @@ impl Fleet {
         }
     }
 
+    /// The instance, when it called this replica a moment ago. It costs no round trip.
+    pub(crate) fn heard_lately(&self, id: InstanceId) -> Option<InstanceRecord> {
+        self.heard.lately(id, self.kit.now())
+    }
+
     /// The run of an instance whose lease the database keeps, because the cache did not take it.
     pub(crate) async fn kept_lease(
         &self,
         id: InstanceId,
-    ) -> Result<Option<InstanceEpoch>, StoreError> {
-        self.store.kept_lease(id, self.now()).await
+    ) -> Result<Option<InstanceEpoch>, DbError> {
+        self.store.kept_lease(id, self.kit.now()).await
     }
 
     /// All instances whose lease lives, sorted by id.
     pub(crate) async fn instances(&self) -> Result<Vec<InstanceRecord>, CacheError> {
-        let mut heard = self.heard.instances(self.now());
-        let entries = match self.cache.listed(LIST, INSTANCES_MAX).await {
+        let mut heard = self.heard.instances(self.kit.now());
+        let entries = match self.kit.cache.listed(LIST, INSTANCES_MAX).await {
             Ok(entries) => entries,
             Err(error) if heard.is_empty() => return Err(error),
             Err(_) => Vec::new(),
@@ -105,10 +169,6 @@ impl Fleet {
             heard.insert(cached.id, newer(cached, known));
         }
         Ok(heard.into_values().collect())
-    }
-
-    fn now(&self) -> DateTime<Utc> {
-        self.clock.now()
     }
 }
 

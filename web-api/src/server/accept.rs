@@ -22,13 +22,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::addresses::Addresses;
-use super::body::MeasuredBody;
-use super::meter::{IsHttp2, Meter, Meters, Verdict};
-use super::stream::MeasuredStream;
 use crate::config::Limits;
-use crate::http::context::PeerAddress;
-use crate::http::framing::ReceivedHead;
+use crate::kit::http::context::PeerAddress;
+use crate::kit::http::framing::ReceivedHead;
+use crate::server::addresses::Addresses;
+use crate::server::body::MeasuredBody;
+use crate::server::meter::{IsHttp2, Meter, Meters, Verdict};
+use crate::server::stream::MeasuredStream;
 use crate::telemetry;
 
 /// Silence after which a connection is asked whether it lives.

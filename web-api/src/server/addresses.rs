@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::app::rate::network;
+use crate::kit::rate::network;
 
 /// Open connections of each network; as many entries as there are connections at most.
 #[derive(Debug, Clone)]

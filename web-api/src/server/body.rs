@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use hyper::body::{Frame, SizeHint};
 
-use super::meter::{Charge, Delivery};
+use crate::server::meter::{Charge, Delivery};
 
 /// Largest piece: a frame of HTTP/2, and the progress that a client has to make within the write
 /// timeout.

@@ -14,8 +14,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::head::HeadScan;
 use crate::config::Limits;
+use crate::server::head::HeadScan;
 use crate::telemetry;
 
 /// Shortest time between two looks at a connection, however short its deadlines are.

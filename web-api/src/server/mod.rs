@@ -9,29 +9,27 @@ mod head;
 mod meter;
 mod stream;
 
-pub use accept::serve as serve_http;
-
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
+pub use accept::serve as serve_http;
 use gameserver_contract::clock::SharedClock;
 use gameserver_contract::entropy::SharedEntropy;
 use gameserver_control::registry_server::RegistryServer;
 use gameserver_control::secret::ControlSecret;
-use secrecy::ExposeSecret as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 
-use crate::app::{App, Ports, SharedApp, changes, lifecycle};
-use crate::cache::Cache;
+use crate::compose::{Services, control_secret};
 use crate::config::{ConfigError, Limits, RESULT_BYTES_MAX, WebApiConfig};
 use crate::grpc::RegistryService;
-use crate::http::{self, HttpState};
-use crate::store::Store;
+use crate::kit::cache::Cache;
+use crate::kit::db::Db;
+pub use crate::kit::http::RenderMetrics;
+use crate::kit::tasks::Tasks;
 use crate::telemetry;
 
 /// Room in a gRPC message beside the largest result.
@@ -44,20 +42,16 @@ const GRPC_LIMITS: Limits = Limits {
     ..Limits::DEFAULT
 };
 
-/// Writes all metrics of the process in Prometheus' text format. The process may share one
-/// recorder among its services.
-pub type RenderMetrics = Arc<dyn Fn() -> String + Send + Sync>;
-
-/// What the service needs from outside. The store's schema must be up to date.
+/// What the service needs from outside. The database's schema must be up to date.
 #[derive(Clone)]
 pub struct Deps {
     /// The wall clock.
     pub clock: SharedClock,
     /// Source of ids and secrets.
     pub entropy: SharedEntropy,
-    /// Where things are kept.
-    pub store: Store,
-    /// Where things may be lost.
+    /// What is kept.
+    pub db: Db,
+    /// What may be lost.
     pub cache: Cache,
     /// What `/metrics` answers; `None` leaves that address empty.
     pub metrics: Option<RenderMetrics>,
@@ -101,19 +95,9 @@ impl WebApi {
     pub async fn start(config: WebApiConfig, deps: Deps) -> Result<RunningWebApi, StartError> {
         config.check()?;
         telemetry::describe();
-        let control_secret = ControlSecret::new(config.control_secret.expose_secret())
-            .map_err(ConfigError::ControlSecret)?;
         let (http, http_address) = listen(config.http_address).await?;
         let (grpc, grpc_address) = listen(config.grpc_address).await?;
-        let ports = Ports {
-            clock: deps.clock,
-            entropy: deps.entropy,
-            store: deps.store,
-            cache: deps.cache,
-            control_secret: control_secret.clone(),
-        };
-        let app = App::new(&config, ports);
-        let state = HttpState::new(app.clone(), &config, deps.metrics);
+        let services = Services::new(&config, deps)?;
         let limits = Limits {
             // Proxies bring everybody, each over connections of its own.
             connections_per_address_max: config
@@ -123,23 +107,26 @@ impl WebApi {
             ..config.limits
         };
         let (serving, background) = (CancellationToken::new(), CancellationToken::new());
-        let router = http::router(state);
         let tasks = [
-            tokio::spawn(accept::serve(http, router, limits, serving.clone())),
+            tokio::spawn(accept::serve(
+                http,
+                services.router(),
+                limits,
+                serving.clone(),
+            )),
             tokio::spawn(serve_grpc(
                 grpc,
-                app.clone(),
-                control_secret,
+                services.registry(),
+                control_secret(&config)?,
                 background.clone(),
             )),
-            tokio::spawn(lifecycle::run(app.clone(), background.clone())),
-            tokio::spawn(changes::run(app.clone(), background.clone())),
+            tokio::spawn(services.clone().run_jobs(background.clone())),
         ];
         tracing::info!(%http_address, %grpc_address, "the web API is ready");
         Ok(RunningWebApi {
             http_address,
             grpc_address,
-            app,
+            running: services.kit.tasks,
             limits,
             serving,
             background,
@@ -157,11 +144,11 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
 
 async fn serve_grpc(
     listener: TcpListener,
-    app: SharedApp,
+    registry: RegistryService,
     secret: ControlSecret,
     stop: CancellationToken,
 ) {
-    let registry = RegistryServer::new(RegistryService(app))
+    let registry = RegistryServer::new(registry)
         .max_decoding_message_size(RESULT_BYTES_MAX + MESSAGE_OVERHEAD);
     let registry = InterceptedService::new(registry, secret.demand());
     let router = Routes::new(registry).into_axum_router();
@@ -175,25 +162,25 @@ pub struct RunningWebApi {
     pub http_address: SocketAddr,
     /// Where instances call.
     pub grpc_address: SocketAddr,
-    app: SharedApp,
+    running: Tasks,
     limits: Limits,
     serving: CancellationToken,
     background: CancellationToken,
-    tasks: [JoinHandle<()>; 4],
+    tasks: [JoinHandle<()>; 3],
 }
 
 impl RunningWebApi {
     /// Makes `/readyz` say no, so that load balancers send nobody new. Streams of events end;
     /// everything else is still served.
     pub fn drain(&self) {
-        self.app.drain();
+        self.running.drain();
     }
 
     /// Stops: finishes open requests (up to the grace limit), lets instances hand in what they
     /// are about to, and waits for writes.
     pub async fn shutdown(self) {
         self.drain();
-        let [http, grpc, lifecycle, changes] = self.tasks;
+        let [http, grpc, jobs] = self.tasks;
         self.serving.cancel();
         join(http).await;
         self.background.cancel();
@@ -203,9 +190,8 @@ impl RunningWebApi {
         if tokio::time::timeout(grace, join(grpc)).await.is_err() {
             grpc_abort.abort();
         }
-        join(lifecycle).await;
-        join(changes).await;
-        if !self.app.finish(grace).await {
+        join(jobs).await;
+        if !self.running.finish(grace).await {
             tracing::warn!("some work was cut off at shutdown");
         }
     }

@@ -9,7 +9,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::meter::Meter;
+use crate::server::meter::Meter;
 
 /// Bytes in the kernel that are not on their way yet. With more of them a slow client would seem to
 /// take nothing for long, and one that takes nothing would cost more.

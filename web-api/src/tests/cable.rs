@@ -10,15 +10,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// What was sent to the server, for each connection.
 type Sent = Arc<Mutex<Vec<Vec<u8>>>>;
 
-pub(super) struct Cable {
-    pub(super) address: SocketAddr,
+pub(crate) struct Cable {
+    pub(crate) address: SocketAddr,
     server: Arc<Mutex<String>>,
     sent: Sent,
     whole: DropGuard,
 }
 
 impl Cable {
-    pub(super) async fn to(server: &str) -> Self {
+    pub(crate) async fn to(server: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (cut, sent) = (CancellationToken::new(), Sent::default());
         let server = Arc::new(Mutex::new(server.to_owned()));
@@ -40,24 +40,24 @@ impl Cable {
     }
 
     /// New connections lead to this server; those that are open stay where they are.
-    pub(super) fn lead_to(&self, server: &str) {
+    pub(crate) fn lead_to(&self, server: &str) {
         server.clone_into(&mut self.server.lock().unwrap());
     }
 
     /// Ends every connection; there will be no other.
-    pub(super) fn cut(self) {
+    pub(crate) fn cut(self) {
         drop(self.whole);
     }
 
     /// What PostgreSQL was asked.
-    pub(super) fn asked_of_postgres(&self) -> Asked {
+    pub(crate) fn asked_of_postgres(&self) -> Asked {
         let sent = self.sent.lock().unwrap();
         sent.iter()
             .fold(Asked::default(), |asked, bytes| asked.and(bytes))
     }
 
     /// How many commands Redis was sent.
-    pub(super) fn commands_to_redis(&self) -> usize {
+    pub(crate) fn commands_to_redis(&self) -> usize {
         let sent = self.sent.lock().unwrap();
         sent.iter().map(|bytes| redis_commands(bytes)).sum()
     }
@@ -88,11 +88,11 @@ async fn carry(near: TcpStream, far: TcpStream, sent: Sent) {
 
 /// How often a client of PostgreSQL has waited for an answer.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Asked {
+pub(crate) struct Asked {
     /// Statements, those that begin and end transactions included.
-    pub(super) statements: usize,
+    pub(crate) statements: usize,
     /// Questions whether the connection lives.
-    pub(super) tests: usize,
+    pub(crate) tests: usize,
 }
 
 impl Asked {

@@ -17,9 +17,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::running::METRICS;
 use crate::config::Limits;
 use crate::server::serve_http;
+use crate::tests::running::METRICS;
 
 /// Longest wait for what has to happen.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -3,9 +3,9 @@
 use axum::http::Method;
 use gameserver_contract::game::GameDescriptor;
 
-use super::instance::arena_descriptor;
-use super::world::{Answer, World, config};
 use crate::config::WebApiConfig;
+use crate::tests::instance::arena_descriptor;
+use crate::tests::world::{Answer, World, config};
 
 async fn get(world: &World, path: &str) -> Answer {
     world.call(Method::GET, path).send().await

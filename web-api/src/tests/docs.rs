@@ -3,8 +3,8 @@
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::world::{World, config};
 use crate::config::WebApiConfig;
+use crate::tests::world::{World, config};
 
 async fn text(world: &World, path: &str) -> String {
     let answer = world.call(Method::GET, path).send().await;

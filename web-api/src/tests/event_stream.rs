@@ -12,7 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A stream of events that is being read.
 #[derive(Debug)]
-pub(super) struct EventStream {
+pub(crate) struct EventStream {
     body: BodyDataStream,
     /// What has arrived of the next event.
     text: String,
@@ -20,7 +20,7 @@ pub(super) struct EventStream {
 }
 
 impl EventStream {
-    pub(super) fn of(response: Response) -> Self {
+    pub(crate) fn of(response: Response) -> Self {
         Self {
             body: response.into_body().into_data_stream(),
             text: String::new(),
@@ -29,7 +29,7 @@ impl EventStream {
     }
 
     /// The data of the next event, which must have this name.
-    pub(super) async fn expect(&mut self, name: &str) -> Value {
+    pub(crate) async fn expect(&mut self, name: &str) -> Value {
         let block = self.next_block().await.expect("the stream has ended");
         let field = |wanted: &str| {
             let mut lines = block.lines().filter_map(|line| line.split_once(": "));
@@ -43,11 +43,11 @@ impl EventStream {
     }
 
     /// The number of the event read last.
-    pub(super) fn last_id(&self) -> u64 {
+    pub(crate) fn last_id(&self) -> u64 {
         self.last_id
     }
 
-    pub(super) async fn expect_end(&mut self) {
+    pub(crate) async fn expect_end(&mut self) {
         assert_eq!(self.next_block().await, None);
     }
 

@@ -3,9 +3,9 @@
 use axum::http::Method;
 use serde_json::Value;
 
-use super::world::World;
-use crate::http::code::Code;
-use crate::openapi_json;
+use crate::kit::http::code::Code;
+use crate::tests::world::World;
+use crate::{codes, openapi_json};
 
 /// The document that is checked in. `UPDATE_OPENAPI=1 cargo test -p gameserver-web-api openapi`
 /// writes it anew.
@@ -103,9 +103,8 @@ fn every_route_documents_its_errors_and_every_code_is_documented_somewhere() {
         text.push_str(&responses);
     }
     // These two are about addresses that are no routes.
-    let elsewhere = [Code::RouteNotFound, Code::RouteMethodNotAllowed];
-    let missing: Vec<_> = Code::ALL
-        .iter()
+    let elsewhere = [Code::ROUTE_NOT_FOUND, Code::ROUTE_METHOD_NOT_ALLOWED];
+    let missing: Vec<_> = codes()
         .filter(|code| !elsewhere.contains(code) && !text.contains(code.as_str()))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
@@ -114,4 +113,13 @@ fn every_route_documents_its_errors_and_every_code_is_documented_somewhere() {
 #[test]
 fn no_working_note_of_ours_is_left_in_the_document() {
     assert!(!openapi_json().contains("x-codes"));
+}
+
+#[test]
+fn every_code_has_a_name_of_its_own() {
+    let mut names: Vec<_> = codes().map(Code::as_str).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
 }

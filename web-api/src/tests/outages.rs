@@ -10,19 +10,19 @@ use gameserver_contract::clock::{ManualClock, SharedClock, SystemClock};
 use gameserver_contract::entropy::SystemEntropy;
 use gameserver_contract::session::{Session, SessionState};
 use gameserver_control::MatchStatus;
-use gameserver_control::secret::ControlSecret;
 use serde_json::json;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::cable::Cable;
-use super::redis_process::RedisProcess;
-use super::world::{CONTROL_SECRET, World, config, memory_store, report};
-use crate::app::{Ports, lifecycle};
-use crate::cache::Cache;
 use crate::config::{INSTANCE_LEASE, INSTANCE_LOST_GRACE};
-use crate::fault::Fault;
-use crate::store::Store;
+use crate::kit::cache::Cache;
+use crate::kit::db::Db;
+use crate::kit::fault::Fault;
+use crate::server::Deps;
+use crate::sessions::job;
+use crate::tests::cable::Cable;
+use crate::tests::redis_process::RedisProcess;
+use crate::tests::world::{World, config, memory_db, report};
 
 /// Long enough for every lease and every grace to end, and a look at the leases to follow.
 const OUTAGE: Duration = INSTANCE_LEASE
@@ -42,7 +42,7 @@ struct Running {
 
 impl Running {
     async fn with(cache: Cache) -> Self {
-        let world = world(memory_store().await, cache).await;
+        let world = world(memory_db().await, cache).await;
         let background = look_after(&world);
         world.register().await;
         let host = world.guest().await;
@@ -95,22 +95,22 @@ impl Running {
     }
 }
 
-async fn world(store: Store, cache: Cache) -> World {
+async fn world(db: Db, cache: Cache) -> World {
     let clock: SharedClock = Arc::new(SystemClock);
-    let ports = Ports {
+    let deps = Deps {
         clock,
         entropy: Arc::new(SystemEntropy),
-        store,
+        db,
         cache,
-        control_secret: ControlSecret::new(CONTROL_SECRET).unwrap(),
+        metrics: None,
     };
-    World::with_ports(config(), ports, ManualClock::at_ms(0)).await
+    World::with_deps(config(), deps, ManualClock::at_ms(0)).await
 }
 
 /// What looks for lost instances, until the guard is dropped.
 fn look_after(world: &World) -> DropGuard {
     let stop = CancellationToken::new();
-    tokio::spawn(lifecycle::run(world.app.clone(), stop.clone()));
+    tokio::spawn(job::run(world.services.sessions.clone(), stop.clone()));
     stop.drop_guard()
 }
 
@@ -118,12 +118,16 @@ fn look_after(world: &World) -> DropGuard {
 async fn beat(world: &World, matches: &[MatchStatus]) {
     let heartbeat = world.instance.heartbeat(matches.to_vec());
     // An instance that gets no answer goes on.
-    let Ok(answer) = world.app.heartbeat(heartbeat).await else {
+    let Ok(answer) = world.services.sessions.heartbeat(heartbeat).await else {
         return;
     };
     assert_eq!(answer.stop_match_ids, [""; 0], "the live match was aborted");
     if !answer.known {
-        let _ = world.app.register(world.instance.registration()).await;
+        let _ = world
+            .services
+            .sessions
+            .register(world.instance.registration())
+            .await;
     }
 }
 
@@ -230,9 +234,9 @@ async fn a_match_goes_on_when_only_the_replica_of_its_instance_lost_redis() {
     };
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("shared.db").display());
-    let near = Store::connect(&url, 4).await.unwrap();
+    let near = Db::connect(&url, 4).await.unwrap();
     near.migrate().await.unwrap();
-    let far = Store::connect(&url, 4).await.unwrap();
+    let far = Db::connect(&url, 4).await.unwrap();
     let cable = Cable::to(&redis.address()).await;
     let through = format!("redis://{}", cable.address);
     let cut_off = world(near, Cache::redis(&through, "test").await.unwrap()).await;
@@ -259,7 +263,7 @@ async fn a_login_that_was_ended_stays_ended_when_redis_is_emptied() {
     let Some(redis) = RedisProcess::start().await else {
         return;
     };
-    let world = world(memory_store().await, redis.cache().await).await;
+    let world = world(memory_db().await, redis.cache().await).await;
     let guest = world.guest().await;
     assert_eq!(world.get("me", &guest).await.status, 200);
     let body = json!({ "refresh_token": guest.refresh_token });

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 
-use crate::cache::Cache;
+use crate::kit::cache::Cache;
 
 /// How long a Redis may take until it answers.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 
-pub(super) struct RedisProcess {
+pub(crate) struct RedisProcess {
     port: u16,
     folder: tempfile::TempDir,
     process: Option<Child>,
@@ -18,7 +18,7 @@ pub(super) struct RedisProcess {
 
 impl RedisProcess {
     /// None on a machine without Redis; there the test says that it did not run.
-    pub(super) async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         crate::test_servers::url("GAMESERVER_TEST_REDIS_URL")?;
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -33,7 +33,7 @@ impl RedisProcess {
     }
 
     /// Starts it, empty, on its port.
-    pub(super) async fn run(&mut self) {
+    pub(crate) async fn run(&mut self) {
         let port = self.port.to_string();
         let options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
         let process = Command::new("redis-server")
@@ -52,24 +52,24 @@ impl RedisProcess {
     }
 
     /// Ends it without a farewell.
-    pub(super) fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
             process.wait().unwrap();
         }
     }
 
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }
 
-    pub(super) async fn cache(&self) -> Cache {
+    pub(crate) async fn cache(&self) -> Cache {
         let url = format!("redis://{}", self.address());
         Cache::redis(&url, "test").await.unwrap()
     }
 
     /// Sends a command and expects that it is done.
-    pub(super) async fn command(&self, words: &[&str]) {
+    pub(crate) async fn command(&self, words: &[&str]) {
         let mut command = redis::Cmd::new();
         for word in words {
             command.arg(*word);

@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::instance::Mood;
-use super::world::{World, config};
 use crate::config::{Limits, WebApiConfig};
+use crate::tests::instance::Mood;
+use crate::tests::world::{World, config};
 
 #[tokio::test]
 async fn a_request_id_is_echoed_in_header_and_problem() {
@@ -150,7 +150,15 @@ async fn an_unusable_idempotency_key_is_refused() {
 async fn a_database_that_is_gone_is_answered_without_its_cause() {
     let world = World::new().await;
     let guest = world.guest().await;
-    while world.app.store.migrate_down().await.unwrap().is_some() {}
+    while world
+        .services
+        .kit
+        .db
+        .migrate_down()
+        .await
+        .unwrap()
+        .is_some()
+    {}
     let answer = world.get("me", &guest).await;
     answer.refused(503, "server.unavailable");
     let text = String::from_utf8_lossy(&answer.bytes).to_lowercase();
@@ -201,7 +209,7 @@ async fn a_draining_service_is_alive_but_not_ready() {
     for path in ["/livez", "/readyz", "/startupz"] {
         assert_eq!(status(path).await, 200, "{path}");
     }
-    world.app.drain();
+    world.services.kit.tasks.drain();
     world
         .call(Method::GET, "/readyz")
         .send()
@@ -265,7 +273,14 @@ async fn a_request_that_takes_too_long_is_given_up_but_its_writes_are_finished()
     let answer = world.post("sessions", &host, body).await;
     answer.refused(503, "server.timeout");
     world.instance.allowed.notify_one();
-    assert!(world.app.finish(Duration::from_secs(5)).await);
+    assert!(
+        world
+            .services
+            .kit
+            .tasks
+            .finish(Duration::from_secs(5))
+            .await
+    );
     let listed = world.get("sessions?state=filling", &host).await.json();
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
 }

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use gameserver_contract::account::LoginResponse;
 use gameserver_contract::clock::{ManualClock, SystemClock};
 use gameserver_contract::entropy::SystemEntropy;
-use gameserver_control::secret::ControlSecret;
+use gameserver_contract::session::Session;
+use serde_json::json;
 
-use super::cable::Cable;
-use super::redis_process::RedisProcess;
-use super::world::{CONTROL_SECRET, World, config};
-use crate::app::Ports;
-use crate::cache::Cache;
-use crate::store::Store;
-use crate::store::contract_tests::subject::Subject;
+use crate::kit::cache::Cache;
+use crate::kit::db::Db;
+use crate::server::Deps;
+use crate::tests::cable::Cable;
+use crate::tests::redis_process::RedisProcess;
+use crate::tests::subject::Subject;
+use crate::tests::world::{World, config, report};
+
+/// How many players join.
+const JOINS: usize = 8;
 
 /// How often each request is made.
 const TIMES: usize = 20;
@@ -41,17 +45,17 @@ impl Measured {
         let database = Cable::to(&server).await;
         let cache = Cable::to(&redis.address()).await;
         let through = url.replace(&server, &database.address.to_string());
-        let ports = Ports {
+        let deps = Deps {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
             // One connection, so that a statement is prepared once.
-            store: Store::connect(&through, 1).await.unwrap(),
+            db: Db::connect(&through, 1).await.unwrap(),
             cache: Cache::redis(&format!("redis://{}", cache.address), "test")
                 .await
                 .unwrap(),
-            control_secret: ControlSecret::new(CONTROL_SECRET).unwrap(),
+            metrics: None,
         };
-        let world = World::with_ports(config(), ports, ManualClock::at_ms(0)).await;
+        let world = World::with_deps(config(), deps, ManualClock::at_ms(0)).await;
         Self {
             world,
             database,
@@ -89,6 +93,35 @@ impl Measured {
     }
 }
 
+impl Measured {
+    /// What a join costs a player who has called before.
+    async fn join_cost(&self) -> Cost {
+        let world = &self.world;
+        world.register().await;
+        let host = world.guest().await;
+        let body = json!({"game": "arena", "players_max": 16});
+        let session: Session = world.post("sessions", &host, body).await.expect(201);
+        let mut players = Vec::new();
+        for _ in 0..=JOINS {
+            let player = world.guest().await;
+            assert_eq!(world.get("me", &player).await.status, 200);
+            players.push(player);
+        }
+        world.heartbeat(&[report(&session, "filling", &[])]).await;
+        let first = players.pop().unwrap();
+        world.join(&session, &first).await;
+        let asked = self.database.asked_of_postgres().statements;
+        let commands = self.cache.commands_to_redis();
+        for player in &players {
+            world.join(&session, player).await;
+        }
+        Cost {
+            statements: (self.database.asked_of_postgres().statements - asked).div_ceil(JOINS),
+            commands: (self.cache.commands_to_redis() - commands).div_ceil(JOINS),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Request<'a> {
     Get(&'a str, &'a LoginResponse),
@@ -122,4 +155,10 @@ async fn count_round_trips(subject: Subject) {
         commands: 1,
     };
     assert_eq!(measured.cost(Request::NewGuest).await, six);
+    // The login and the rate; the session with its player; the seat; the message to listeners.
+    let four = Cost {
+        statements: 2,
+        commands: 2,
+    };
+    assert_eq!(measured.join_cost().await, four);
 }

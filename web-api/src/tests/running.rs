@@ -18,14 +18,14 @@ use tonic::Code;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 
-use super::instance::FakeInstance;
-use super::world::{CONTROL_SECRET, START_MS, config, memory_store};
-use crate::cache::Cache;
 use crate::config::{Limits, WebApiConfig};
+use crate::kit::cache::Cache;
 use crate::server::{Deps, RunningWebApi, StartError, WebApi};
 use crate::telemetry;
+use crate::tests::instance::FakeInstance;
+use crate::tests::world::{CONTROL_SECRET, START_MS, config, memory_db};
 
-pub(super) static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
+pub(crate) static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
     let builder = PrometheusBuilder::new().set_buckets(&telemetry::HTTP_REQUEST_BUCKETS);
     builder.unwrap().install_recorder().unwrap()
 });
@@ -40,7 +40,7 @@ async fn start_with(config: WebApiConfig) -> RunningWebApi {
     let deps = Deps {
         clock: clock.clone(),
         entropy: SeededEntropy::new(21),
-        store: memory_store().await,
+        db: memory_db().await,
         cache: Cache::memory(clock, 10_000),
         metrics: Some(Arc::new(move || metrics.render())),
     };
@@ -184,7 +184,7 @@ async fn metrics_are_not_served_where_nobody_asked_for_them() {
     let deps = Deps {
         clock: clock.clone(),
         entropy: SeededEntropy::new(22),
-        store: memory_store().await,
+        db: memory_db().await,
         cache: Cache::memory(clock, 10_000),
         metrics: None,
     };
@@ -328,7 +328,7 @@ async fn a_taken_port_and_a_refused_configuration_are_told() {
     let deps = Deps {
         clock: clock.clone(),
         entropy: SeededEntropy::new(1),
-        store: memory_store().await,
+        db: memory_db().await,
         cache: Cache::memory(clock, 10),
         metrics: None,
     };

@@ -4,7 +4,7 @@ use axum::http::Method;
 use gameserver_contract::session::Session;
 use serde_json::json;
 
-use super::world::World;
+use crate::tests::world::World;
 
 #[tokio::test]
 async fn a_nul_in_a_query_is_refused_with_its_field() {

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use axum::response::Response;
+use chrono::{DateTime, Utc};
 use gameserver_contract::account::LoginResponse;
 use gameserver_contract::clock::ManualClock;
 use gameserver_contract::entropy::SeededEntropy;
@@ -18,37 +19,39 @@ use gameserver_control::{Admits, HeartbeatResponse, MatchStatus, SeatStatus};
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-pub(super) use super::event_stream::EventStream;
-use super::instance::FakeInstance;
-use crate::app::{App, Ports, SharedApp};
-use crate::cache::Cache;
+use crate::compose::Services;
 use crate::config::{Keys, WebApiConfig};
-use crate::http::context::PeerAddress;
-use crate::http::{HttpState, router};
-use crate::store::Store;
+use crate::kit::cache::Cache;
+use crate::kit::db::Db;
+use crate::kit::http::context::PeerAddress;
+use crate::kit::http::with_layers;
+use crate::server::Deps;
+pub(crate) use crate::tests::event_stream::EventStream;
+use crate::tests::instance::FakeInstance;
+use crate::tests::subject::Stores;
 
 /// When every test begins.
-pub(super) const START_MS: i64 = 1_700_000_000_000;
-pub(super) const CONTROL_SECRET: &str = "a-control-secret-for-tests";
+pub(crate) const START_MS: i64 = 1_700_000_000_000;
+pub(crate) const CONTROL_SECRET: &str = "a-control-secret-for-tests";
 
-pub(super) struct World {
-    pub(super) app: SharedApp,
-    pub(super) clock: Arc<ManualClock>,
-    pub(super) instance: FakeInstance,
+pub(crate) struct World {
+    pub(crate) services: Services,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) instance: FakeInstance,
     router: Router,
 }
 
 /// What a call was answered.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// A call in the making.
 #[derive(Debug)]
-pub(super) struct Call<'w> {
+pub(crate) struct Call<'w> {
     router: &'w Router,
     method: Method,
     path: String,
@@ -57,7 +60,7 @@ pub(super) struct Call<'w> {
     peer: SocketAddr,
 }
 
-pub(super) fn config() -> WebApiConfig {
+pub(crate) fn config() -> WebApiConfig {
     let keys = Keys::generate(&*SeededEntropy::new(11));
     WebApiConfig {
         http_address: ([127, 0, 0, 1], 0).into(),
@@ -67,79 +70,86 @@ pub(super) fn config() -> WebApiConfig {
     }
 }
 
-pub(super) async fn memory_store() -> Store {
-    let store = Store::connect("sqlite::memory:", 1).await.unwrap();
-    store.migrate().await.unwrap();
-    store
+pub(crate) async fn memory_db() -> Db {
+    let db = Db::connect("sqlite::memory:", 1).await.unwrap();
+    db.migrate().await.unwrap();
+    db
 }
 
 impl World {
     /// A service that one instance has registered with.
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let world = Self::without_instance(config()).await;
         world.register().await;
         world
     }
 
-    pub(super) async fn without_instance(config: WebApiConfig) -> Self {
+    pub(crate) async fn without_instance(config: WebApiConfig) -> Self {
         let control_secret = ControlSecret::new(CONTROL_SECRET).unwrap();
         let instance = FakeInstance::start(0xabc, &control_secret).await;
-        Self::on(&config, memory_store().await, instance, 12)
+        Self::on(&config, memory_db().await, instance, 12)
     }
 
-    /// A service on this store and an empty cache, as it is after a start; `seed` is for its ids.
-    pub(super) fn on(
-        config: &WebApiConfig,
-        store: Store,
-        instance: FakeInstance,
-        seed: u64,
-    ) -> Self {
+    /// A service on this database and an empty cache, as it is after a start; `seed` is for its
+    /// ids.
+    pub(crate) fn on(config: &WebApiConfig, db: Db, instance: FakeInstance, seed: u64) -> Self {
         let clock = ManualClock::at_ms(START_MS);
-        let ports = Ports {
+        let deps = Deps {
             clock: clock.clone(),
             entropy: SeededEntropy::new(seed),
-            store,
+            db,
             cache: Cache::memory(clock.clone(), 10_000),
-            control_secret: ControlSecret::new(CONTROL_SECRET).unwrap(),
+            metrics: None,
         };
-        Self::with(config, ports, instance, clock)
+        Self::with(config, deps, instance, clock)
     }
 
     /// A service on other parts. `clock` is the one among them, or moves nothing.
-    pub(super) async fn with_ports(
+    pub(crate) async fn with_deps(
         config: WebApiConfig,
-        ports: Ports,
+        deps: Deps,
         clock: Arc<ManualClock>,
     ) -> Self {
-        let instance = FakeInstance::start(0xabc, &ports.control_secret).await;
-        Self::with(&config, ports, instance, clock)
+        let control_secret = ControlSecret::new(CONTROL_SECRET).unwrap();
+        let instance = FakeInstance::start(0xabc, &control_secret).await;
+        Self::with(&config, deps, instance, clock)
     }
 
     fn with(
         config: &WebApiConfig,
-        ports: Ports,
+        deps: Deps,
         instance: FakeInstance,
         clock: Arc<ManualClock>,
     ) -> Self {
-        let app = App::new(config, ports);
-        let router = router(HttpState::new(app.clone(), config, None));
+        let services = Services::new(config, deps).unwrap();
+        let router = services.router();
         Self {
-            app,
+            services,
             clock,
             instance,
             router,
         }
     }
 
-    pub(super) async fn register(&self) {
-        self.app
+    /// The tables of every capability.
+    pub(crate) fn stores(&self) -> Stores {
+        Stores::on(self.services.kit.db.clone())
+    }
+
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.services.kit.now()
+    }
+
+    pub(crate) async fn register(&self) {
+        self.services
+            .sessions
             .register(self.instance.registration())
             .await
             .unwrap();
     }
 
     /// Moves the clock while the instance keeps reporting these matches.
-    pub(super) async fn pass(&self, time: Duration, matches: &[MatchStatus]) {
+    pub(crate) async fn pass(&self, time: Duration, matches: &[MatchStatus]) {
         let mut left = time;
         while left > Duration::ZERO {
             let step = left.min(Duration::from_secs(1));
@@ -149,14 +159,15 @@ impl World {
         }
     }
 
-    pub(super) async fn heartbeat(&self, matches: &[MatchStatus]) -> HeartbeatResponse {
-        self.app
+    pub(crate) async fn heartbeat(&self, matches: &[MatchStatus]) -> HeartbeatResponse {
+        self.services
+            .sessions
             .heartbeat(self.instance.heartbeat(matches.to_vec()))
             .await
             .unwrap()
     }
 
-    pub(super) fn call(&self, method: Method, path: &str) -> Call<'_> {
+    pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
         let path = if path.starts_with('/') {
             path.to_owned()
         } else {
@@ -173,11 +184,11 @@ impl World {
         }
     }
 
-    pub(super) async fn get(&self, path: &str, who: &LoginResponse) -> Answer {
+    pub(crate) async fn get(&self, path: &str, who: &LoginResponse) -> Answer {
         self.call(Method::GET, path).of(who).send().await
     }
 
-    pub(super) async fn post(&self, path: &str, who: &LoginResponse, body: Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, who: &LoginResponse, body: Value) -> Answer {
         self.call(Method::POST, path)
             .of(who)
             .json(&body)
@@ -186,8 +197,8 @@ impl World {
     }
 
     /// A new guest, from an address of their own.
-    pub(super) async fn guest(&self) -> LoginResponse {
-        let number = self.app.entropy.next_u64().to_be_bytes();
+    pub(crate) async fn guest(&self) -> LoginResponse {
+        let number = self.services.kit.entropy.next_u64().to_be_bytes();
         let peer = ([10, number[0], number[1], number[2]], 40_000).into();
         let call = Call {
             peer,
@@ -197,24 +208,24 @@ impl World {
     }
 
     /// A session of four seats that the instance hosts.
-    pub(super) async fn session(&self, host: &LoginResponse) -> Session {
+    pub(crate) async fn session(&self, host: &LoginResponse) -> Session {
         self.post("sessions", host, json!({"game": "arena"}))
             .await
             .expect(201)
     }
 
     /// Asks for a session with this idempotency key.
-    pub(super) async fn create_once(&self, who: &LoginResponse, key: &str) -> Answer {
+    pub(crate) async fn create_once(&self, who: &LoginResponse, key: &str) -> Answer {
         let call = self.call(Method::POST, "sessions").of(who);
         let call = call.header("idempotency-key", key);
         call.json(&json!({"game": "arena"})).send().await
     }
 
-    pub(super) async fn join(&self, session: &Session, who: &LoginResponse) -> JoinResponse {
+    pub(crate) async fn join(&self, session: &Session, who: &LoginResponse) -> JoinResponse {
         self.try_join(session, who, json!({})).await.expect(200)
     }
 
-    pub(super) async fn try_join(
+    pub(crate) async fn try_join(
         &self,
         session: &Session,
         who: &LoginResponse,
@@ -224,22 +235,24 @@ impl World {
             .await
     }
 
-    pub(super) async fn session_now(&self, session: &Session, who: &LoginResponse) -> Session {
+    pub(crate) async fn session_now(&self, session: &Session, who: &LoginResponse) -> Session {
         self.get(&format!("sessions/{}", session.id), who)
             .await
             .expect(200)
     }
 
     /// What the instance reads in a ticket.
-    pub(super) fn read_ticket(&self, text: &str) -> JoinTicket {
-        let keys = [self.app.tickets.public_key()];
+    pub(crate) fn read_ticket(&self, text: &str) -> JoinTicket {
+        let keys = [self.services.sessions.ticket_key()];
         let verifier = TicketVerifier::new(&keys, self.instance.id, self.instance.epoch).unwrap();
-        verifier.verify(text, self.app.clock.now_ms()).unwrap()
+        verifier
+            .verify(text, self.services.kit.clock.now_ms())
+            .unwrap()
     }
 }
 
 /// A match's report: its state and who sits where.
-pub(super) fn report(
+pub(crate) fn report(
     session: &Session,
     state: &str,
     seats: &[(u32, &LoginResponse)],
@@ -258,34 +271,34 @@ pub(super) fn report(
 }
 
 impl Call<'_> {
-    pub(super) fn of(self, who: &LoginResponse) -> Self {
+    pub(crate) fn of(self, who: &LoginResponse) -> Self {
         let token = format!("Bearer {}", who.access_token);
         self.header("authorization", &token)
     }
 
-    pub(super) fn header(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    pub(super) fn json(self, body: &Value) -> Self {
+    pub(crate) fn json(self, body: &Value) -> Self {
         self.text(&body.to_string())
     }
 
     /// A body that may be no JSON although it says so.
-    pub(super) fn text(self, body: &str) -> Self {
+    pub(crate) fn text(self, body: &str) -> Self {
         let body = body.as_bytes().to_vec();
         Self { body, ..self }.header("content-type", "application/json")
     }
 
-    pub(super) fn bytes(self, body: &[u8]) -> Self {
+    pub(crate) fn bytes(self, body: &[u8]) -> Self {
         Self {
             body: body.to_vec(),
             ..self
         }
     }
 
-    pub(super) fn from(self, peer: &str) -> Self {
+    pub(crate) fn from(self, peer: &str) -> Self {
         Self {
             peer: format!("{peer}:40000").parse().unwrap(),
             ..self
@@ -293,14 +306,14 @@ impl Call<'_> {
     }
 
     /// Opens a stream of events.
-    pub(super) async fn open(self) -> EventStream {
+    pub(crate) async fn open(self) -> EventStream {
         let response = self.respond().await;
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         EventStream::of(response)
     }
 
-    pub(super) async fn send(self) -> Answer {
+    pub(crate) async fn send(self) -> Answer {
         let (parts, body) = self.respond().await.into_parts();
         let bytes = axum::body::to_bytes(body, usize::MAX)
             .await
@@ -325,18 +338,18 @@ impl Call<'_> {
 }
 
 impl Answer {
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.bytes).unwrap()
     }
 
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())
     }
 
     /// The body of an answer that must have this status.
-    pub(super) fn expect<T: serde::de::DeserializeOwned>(&self, status: u16) -> T {
+    pub(crate) fn expect<T: serde::de::DeserializeOwned>(&self, status: u16) -> T {
         assert_eq!(
             self.status.as_u16(),
             status,
@@ -347,7 +360,7 @@ impl Answer {
     }
 
     /// Checks that the answer is a problem of this status and code, and returns it.
-    pub(super) fn refused(&self, status: u16, code: &str) -> Value {
+    pub(crate) fn refused(&self, status: u16, code: &str) -> Value {
         let text = String::from_utf8_lossy(&self.bytes);
         assert_eq!(self.status.as_u16(), status, "{text}");
         assert_eq!(self.header("content-type"), "application/problem+json");
@@ -361,15 +374,14 @@ impl Answer {
 
 impl World {
     /// Calls a route that panics, behind all layers of the real ones.
-    pub(super) async fn panicking_call(&self) -> Answer {
+    pub(crate) async fn panicking_call(&self) -> Answer {
         async fn panics() {
             panic!("planted panic");
         }
-        let state = HttpState::new(self.app.clone(), &config(), None);
         let broken = Router::new().route("/panic", axum::routing::post(panics));
-        let router = crate::http::with_layers(broken, state);
+        let router = with_layers(broken, &self.services.http).with_state(self.services.clone());
         let world = Self {
-            app: self.app.clone(),
+            services: self.services.clone(),
             clock: self.clock.clone(),
             instance: self.instance.clone(),
             router,

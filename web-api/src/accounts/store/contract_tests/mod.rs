@@ -1,0 +1,4 @@
+//! What both databases promise of accounts.
+
+mod logins;
+mod players;

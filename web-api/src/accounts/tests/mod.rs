@@ -1,0 +1,4 @@
+//! Tests of accounts through the real router.
+
+mod auth;
+mod me;

@@ -1,0 +1,4 @@
+//! Tests of results and replays through the real router.
+
+mod replays;
+mod results;

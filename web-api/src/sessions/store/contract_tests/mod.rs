@@ -1,0 +1,6 @@
+//! What both databases promise of sessions and their seats.
+
+mod openings;
+mod records;
+mod reports;
+mod seats;
