@@ -1,5 +1,6 @@
 //! What a connection's handles and its task share: the queues, the counters and the end. It knows
-//! its carrier by what it needs of one only: [`DatagramSender`].
+//! its carrier only by what it needs of one:
+//! [`DatagramSender`](crate::datagram_sender::DatagramSender).
 
 use std::net::SocketAddr;
 use std::sync::Arc;
