@@ -6,11 +6,10 @@ use gameserver_contract::entropy::{Entropy, random_bytes};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 
+use crate::kit::text::clear_text;
+
 /// Longest device secret that is hashed at all, in bytes; ours have 43.
 pub(crate) const SECRET_LENGTH_MAX: usize = 128;
-
-/// Letters and digits that nobody confuses when reading them aloud: no 0, O, 1, I or L.
-const CLEAR_LETTERS: &[u8; 31] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
 
 /// Draws a device secret in its text form.
 pub(crate) fn new_secret(entropy: &dyn Entropy) -> String {
@@ -34,15 +33,6 @@ pub(crate) fn new_display_name(entropy: &dyn Entropy) -> String {
     format!("Guest-{}", clear_text::<5>(entropy))
 }
 
-/// Draws a code that people can read to each other.
-pub(crate) fn clear_text<const LENGTH: usize>(entropy: &dyn Entropy) -> String {
-    let letter = |_| {
-        let index = entropy.next_u64() % CLEAR_LETTERS.len() as u64;
-        char::from(CLEAR_LETTERS[usize::try_from(index).unwrap_or(0)])
-    };
-    (0..LENGTH).map(letter).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use gameserver_contract::entropy::SeededEntropy;
@@ -56,11 +46,5 @@ mod tests {
         assert!(secret_fits(&secret, Some(&hash(&secret))));
         assert!(!secret_fits(&new_secret(&*entropy), Some(&hash(&secret))));
         assert!(!secret_fits(&secret, None));
-    }
-
-    #[test]
-    fn a_code_has_no_letter_that_looks_like_another() {
-        let code = clear_text::<200>(&*SeededEntropy::new(3));
-        assert!(!code.contains(['0', 'O', '1', 'I', 'L']), "{code}");
     }
 }

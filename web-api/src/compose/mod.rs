@@ -68,8 +68,7 @@ impl Services {
         let kit = Kit::new(sources, deps.db, deps.cache, &config.keys.cursor);
         let accounts = Arc::new(Accounts::new(&kit, config));
         let fleet = Arc::new(Fleet::new(&kit, secret, config.known_games.clone()));
-        let lobby = (Arc::clone(&accounts), Arc::clone(&fleet));
-        let sessions = Arc::new(Sessions::new(&kit, config, lobby.0, lobby.1));
+        let sessions = Arc::new(Sessions::new(&kit, config, Arc::clone(&fleet)));
         let matches = Matches::new(
             &kit,
             Arc::clone(&accounts),

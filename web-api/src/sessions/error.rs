@@ -6,10 +6,10 @@ use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::SessionState;
 use gameserver_contract::spectator::SpectatorView;
 
+use crate::fleet;
 use crate::kit::http::code::refusals;
 use crate::kit::http::extract::ResourceId;
 use crate::kit::http::problem::{ApiError, RETRY_BUSY};
-use crate::{accounts, fleet};
 
 /// When to come back after an instance had no time for one more: what the instance itself says when
 /// it refuses.
@@ -62,7 +62,7 @@ refusals! {
             "The session's game server has no processor time left for one more; try again later.",
             problem => problem.retry_after(RETRY_OVERLOADED);
     }
-    from { Account(accounts::error::Error), Fleet(fleet::error::Error) }
+    from { Fleet(fleet::error::Error) }
 }
 
 impl ResourceId for SessionId {

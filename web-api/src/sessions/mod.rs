@@ -25,7 +25,6 @@ use gameserver_control::{KickPlayerRequest, StopMatchRequest};
 use uuid::Uuid;
 
 use self::store::SessionsStore;
-use crate::accounts::Accounts;
 use crate::config::{OpenSessionLimits, WebApiConfig};
 use crate::fleet::{Fleet, InstanceRecord};
 use crate::kit::Kit;
@@ -41,7 +40,6 @@ use crate::sessions::store::records::{SessionFilter, SessionRow};
 pub(crate) struct Sessions {
     kit: Kit,
     store: SessionsStore,
-    accounts: Arc<Accounts>,
     fleet: Arc<Fleet>,
     tickets: TicketSigner,
     limits: OpenSessionLimits,
@@ -52,16 +50,10 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// Opens sessions on the instances of this fleet.
-    pub(crate) fn new(
-        kit: &Kit,
-        config: &WebApiConfig,
-        accounts: Arc<Accounts>,
-        fleet: Arc<Fleet>,
-    ) -> Self {
+    pub(crate) fn new(kit: &Kit, config: &WebApiConfig, fleet: Arc<Fleet>) -> Self {
         Self {
             kit: kit.clone(),
             store: SessionsStore(kit.db.clone()),
-            accounts,
             fleet,
             tickets: TicketSigner::from_seed(config.keys.ticket.bytes()),
             limits: config.open_sessions,

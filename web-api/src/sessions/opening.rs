@@ -16,7 +16,6 @@ use gameserver_contract::session::{CreateSession, SessionState, Visibility};
 use gameserver_contract::spectator::SpectatorsPolicy;
 use gameserver_control::StartMatchRequest;
 
-use crate::accounts::guest::clear_text;
 use crate::config::{
     INSTANCES_TRIED_MAX, MATCH_START_ATTEMPTS_MAX, MATCH_START_DUE, MATCH_STARTS_AT_ONCE_MAX,
 };
@@ -27,7 +26,7 @@ use crate::fleet::placement::{PlacementRequest, candidates};
 use crate::kit::db::idempotency::{IdempotencyRecord, RecordedResponse};
 use crate::kit::error::{KitError, field};
 use crate::kit::idempotency::IdempotentRequest;
-use crate::kit::text::{check_label, clean_name};
+use crate::kit::text::{check_label, clean_name, clear_text};
 use crate::sessions::error::Error;
 use crate::sessions::store::openings::{AnswerSession, MatchStart, Opened, Opening, Started};
 use crate::sessions::store::records::NewSession;

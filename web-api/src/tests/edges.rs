@@ -10,7 +10,7 @@ const ALLOWED: [(&str, &[&str]); 5] = [
     ("kit", &["config", "telemetry"]),
     ("accounts", &["kit", "config"]),
     ("fleet", &["kit", "config"]),
-    ("sessions", &["accounts", "fleet", "kit", "config"]),
+    ("sessions", &["fleet", "kit", "config"]),
     (
         "matches",
         &["accounts", "fleet", "sessions", "kit", "config"],
