@@ -19,9 +19,15 @@ pub(crate) struct Heard(Arc<Mutex<Table>>);
 type Table = BTreeMap<InstanceId, (InstanceRecord, DateTime<Utc>)>;
 
 impl Heard {
-    /// Notes what an instance has just told.
+    /// Notes what an instance has just reported. A late report renews the time and nothing else.
     pub(crate) fn note(&self, instance: &InstanceRecord, now: DateTime<Utc>) {
         let mut table = self.lock();
+        if let Some((known, heard_at)) = table.get_mut(&instance.id)
+            && is_late(instance, known)
+        {
+            *heard_at = now;
+            return;
+        }
         if table.len() >= INSTANCES_MAX {
             table.retain(|_, (_, heard_at)| is_fresh(*heard_at, now));
         }
@@ -58,6 +64,12 @@ impl Heard {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A registration has no number, and always counts.
+fn is_late(instance: &InstanceRecord, known: &InstanceRecord) -> bool {
+    let sequence = instance.load.sequence;
+    known.epoch == instance.epoch && sequence != 0 && sequence < known.load.sequence
 }
 
 fn is_fresh(heard_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {

@@ -63,9 +63,9 @@ impl Fleet {
         }
     }
 
-    /// Lets one report of an instance at a time compare sequence numbers and write. Instances
-    /// share the locks by their id; a replica that is not told of another's work loses at most
-    /// one interval, because every heartbeat tells the whole state.
+    /// Lets one report of an instance at a time be written. Instances share the locks by their id; a
+    /// replica that does not learn of another's work loses at most one interval, because every
+    /// heartbeat carries the whole state.
     pub(crate) async fn turn(&self, id: InstanceId) -> MutexGuard<'_, ()> {
         self.order[usize::from(id.0.as_bytes()[15] % 16)]
             .lock()
@@ -122,6 +122,14 @@ impl Fleet {
         self.store
             .keep_lease(instance.id, instance.epoch, until)
             .await
+    }
+
+    /// True when this replica has received a newer report of the same run.
+    pub(crate) fn is_overtaken(&self, instance: &InstanceRecord) -> bool {
+        let newest = self.heard.instance(instance.id, self.kit.now());
+        newest.is_some_and(|newest| {
+            newest.epoch == instance.epoch && newest.load.sequence > instance.load.sequence
+        })
     }
 
     /// The instance of this id while its lease lives.

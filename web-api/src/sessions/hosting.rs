@@ -41,7 +41,8 @@ impl Sessions {
         })
     }
 
-    /// Renews a lease and makes the lobby equal to what the instance hosts.
+    /// Renews a lease and makes the lobby equal to what the instance hosts. Reports of one instance
+    /// are applied one after the other; those that a newer one overtakes while they wait are not.
     pub(crate) async fn heartbeat(
         &self,
         request: HeartbeatRequest,
@@ -51,19 +52,12 @@ impl Sessions {
         if request.draining {
             reports.iter_mut().for_each(report::drain);
         }
-        let _turn = self.fleet.turn(id).await;
         let known = self.fleet.known_instance(id).await;
         let Some(instance) = known.filter(|known| known.epoch.0 == request.epoch) else {
-            return Ok(HeartbeatResponse {
-                known: false,
-                ..HeartbeatResponse::default()
-            });
+            return Ok(HeartbeatResponse::default());
         };
         if request.sequence <= instance.load.sequence {
-            return Ok(HeartbeatResponse {
-                known: true,
-                ..HeartbeatResponse::default()
-            });
+            return Ok(nothing_to_do());
         }
         let epoch = instance.epoch;
         let instance = InstanceRecord {
@@ -71,7 +65,12 @@ impl Sessions {
             refusing: report::refusing(&request.matches, &reports),
             ..instance
         };
+        // A lease never waits for the database, which a crowd that joins keeps busy for seconds.
         self.fleet.renew(&instance).await?;
+        let _turn = self.fleet.turn(id).await;
+        if self.fleet.is_overtaken(&instance) {
+            return Ok(nothing_to_do());
+        }
         let applied = self
             .store
             .apply_reports(id, epoch, &reports, self.kit.now())
@@ -89,5 +88,13 @@ impl Sessions {
             stop_match_ids,
             kick_players,
         })
+    }
+}
+
+/// The response to an instance that is known and asked for nothing.
+fn nothing_to_do() -> HeartbeatResponse {
+    HeartbeatResponse {
+        known: true,
+        ..HeartbeatResponse::default()
     }
 }

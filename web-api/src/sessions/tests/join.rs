@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use axum::http::Method;
+use futures_util::poll;
 use gameserver_contract::account::LoginResponse;
 use gameserver_contract::ids::Seat;
 use gameserver_contract::session::{JoinResponse, Role, Session, SessionState, TransportKind};
 use gameserver_control::{Admits, MatchStatus};
 use serde_json::json;
 
+use crate::config::INSTANCE_LEASE;
 use crate::sessions::job::LostInstances;
 use crate::tests::world::{World, report};
 
@@ -288,6 +290,51 @@ async fn a_heartbeat_that_arrives_late_changes_nothing() {
         world.session_now(&session, &host).await.state,
         SessionState::Running
     );
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_while_an_earlier_report_waits_for_the_database() {
+    let world = World::new().await;
+    let host = world.guest().await;
+    let session = world.session(&host).await;
+    let (fleet, sessions) = (&world.services.fleet, &world.services.sessions);
+    let running = vec![report(&session, "running", &[(0, &host)])];
+    let held_up = fleet.turn(world.instance.id).await;
+    let mut waiting = Vec::new();
+    for _ in 0..10 {
+        world.clock.advance(INSTANCE_LEASE / 2);
+        let mut call = Box::pin(sessions.heartbeat(world.instance.heartbeat(running.clone())));
+        assert!(poll!(&mut call).is_pending(), "it was applied out of turn");
+        waiting.push(call);
+        let alive = fleet.instance(world.instance.id).await.unwrap();
+        assert!(alive.is_some(), "the lease ended");
+    }
+    drop(held_up);
+    for call in waiting {
+        assert!(call.await.unwrap().known);
+    }
+    let session = world.session_now(&session, &host).await;
+    assert_eq!((session.state, session.players), (SessionState::Running, 1));
+}
+
+#[tokio::test]
+async fn a_report_that_a_newer_one_overtook_is_not_applied() {
+    let world = World::new().await;
+    let host = world.guest().await;
+    let session = world.session(&host).await;
+    let sessions = &world.services.sessions;
+    let first = vec![report(&session, "ending", &[])];
+    let second = vec![report(&session, "running", &[(0, &host)])];
+    let held_up = world.services.fleet.turn(world.instance.id).await;
+    let mut overtaken = Box::pin(sessions.heartbeat(world.instance.heartbeat(first)));
+    assert!(poll!(&mut overtaken).is_pending());
+    let mut newest = Box::pin(sessions.heartbeat(world.instance.heartbeat(second)));
+    assert!(poll!(&mut newest).is_pending());
+    drop(held_up);
+    assert!(overtaken.await.unwrap().known);
+    assert!(newest.await.unwrap().known);
+    let state = world.session_now(&session, &host).await.state;
+    assert_eq!(state, SessionState::Running);
 }
 
 #[tokio::test]
