@@ -5,7 +5,8 @@
 //! clock: a simulation sees its tick, its inputs and a seeded random source, nothing else.
 //!
 //! Reading order: [`game`], [`tick`], [`input`], [`player`], [`net_id`], [`flow`], [`event`],
-//! [`determinism`], [`state`], [`turns`], [`snapshot`], [`sight`], [`grid`], [`protocol`], [`bot`].
+//! [`determinism`], [`state`], [`turns`], [`snapshot`], [`sight`], [`grid`], [`protocol`], [`wire_ids`],
+//! [`bot`].
 
 pub mod bot;
 pub mod determinism;
@@ -22,6 +23,7 @@ pub mod snapshot;
 pub mod state;
 pub mod tick;
 pub mod turns;
+pub mod wire_ids;
 
 pub use gameserver_contract as contract;
 pub use gameserver_stream as stream;

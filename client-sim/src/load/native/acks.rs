@@ -6,33 +6,15 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Packets before the newest one that a header tells of.
-const TOLD_BEFORE: u16 = 32;
+use gameserver_packets::Acks;
+
+/// Packets before the newest one that a header acknowledges.
+const ACKS_BEFORE_MAX: u16 = 32;
 /// Numbers between the oldest message under way and the newest: the server refuses those that are
 /// 256 ahead of a gap.
 const WINDOW: u16 = 200;
 /// Packets that carried a message and may still be acknowledged.
 const SENDINGS: usize = 4;
-
-/// What a header says has arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Acks {
-    /// The newest packet.
-    pub(crate) newest: u16,
-    /// Bit 0 is the one before it, and so on.
-    pub(crate) before: u32,
-}
-
-impl Acks {
-    /// Whether it says that this packet has arrived.
-    pub(crate) fn tell_of(self, packet: u16) -> bool {
-        match self.newest.wrapping_sub(packet) {
-            0 => true,
-            age @ 1..=TOLD_BEFORE => self.before >> (age - 1) & 1 == 1,
-            _ => false,
-        }
-    }
-}
 
 /// The packets received so far, for the headers of those that are sent.
 #[derive(Debug, Default)]
@@ -58,7 +40,7 @@ impl Received {
             let with_newest = self.before << 1 | 1;
             self.before = with_newest.checked_shl(u32::from(ahead) - 1).unwrap_or(0);
             self.newest = Some(packet);
-        } else if let age @ 1..=TOLD_BEFORE = newest.wrapping_sub(packet) {
+        } else if let age @ 1..=ACKS_BEFORE_MAX = newest.wrapping_sub(packet) {
             self.before |= 1 << (age - 1);
         }
     }
@@ -110,7 +92,7 @@ impl Reliable {
 
     /// Forgets what has arrived.
     pub(crate) fn acknowledge(&mut self, acks: Acks) {
-        let arrived = |packet: &Option<u16>| packet.is_some_and(|packet| acks.tell_of(packet));
+        let arrived = |packet: &Option<u16>| packet.is_some_and(|packet| acks.contain(packet));
         self.pending
             .retain(|message| !message.sent_in.iter().any(arrived));
     }
@@ -153,11 +135,11 @@ mod tests {
         received.note(2);
         let acks = received.acks();
         assert_eq!((acks.newest, acks.before), (2, 0b1111));
-        assert!(acks.tell_of(2) && acks.tell_of(65_534));
-        assert!(!acks.tell_of(3) && !acks.tell_of(65_533));
+        assert!(acks.contain(2) && acks.contain(65_534));
+        assert!(!acks.contain(3) && !acks.contain(65_533));
         received.note(34);
-        assert!(received.acks().tell_of(2));
-        assert!(!received.acks().tell_of(1));
+        assert!(received.acks().contain(2));
+        assert!(!received.acks().contain(1));
         received.note(1_000);
         assert_eq!(received.acks().before, 0);
     }

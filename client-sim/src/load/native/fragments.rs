@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::wire::Fragment;
+use gameserver_packets::Fragment;
 
 /// Messages that may be incomplete; the oldest gives way.
 const MESSAGES_MAX: usize = 8;

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use gameserver_packets::{
+    Header, MalformedPacket, Message, PacketType, Reader, put_batch, put_message, put_varint,
+};
 use gameserver_shared::bot::BlindPolicy;
 use gameserver_shared::determinism::MatchRng;
 use gameserver_shared::input::PlayerInput;
@@ -14,9 +17,6 @@ use super::inputs::Inputs;
 use super::pings::Pings;
 use super::protocol::Protocol;
 use super::replication::{Mutations, OwnAvatar};
-use super::wire::{
-    Header, Message, NoPacket, PacketType, Reader, put_batch, put_message, put_varint,
-};
 use crate::load::pace::Pace;
 use crate::load::sendings::Sendings;
 use crate::load::thin_bot::Witness;
@@ -176,7 +176,7 @@ where
         header.write(&mut body);
         let empty = body.len();
         self.state.put_acknowledgements(
-            self.protocol.acknowledgements,
+            self.protocol.ids.acknowledgements_channel,
             header.packet,
             now,
             &mut body,
@@ -231,7 +231,7 @@ where
             return 0;
         };
         let mut message = Vec::with_capacity(PACKET_BYTES);
-        let target = (self.protocol.input_message, avatar);
+        let target = (self.protocol.ids.input_message, avatar);
         if let Err(error) = self.inputs.write(target, due, &mut message) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -239,7 +239,7 @@ where
             );
             return 0;
         }
-        put_batch(packet, self.protocol.inputs, 1);
+        put_batch(packet, self.protocol.ids.input_channel, 1);
         put_message(packet, None, &message);
         new
     }
@@ -253,9 +253,16 @@ impl State {
         protocol: &Protocol,
         tick: Duration,
         now: Instant,
-    ) -> Result<u32, NoPacket> {
+    ) -> Result<u32, MalformedPacket> {
         let mut rest = Reader(packet);
         let header = Header::read(&mut rest)?;
+        match header.packet_type {
+            PacketType::Data | PacketType::Fragment | PacketType::AcksOnly => {}
+            // Our servers send no others.
+            PacketType::CompressedData
+            | PacketType::CompressedFragment
+            | PacketType::Unknown(_) => return Err(MalformedPacket),
+        }
         self.received.note(header.packet);
         self.received.untold |= header.packet_type != PacketType::AcksOnly;
         self.acknowledgements.acknowledge(header.acks);
@@ -270,7 +277,9 @@ impl State {
                 self.take_message(&message, protocol, tick, now);
             }
         }
-        rest.messages(|message| self.take_message(&message, protocol, tick, now))?;
+        for message in rest.messages() {
+            self.take_message(&message?, protocol, tick, now);
+        }
         Ok(header.tick)
     }
 
@@ -282,7 +291,7 @@ impl State {
         now: Instant,
     ) {
         let channel = message.channel;
-        if channel == protocol.mutations {
+        if channel == protocol.ids.mutations_channel {
             match Mutations::read(message.bytes) {
                 Ok(mutations) => self.take_mutations(mutations),
                 Err(error) => tracing::warn!(
@@ -290,7 +299,7 @@ impl State {
                     "mutations not understood"
                 ),
             }
-        } else if channel == protocol.updates {
+        } else if channel == protocol.ids.updates_channel {
             let number = message.number.unwrap_or_default();
             let followed = self.own.follow(number, message.bytes, protocol.predicted);
             if let Err(error) = followed {
@@ -299,7 +308,7 @@ impl State {
                     "update not understood"
                 );
             }
-        } else if channel == protocol.pings {
+        } else if channel == protocol.ids.ping_channel {
             // What cannot be read is as good as lost.
             let _ = self.take_ping(Reader(message.bytes), protocol, tick, now);
         }
@@ -320,12 +329,12 @@ impl State {
         protocol: &Protocol,
         tick: Duration,
         now: Instant,
-    ) -> Result<(), NoPacket> {
+    ) -> Result<(), MalformedPacket> {
         let kind = body.number()?;
         let number = body.u16()?;
-        if kind == protocol.ping_message && self.pongs.len() < PONGS_MAX {
+        if kind == protocol.ids.ping_message && self.pongs.len() < PONGS_MAX {
             self.pongs.push((number, now));
-        } else if kind == protocol.pong_message {
+        } else if kind == protocol.ids.pong_message {
             let ticks = f64::from(body.u32()?) + f64::from(body.byte()?) / 256.0;
             self.pings.answered(number, tick.mul_f64(ticks), now);
         }
@@ -371,11 +380,11 @@ impl State {
         if count == 0 {
             return;
         }
-        put_batch(packet, protocol.pings, count);
+        put_batch(packet, protocol.ids.ping_channel, count);
         let mut message = Vec::with_capacity(8);
         for (number, came) in self.pongs.drain(..) {
             message.clear();
-            put_varint(&mut message, protocol.pong_message.into());
+            put_varint(&mut message, protocol.ids.pong_message.into());
             message.extend(number.to_be_bytes());
             let [ticks, part] = kept(now.saturating_duration_since(came), tick);
             message.extend(ticks.to_be_bytes());
@@ -384,7 +393,7 @@ impl State {
         }
         if let Some(number) = ping {
             message.clear();
-            put_varint(&mut message, protocol.ping_message.into());
+            put_varint(&mut message, protocol.ids.ping_message.into());
             message.extend(number.to_be_bytes());
             put_message(packet, None, &message);
         }

@@ -12,12 +12,12 @@
 //! messages, events and pings on every entity and frame, gives all bots one clock and so one lead,
 //! and reports each client after the first as an error in its topology. By hand, a bot is a
 //! connection, a few queues and two random numbers: a few microseconds a tick, spread over it like
-//! those of thin bots. The price is that the layout of packets stands here as it does in the
-//! server's guard, against `lightyear` 0.30.1 and `bevy_replicon` 0.44.3, which are pinned. Numbers
+//! those of thin bots. The price is that what lightyear and `bevy_replicon` put into their packets
+//! is repeated here, against versions that are pinned: `gameserver-packets` has the layout. Numbers
 //! that depend on the game are read from a client of it, inputs are compared byte for byte with
 //! lightyear's own in a test, and the specs let light bots play against the real server.
 //!
-//! Reading order: `wire`, `acks`, `fragments`, `pings`, `protocol`, `replication`, `inputs`,
+//! Reading order: `acks`, `fragments`, `pings`, `protocol`, `replication`, `inputs`,
 //! `light_bot`; `sightings`, `canary`, `figures`.
 
 mod acks;
@@ -30,7 +30,6 @@ mod pings;
 mod protocol;
 mod replication;
 mod sightings;
-mod wire;
 
 pub(super) use canary::Canaries;
 pub(super) use figures::CanaryCounts;
