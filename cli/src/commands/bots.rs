@@ -7,7 +7,7 @@ use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::session::CreateSession;
 use gameserver_shared::bot::BotPolicy;
 
-use super::{print_unless_stopped, say, try_reports, write_report};
+use super::{now_rfc3339, own_command, print_unless_stopped, say, try_reports, write_report};
 use crate::arguments::BotsArguments;
 use crate::error::CliError;
 use crate::games::with_game;
@@ -46,17 +46,20 @@ async fn play<G: BotPolicy>(arguments: BotsArguments) -> Result<(), CliError> {
         seed: arguments.seed,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };
+    let began_at = now_rfc3339();
     let mut last_shown = 0.0;
-    let report = bots::run::<G>(&config, &shutdown.drain, |report| {
-        if report.seconds - last_shown >= 2.0 {
-            last_shown = report.seconds;
+    let mut report = bots::run::<G>(&config, &shutdown.drain, |report| {
+        if report.figures.seconds - last_shown >= 2.0 {
+            last_shown = report.figures.seconds;
             say(&report.progress_line());
         }
     })
     .await?;
     print_unless_stopped(&report.table(), &shutdown);
     if let Some(path) = arguments.report {
-        write_report(&path, serde_json::to_string_pretty(&report))?;
+        report.command = own_command();
+        report.began_at = began_at;
+        write_report(&path, &report)?;
     }
     Ok(())
 }
