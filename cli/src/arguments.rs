@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::builder::{RangedI64ValueParser, RangedU64ValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use gameserver_client_sim::load::ClientProtocol;
 use gameserver_client_sim::load::gates::Gate;
 use gameserver_client_sim::load::native::PACKET_TICKS_MAX;
-use gameserver_client_sim::load::places::Protocol;
 use gameserver_conditions::NetworkConditions;
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::TransportKind;
@@ -240,7 +240,7 @@ pub(crate) enum ProtocolArgument {
     Mixed,
 }
 
-impl From<ProtocolArgument> for Protocol {
+impl From<ProtocolArgument> for ClientProtocol {
     fn from(argument: ProtocolArgument) -> Self {
         match argument {
             ProtocolArgument::Thin => Self::Thin,

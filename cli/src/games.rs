@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use std::pin::Pin;
 
 use gameserver_client_sim::bots::{self, BotsConfig};
-use gameserver_client_sim::load::report::LoadReport;
-use gameserver_client_sim::load::{self, LoadConfig, LoadError, Standing};
-use gameserver_client_sim::{BotsError, Report};
+use gameserver_client_sim::load::{self, LoadConfig, LoadError, Progress};
+use gameserver_client_sim::{BotsError, LoadReport};
 use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::ids::GameId;
 use gameserver_server::{GameError, Games as HostedGames};
@@ -39,13 +38,13 @@ type Host = fn(HostedGames) -> Result<HostedGames, GameError>;
 type Play = for<'a> fn(
     &'a BotsConfig,
     &'a CancellationToken,
-    &'a mut (dyn FnMut(&Report) + Send),
-) -> Running<'a, Result<Report, BotsError>>;
+    &'a mut (dyn FnMut(&LoadReport) + Send),
+) -> Running<'a, Result<LoadReport, BotsError>>;
 type Load = for<'a> fn(
     &'a LoadConfig,
     &'a CancellationToken,
     String,
-    &'a mut (dyn FnMut(&Standing<'_>) + Send),
+    &'a mut (dyn FnMut(&Progress<'_>) + Send),
 ) -> Running<'a, Result<LoadReport, LoadError>>;
 /// What a command waits for, whichever the game.
 type Running<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -145,8 +144,8 @@ impl GameWithBots {
 fn play<'a, G: BotPolicy>(
     config: &'a BotsConfig,
     stop: &'a CancellationToken,
-    progress: &'a mut (dyn FnMut(&Report) + Send),
-) -> Running<'a, Result<Report, BotsError>> {
+    progress: &'a mut (dyn FnMut(&LoadReport) + Send),
+) -> Running<'a, Result<LoadReport, BotsError>> {
     Box::pin(bots::run::<G>(config, stop, progress))
 }
 
@@ -154,7 +153,7 @@ fn load<'a, G: ThinBots>(
     config: &'a LoadConfig,
     stop: &'a CancellationToken,
     began_at: String,
-    progress: &'a mut (dyn FnMut(&Standing<'_>) + Send),
+    progress: &'a mut (dyn FnMut(&Progress<'_>) + Send),
 ) -> Running<'a, Result<LoadReport, LoadError>> {
     Box::pin(load::run::<G>(config, stop, began_at, progress))
 }

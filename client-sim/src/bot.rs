@@ -36,7 +36,7 @@ pub struct BotSpec {
 
 /// A bot's numbers so far.
 #[derive(Debug, Clone, Default)]
-pub struct BotSnapshot {
+pub struct BotStats {
     /// Its name.
     pub name: String,
     /// The transport that it uses now.
@@ -87,9 +87,9 @@ pub(crate) struct Bot<G: BotPolicy> {
     retries_left: u32,
     /// When it tries again to be let in.
     again_at: Option<Instant>,
-    snapshot: BotSnapshot,
+    stats: BotStats,
     /// Of the connections before the present one.
-    moved_before: Moved,
+    traffic_before: Traffic,
     playing_since: Option<Instant>,
     ended_at: Option<Instant>,
     game: std::marker::PhantomData<G>,
@@ -97,7 +97,7 @@ pub(crate) struct Bot<G: BotPolicy> {
 
 /// Payload bytes of one connection and of those before it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Moved {
+struct Traffic {
     connection: u64,
     bytes_in: u64,
     bytes_out: u64,
@@ -127,17 +127,17 @@ impl<G: BotPolicy> Bot<G> {
         let mut connection = app.world_mut().resource_mut::<GameConnection>();
         connection.options = spec.options;
         connection.join(&spec.join);
-        let snapshot = BotSnapshot {
+        let stats = BotStats {
             name: spec.name,
-            ..BotSnapshot::default()
+            ..BotStats::default()
         };
         Self {
             app,
             join: spec.join,
             retries_left: spec.retries_max,
             again_at: None,
-            snapshot,
-            moved_before: Moved::default(),
+            stats,
+            traffic_before: Traffic::default(),
             playing_since: None,
             ended_at: None,
             game: std::marker::PhantomData,
@@ -151,7 +151,7 @@ impl<G: BotPolicy> Bot<G> {
 
     /// Runs one frame. False when the bot has ended.
     pub(crate) fn frame(&mut self) -> bool {
-        if self.snapshot.end.is_some() {
+        if self.stats.end.is_some() {
             return false;
         }
         self.app.update();
@@ -165,7 +165,7 @@ impl<G: BotPolicy> Bot<G> {
         if let Some(end) = self.end() {
             self.end_as(end);
         }
-        self.snapshot.end.is_none()
+        self.stats.end.is_none()
     }
 
     /// True while it waits to try again, or begins to.
@@ -193,7 +193,7 @@ impl<G: BotPolicy> Bot<G> {
     }
 
     fn end_as(&mut self, end: BotEnd) {
-        self.snapshot.end = Some(end);
+        self.stats.end = Some(end);
         self.ended_at = Some(Instant::now());
     }
 
@@ -211,10 +211,10 @@ impl<G: BotPolicy> Bot<G> {
         }
     }
 
-    /// Says goodbye.
+    /// Leaves the match.
     pub(crate) fn leave(&mut self) {
-        self.look();
-        if self.snapshot.end.is_none() {
+        self.update_stats();
+        if self.stats.end.is_none() {
             self.app
                 .world_mut()
                 .resource_mut::<GameConnection>()
@@ -224,43 +224,43 @@ impl<G: BotPolicy> Bot<G> {
     }
 
     /// The numbers of now. The last ones of the match stay when it is over.
-    pub(crate) fn look(&mut self) -> &BotSnapshot {
+    pub(crate) fn update_stats(&mut self) -> &BotStats {
         let world = self.app.world_mut();
-        let snapshot = &mut self.snapshot;
+        let stats = &mut self.stats;
         let network = world.resource::<GameConnection>();
-        snapshot.reconnects = network.moves();
+        stats.reconnects = network.moves();
         if let ConnectionState::Open {
             connection,
             welcome,
         } = network.state()
         {
-            let before = &mut self.moved_before;
+            let before = &mut self.traffic_before;
             if before.connection != welcome.connection {
-                *before = Moved {
+                *before = Traffic {
                     connection: welcome.connection,
-                    bytes_in: snapshot.bytes_in,
-                    bytes_out: snapshot.bytes_out,
+                    bytes_in: stats.bytes_in,
+                    bytes_out: stats.bytes_out,
                 };
             }
-            snapshot.transport = Some(connection.kind());
-            snapshot.rtt = connection.rtt();
-            snapshot.bytes_in = before.bytes_in + connection.stats().bytes_in;
-            snapshot.bytes_out = before.bytes_out + connection.stats().bytes_out;
+            stats.transport = Some(connection.kind());
+            stats.rtt = connection.rtt();
+            stats.bytes_in = before.bytes_in + connection.stats().bytes_in;
+            stats.bytes_out = before.bytes_out + connection.stats().bytes_out;
         }
         let metrics = world.resource::<PredictionMetrics>();
-        (snapshot.rollbacks, snapshot.rollback_ticks) = (metrics.rollbacks, metrics.rollback_ticks);
-        snapshot.prediction = *world.resource::<PredictionTally>();
+        (stats.rollbacks, stats.rollback_ticks) = (metrics.rollbacks, metrics.rollback_ticks);
+        stats.prediction = *world.resource::<PredictionTally>();
         let counts = world.resource::<FrameCounts>();
-        (snapshot.ticks, snapshot.snapshots) = (counts.ticks, counts.snapshots);
+        (stats.ticks, stats.snapshots) = (counts.ticks, counts.snapshots);
         if let Some(since) = self.playing_since {
             let until = self.ended_at.unwrap_or_else(Instant::now);
-            snapshot.seconds = until.duration_since(since).as_secs_f64();
+            stats.seconds = until.duration_since(since).as_secs_f64();
         }
         if let Some(own) = own_avatar::<G>(world) {
-            snapshot.inputs_late = world.get::<InputLateness>(own).map_or(0, |late| late.ticks);
-            snapshot.tally = G::tally(world, own);
+            stats.inputs_late = world.get::<InputLateness>(own).map_or(0, |late| late.ticks);
+            stats.tally = G::tally(world, own);
         }
-        snapshot
+        stats
     }
 }
 

@@ -1,4 +1,4 @@
-//! `gameserver bots`: people's stand-ins join sessions through the REST API and play.
+//! `gameserver bots`: full clients join a session through the REST API and play.
 
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,12 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::bot::BotSpec;
-use crate::crew::Crew;
+use crate::bot_pool::BotPool;
+
 use crate::lobby::{Lobby, LobbyError, LoggedIn};
-use crate::report::Report;
+use crate::machine::Machine;
+use crate::report::{LoadReport, Scenario};
+use crate::session_report::session_report;
 
 /// How long web-api may take to store the result after the match was over.
 const RESULT_PATIENCE: Duration = Duration::from_secs(10);
@@ -74,13 +77,13 @@ pub enum BotsError {
 pub async fn run<G: BotPolicy>(
     config: &BotsConfig,
     stop: &CancellationToken,
-    mut progress: impl FnMut(&Report),
-) -> Result<Report, BotsError> {
+    mut progress: impl FnMut(&LoadReport),
+) -> Result<LoadReport, BotsError> {
     let lobby = Lobby::new(&config.api)?;
     let host = lobby.log_in_as_guest().await?;
     let session = match &config.target {
         Target::Session(id) => host.session(*id).await?,
-        Target::OwnSession(wish) => host.create_session(wish).await?,
+        Target::OwnSession(request) => host.create_session(request).await?,
     };
     let conditioned = ConditionedEndpoint::bind(config.conditions, config.seed)?;
     let options = ConnectOptions {
@@ -88,28 +91,68 @@ pub async fn run<G: BotPolicy>(
         endpoint: Some(conditioned.endpoint().clone()),
         ..ConnectOptions::default()
     };
-    let (bots, players) = join_all(config, &lobby, host.clone(), &session, &options).await?;
-    let crew = Crew::start::<G>(bots, config.threads, &Handle::current())?;
+    let blank = blank_report::<G>(config, &session);
+    let bots = join_all(config, &lobby, host.clone(), &session, &options).await?;
+    let pool = BotPool::start::<G>(bots, config.threads, &Handle::current())?;
     let began = Instant::now();
-    while !crew.is_over() && began.elapsed() < config.duration {
+    while !pool.is_over() && began.elapsed() < config.duration {
         tokio::select! {
             () = stop.cancelled() => break,
             () = tokio::time::sleep(POLL_INTERVAL * 2) => {}
         }
-        progress(&Report::of(
+        let (stats, lag) = (pool.stats(), pool.lag_max());
+        progress(&session_report(
+            &blank,
             &session,
-            crew.snapshots(),
-            crew.lag_max(),
+            stats,
+            lag,
             began.elapsed(),
         ));
     }
-    let (elapsed, lag) = (began.elapsed(), crew.lag_max());
-    let finished = tokio::task::spawn_blocking(move || crew.finish()).await;
-    let snapshots = finished.unwrap_or_default();
+    let (elapsed, lag) = (began.elapsed(), pool.lag_max());
+    let finished = tokio::task::spawn_blocking(move || pool.finish()).await;
+    let stats = finished.unwrap_or_default();
     conditioned.endpoint().wait_idle().await;
-    let mut report = Report::of(&session, snapshots, lag, elapsed);
-    report.look_up_results(&host, &players, session.id).await?;
+    let mut report = session_report(&blank, &session, stats, lag, elapsed);
+    if let Some(figures) = &mut report.figures.session {
+        figures.session_state = wait_for_end(&host, session.id).await?;
+        figures.results = stored_results(&host, session.id).await?;
+    }
     Ok(report)
+}
+
+/// A report in which nothing has happened yet.
+fn blank_report<G: BotPolicy>(config: &BotsConfig, session: &Session) -> LoadReport {
+    let game = G::descriptor();
+    let transport = config.transport.map(|transport| transport.to_string());
+    LoadReport {
+        version: 1,
+        title: format!("{} bots in 1 match of {}", config.players, game.name),
+        machine: Machine::here(),
+        plan: Scenario {
+            game: game.id.to_string(),
+            mode: session.mode.clone(),
+            protocol: "native".to_owned(),
+            transport: transport.unwrap_or_else(|| "any".to_owned()),
+            conditions: config.conditions.to_string(),
+            players: config.players.into(),
+            canaries: config.players.into(),
+            matches: 1,
+            seconds: config.duration.as_secs_f64(),
+            seed: config.seed,
+            tick_rate_hz: game.tick_rate_hz,
+            snapshot_rate_hz: game.snapshot_rate_hz,
+            ..Scenario::default()
+        },
+        ..LoadReport::default()
+    }
+}
+
+/// How many results are stored for this session.
+async fn stored_results(player: &LoggedIn, session: SessionId) -> Result<usize, LobbyError> {
+    let records = player.matches(player.player).await?;
+    let of_session = records.iter().filter(|record| record.session_id == session);
+    Ok(of_session.count())
 }
 
 async fn join_all(
@@ -118,7 +161,7 @@ async fn join_all(
     host: LoggedIn,
     session: &Session,
     options: &ConnectOptions,
-) -> Result<(Vec<BotSpec>, Vec<LoggedIn>), BotsError> {
+) -> Result<Vec<BotSpec>, BotsError> {
     let mut players = vec![host];
     for _ in 1..config.players {
         players.push(lobby.log_in_as_guest().await?);
@@ -134,7 +177,7 @@ async fn join_all(
             retries_max: RETRIES_MAX,
         });
     }
-    Ok((bots, players))
+    Ok(bots)
 }
 
 /// Joins, and comes back where the answer says that it helps.
@@ -161,10 +204,7 @@ async fn join_when_there_is_room(
 }
 
 /// Waits until the session's result is stored, when its match is over.
-pub(crate) async fn wait_for_end(
-    host: &LoggedIn,
-    id: SessionId,
-) -> Result<SessionState, LobbyError> {
+async fn wait_for_end(host: &LoggedIn, id: SessionId) -> Result<SessionState, LobbyError> {
     let began = Instant::now();
     loop {
         let state = host.session(id).await?.state;

@@ -3,15 +3,18 @@
 //!
 //! This library names no game.
 //!
-//! Reading order: [`lobby`], [`bot`], [`crew`], [`bots`], [`report`]; and [`load`], which
+//! Reading order: [`lobby`], [`bot`], [`bot_pool`], [`report`], [`bots`]; and [`load`], which
 //! knows the protocol only.
 
 pub mod bot;
+pub mod bot_pool;
 pub mod bots;
-pub mod crew;
+mod client_counts;
 pub mod load;
 pub mod lobby;
+pub mod machine;
 pub mod report;
+mod session_report;
 
 pub use bots::{BotsConfig, BotsError, Target};
-pub use report::Report;
+pub use report::LoadReport;

@@ -174,8 +174,8 @@ impl LoggedIn {
     /// # Errors
     ///
     /// See [`LobbyError`].
-    pub async fn create_session(&self, wish: &CreateSession) -> Result<Session, LobbyError> {
-        self.post("/sessions", wish).await
+    pub async fn create_session(&self, request: &CreateSession) -> Result<Session, LobbyError> {
+        self.post("/sessions", request).await
     }
 
     /// Reads a session.
@@ -207,9 +207,9 @@ impl LoggedIn {
     pub async fn join(
         &self,
         id: SessionId,
-        wish: &JoinSession,
+        request: &JoinSession,
     ) -> Result<JoinResponse, LobbyError> {
-        self.post(&format!("/sessions/{id}/join"), wish).await
+        self.post(&format!("/sessions/{id}/join"), request).await
     }
 
     /// Ends a session that this player opened.

@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`game`], [`tick`], [`input`], [`player`], [`net_id`], [`flow`], [`event`],
 //! [`determinism`], [`declaration`], [`state`], [`send_schedule`], [`snapshot`], [`visibility`],
-//! [`grid`], [`walls`], [`protocol`], [`bot`], [`offline`].
+//! [`grid`], [`walls`], [`protocol`], [`wire_ids`], [`bot`], [`offline`].
 
 pub mod bot;
 pub mod declaration;
@@ -26,6 +26,7 @@ pub mod state;
 pub mod tick;
 pub mod visibility;
 pub mod walls;
+pub mod wire_ids;
 
 pub use gameserver_contract as contract;
 pub use gameserver_stream as stream;

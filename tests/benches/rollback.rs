@@ -11,7 +11,7 @@ use gameserver_client::connection::GameConnection;
 use gameserver_client::headless::headless_client;
 use gameserver_client::probe::PredictionTally;
 use gameserver_client_sim::bot::BotSpec;
-use gameserver_client_sim::crew::Crew;
+use gameserver_client_sim::bot_pool::BotPool;
 use gameserver_server::Games;
 use gameserver_shared::bot::BotPolicy as _;
 use gameserver_shared::determinism::MatchRng;
@@ -58,7 +58,7 @@ async fn play() -> App {
     };
     let runtime = tokio::runtime::Handle::current();
     let others = (1..PLAYERS).map(bot).collect();
-    let others = Crew::start::<Arena>(others, 1, &runtime).expect("a thread for the bots");
+    let others = BotPool::start::<Arena>(others, 1, &runtime).expect("a thread for the bots");
     let mut app = headless_client::<Arena>(runtime);
     app.insert_resource(Chance(MatchRng::seeded(1)));
     app.add_systems(

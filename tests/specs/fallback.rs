@@ -4,8 +4,8 @@
 use std::time::{Duration, Instant};
 
 use game_arena::Arena;
-use gameserver_client_sim::bot::{BotEnd, BotSnapshot, BotSpec};
-use gameserver_client_sim::crew::Crew;
+use gameserver_client_sim::bot::{BotEnd, BotSpec, BotStats};
+use gameserver_client_sim::bot_pool::BotPool;
 use gameserver_contract::session::TransportKind;
 use gameserver_server::Games;
 use gameserver_tests::cable::UdpPath;
@@ -18,21 +18,21 @@ const PLAYERS: u16 = 2;
 /// The client notices after 1.5 s; a connection that nobody looks after dies after 10 s.
 const NOTICED_WITHIN: Duration = Duration::from_secs(6);
 
-fn use_only(bots: &[BotSnapshot], transport: TransportKind) -> bool {
+fn use_only(bots: &[BotStats], transport: TransportKind) -> bool {
     bots.iter().all(|bot| bot.transport == Some(transport))
 }
 
-fn predicted(bots: &[BotSnapshot]) -> Vec<u64> {
+fn predicted(bots: &[BotStats]) -> Vec<u64> {
     bots.iter()
         .map(|bot| bot.prediction.predicted_ticks)
         .collect()
 }
 
 /// Waits until every bot has predicted more of its own ticks than before.
-async fn all_play_on(crew: &Crew) {
-    let before = predicted(&crew.snapshots());
+async fn all_play_on(pool: &BotPool) {
+    let before = predicted(&pool.stats());
     let plays_on = || {
-        let now = predicted(&crew.snapshots());
+        let now = predicted(&pool.stats());
         now.iter().zip(&before).all(|(now, before)| now > before)
     };
     eventually("everybody plays", plays_on).await;
@@ -56,27 +56,27 @@ async fn players_whose_udp_is_cut_keep_their_seats_over_websocket_until_quic_is_
         }
     };
     let bots = (0..PLAYERS).map(bot).collect();
-    let crew = Crew::start::<Arena>(bots, 1, &Handle::current()).expect("a thread for the bots");
-    let uses = |transport| move |crew: &Crew| use_only(&crew.snapshots(), transport);
+    let pool = BotPool::start::<Arena>(bots, 1, &Handle::current()).expect("a thread for the bots");
+    let uses = |transport| move |pool: &BotPool| use_only(&pool.stats(), transport);
     let (quic, websocket) = (uses(TransportKind::Quic), uses(TransportKind::WebSocket));
 
-    eventually("they come over QUIC", || quic(&crew)).await;
-    all_play_on(&crew).await;
+    eventually("they come over QUIC", || quic(&pool)).await;
+    all_play_on(&pool).await;
     let seats = stage.summary(id).seats;
 
     path.cut();
     let cut = Instant::now();
-    eventually("they fall back to WebSocket", || websocket(&crew)).await;
+    eventually("they fall back to WebSocket", || websocket(&pool)).await;
     assert!(cut.elapsed() < NOTICED_WITHIN, "after {:?}", cut.elapsed());
-    all_play_on(&crew).await;
+    all_play_on(&pool).await;
 
     path.mend();
-    eventually("they come back to QUIC", || quic(&crew)).await;
-    all_play_on(&crew).await;
+    eventually("they come back to QUIC", || quic(&pool)).await;
+    all_play_on(&pool).await;
 
     let held = stage.summary(id).seats;
     assert!(held.keys().eq(seats.keys()), "{held:?}");
-    let ended = tokio::task::spawn_blocking(move || crew.finish());
+    let ended = tokio::task::spawn_blocking(move || pool.finish());
     for bot in ended.await.expect("the bots end") {
         assert_eq!(bot.end, Some(BotEnd::TimeUp));
         assert!(bot.reconnects >= 2, "{bot:?}");

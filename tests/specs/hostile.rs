@@ -4,10 +4,11 @@
 use game_arena::Arena;
 use gameserver_contract::ids::{MatchId, Seat};
 use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
+use gameserver_packets::PacketType;
 use gameserver_server::Games;
 use gameserver_server::host::MatchSummary;
 use gameserver_tests::counters::Counter;
-use gameserver_tests::dialect::{Dialect, data, packet, packet_type, reliable, unreliable};
+use gameserver_tests::dialect::{Dialect, data, packet, reliable, unreliable};
 use gameserver_tests::patience::eventually;
 use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
@@ -98,7 +99,7 @@ fn fragment_bombs(dialect: &Dialect) -> Vec<Vec<u8>> {
             &no_compression,
             &[1; 64],
         ];
-        packet(packet_type::FRAGMENT, &payload.concat())
+        packet(PacketType::Fragment, &payload.concat())
     };
     channels.map(bomb).into()
 }
@@ -117,10 +118,10 @@ async fn a_fragment_bomb_over_websocket_is_repelled() {
 async fn compressed_packets_are_repelled() {
     assert_repelled(Quic, "guard_packet_type", |_| {
         let types = [
-            packet_type::COMPRESSED,
-            packet_type::COMPRESSED_FRAGMENT,
-            5,
-            255,
+            PacketType::CompressedData,
+            PacketType::CompressedFragment,
+            PacketType::Unknown(5),
+            PacketType::Unknown(255),
         ];
         types.map(|kind| packet(kind, &[0xFF; 200])).into()
     })
@@ -261,7 +262,7 @@ async fn a_flood_of_full_packets_disturbs_nobody() {
     let scene = Scene::open().await;
     let ping = [scene.dialect.ping_message, 0, 1];
     // As many pings as fit.
-    let stuffed = data(&vec![unreliable(scene.dialect.ping_channel, &ping); 130]);
+    let stuffed = data(&vec![unreliable(scene.dialect.ping_channel, &ping); 148]);
     let evil = scene.enter_evil_player(Quic).await;
     let dropped = dropped_as("incoming");
     evil.send(&vec![stuffed; 5_000]).await;

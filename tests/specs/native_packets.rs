@@ -6,6 +6,7 @@ use game_arena::Arena;
 use gameserver_client::connection::{ConnectionState, GameConnection};
 use gameserver_client::headless::headless_client;
 use gameserver_contract::session::{JoinResponse, TransportKind};
+use gameserver_packets::{Header, Reader};
 use gameserver_server::Games;
 use gameserver_shared::game::Game as _;
 use gameserver_tests::dialect::{Dialect, data, unreliable};
@@ -17,10 +18,10 @@ use tokio::runtime::Handle;
 /// Packets after which a spec has seen enough: a second's worth, if there is one for each state.
 const PACKETS: u16 = 20;
 
-/// The tick that a packet was sent in: the last four bytes of lightyear's header.
+/// The tick that a packet was sent in.
 fn tick_of(packet: &[u8]) -> u32 {
-    let tick = packet[9..13].try_into().expect("four bytes");
-    u32::from_be_bytes(tick)
+    let header = Header::read(&mut Reader(packet));
+    header.expect("a whole header").tick
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -8,8 +8,8 @@ use bevy_ecs::prelude::*;
 use game_arena::{Arena, Body};
 use gameserver_client::connection::GameConnection;
 use gameserver_client::headless::headless_client;
-use gameserver_client_sim::bot::{BotEnd, BotSnapshot, BotSpec};
-use gameserver_client_sim::crew::Crew;
+use gameserver_client_sim::bot::{BotEnd, BotSpec, BotStats};
+use gameserver_client_sim::bot_pool::BotPool;
 use gameserver_contract::ids::MatchId;
 use gameserver_contract::session::{JoinResponse, TransportKind, TransportOffer};
 use gameserver_server::Games;
@@ -47,10 +47,10 @@ fn bots(stage: &Stage, id: MatchId, seats: u16, only: Option<TransportKind>) -> 
     (0..seats).map(bot).collect()
 }
 
-async fn play(bots: Vec<BotSpec>, duration: Duration) -> Vec<BotSnapshot> {
-    let crew = Crew::start::<Arena>(bots, 1, &Handle::current()).expect("a thread for the bots");
+async fn play(bots: Vec<BotSpec>, duration: Duration) -> Vec<BotStats> {
+    let pool = BotPool::start::<Arena>(bots, 1, &Handle::current()).expect("a thread for the bots");
     tokio::time::sleep(duration).await;
-    tokio::task::spawn_blocking(move || crew.finish())
+    tokio::task::spawn_blocking(move || pool.finish())
         .await
         .expect("the bots end")
 }
@@ -73,7 +73,7 @@ async fn a_bot_that_is_not_let_in_now_comes_back_as_often_as_it_may() {
         url: format!("quic://{}", door.local_address()),
         certificate_sha256: Some(door.certificate_sha256().to_owned()),
     }];
-    let crew = Crew::start::<Arena>(vec![bot], 1, &Handle::current()).expect("a thread");
+    let pool = BotPool::start::<Arena>(vec![bot], 1, &Handle::current()).expect("a thread");
     for _ in 0..3 {
         let arrival = door.accept().await.expect("the bot comes");
         assert_eq!(arrival.hello().credential, ticket);
@@ -82,10 +82,10 @@ async fn a_bot_that_is_not_let_in_now_comes_back_as_often_as_it_may() {
     }
     // It ends by itself, with what the last answer said.
     let ended = tokio::task::spawn_blocking(move || {
-        while !crew.is_over() {
+        while !pool.is_over() {
             std::thread::yield_now();
         }
-        crew.finish()
+        pool.finish()
     });
     let end = ended.await.expect("the bot ends").remove(0).end;
     let Some(BotEnd::Disconnected(why)) = end else {

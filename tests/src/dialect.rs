@@ -1,36 +1,11 @@
-//! Speaks lightyear's packets without lightyear, rightly and wrongly: the layout is told in the
-//! server's `simulation/guard.rs`, the numbers of channels and messages come from a client's App.
-
-use std::any::TypeId;
+//! Writes lightyear's packets without lightyear: the layout is that of `gameserver-packets`, the
+//! numbers of channels and messages come from a client's App.
 
 use gameserver_client::headless::headless_client;
+use gameserver_packets::{Acks, Header, PacketType, put_batch, put_message};
 use gameserver_shared::game::Game;
-use lightyear::input::input_message::InputMessage;
-use lightyear::prelude::input::InputChannel;
-use lightyear::prelude::input::native::NativeStateSequence;
-use lightyear::prelude::{
-    ChannelRegistry, MessageRegistry, Ping, PingChannel, Pong, SenderMetadata,
-};
-use lightyear_replication::channels::RepliconChannelMap;
-use lightyear_replication::metadata::MetadataChannel;
+use gameserver_shared::wire_ids::WireIds;
 use tokio::runtime::Handle;
-
-/// Bytes of a packet before its messages.
-const HEADER_BYTES: usize = 13;
-
-/// Types of packets.
-pub mod packet_type {
-    /// Plain data.
-    pub const DATA: u8 = 0;
-    /// A part of a large message.
-    pub const FRAGMENT: u8 = 1;
-    /// Compressed data.
-    pub const COMPRESSED: u8 = 2;
-    /// A part of a large message with compressed data.
-    pub const COMPRESSED_FRAGMENT: u8 = 3;
-    /// Acknowledgements only.
-    pub const ACK_ONLY: u8 = 4;
-}
 
 /// The numbers that a game's protocol gave to channels and messages. All are below 64, one byte
 /// each.
@@ -67,62 +42,63 @@ impl Dialect {
     #[must_use]
     pub fn of<G: Game>() -> Self {
         let client = headless_client::<G>(Handle::current());
-        let channels = client.world().resource::<ChannelRegistry>();
-        let channel = |kind: TypeId| one_byte(channels.get_net_from_kind(&kind.into()).copied());
-        let messages = &client.world().resource::<MessageRegistry>().kind_map;
-        let message = |kind: TypeId| one_byte(messages.net_id(&kind.into()).copied());
-        let replication = client.world().resource::<RepliconChannelMap>();
+        let ids = WireIds::of::<G>(client.world());
         Self {
-            updates_channel: one_byte(replication.server_channels.first().map(|row| row.1)),
-            mutations_channel: one_byte(replication.server_channels.get(1).map(|row| row.1)),
-            acknowledgement_channel: one_byte(replication.client_channels.first().map(|row| row.1)),
-            greeting_channel: channel(TypeId::of::<MetadataChannel>()),
-            ping_channel: channel(TypeId::of::<PingChannel>()),
-            input_channel: channel(TypeId::of::<InputChannel>()),
-            greeting_message: message(TypeId::of::<SenderMetadata>()),
-            ping_message: message(TypeId::of::<Ping>()),
-            pong_message: message(TypeId::of::<Pong>()),
-            input_message: message(TypeId::of::<InputMessage<NativeStateSequence<G::Input>>>()),
+            updates_channel: one_byte(ids.updates_channel),
+            mutations_channel: one_byte(ids.mutations_channel),
+            acknowledgement_channel: one_byte(ids.acknowledgements_channel),
+            greeting_channel: one_byte(ids.greeting_channel),
+            ping_channel: one_byte(ids.ping_channel),
+            input_channel: one_byte(ids.input_channel),
+            greeting_message: one_byte(ids.greeting_message),
+            ping_message: one_byte(ids.ping_message),
+            pong_message: one_byte(ids.pong_message),
+            input_message: one_byte(ids.input_message),
         }
     }
 }
 
-fn one_byte(number: Option<u16>) -> u8 {
-    let number = number.expect("lightyear has this channel or message");
+fn one_byte(number: u16) -> u8 {
     assert!(number < 64, "{number} is a longer varint");
     u8::try_from(number).expect("it is below 64")
 }
 
-/// A packet with an empty header.
+/// A packet whose header acknowledges nothing.
 #[must_use]
-pub fn packet(packet_type: u8, payload: &[u8]) -> Vec<u8> {
-    let mut header = [0; HEADER_BYTES];
-    header[0] = packet_type;
-    [&header, payload].concat()
+pub fn packet(packet_type: PacketType, payload: &[u8]) -> Vec<u8> {
+    let header = Header {
+        packet_type,
+        packet: 0,
+        acks: Acks::default(),
+        tick: 0,
+    };
+    let mut packet = Vec::new();
+    header.write(&mut packet);
+    packet.extend_from_slice(payload);
+    packet
 }
 
-/// A data packet with an empty header and these messages.
+/// A data packet with these messages.
 #[must_use]
 pub fn data(messages: &[Vec<u8>]) -> Vec<u8> {
-    packet(packet_type::DATA, &messages.concat())
+    packet(PacketType::Data, &messages.concat())
 }
 
-/// A message without an id, alone in its batch.
+/// A message without a number, alone in its batch.
 #[must_use]
 pub fn unreliable(channel: u8, body: &[u8]) -> Vec<u8> {
-    [&[channel, 1, 0][..], &length(body), body].concat()
+    batch(channel, None, body)
 }
 
-/// A message with an id, alone in its batch.
+/// A message with a number, alone in its batch.
 #[must_use]
-pub fn reliable(channel: u8, id: u16, body: &[u8]) -> Vec<u8> {
-    let [high, low] = id.to_be_bytes();
-    [&[channel, 1, 1, high, low][..], &length(body), body].concat()
+pub fn reliable(channel: u8, number: u16, body: &[u8]) -> Vec<u8> {
+    batch(channel, Some(number), body)
 }
 
-/// A varint of two bytes.
-fn length(body: &[u8]) -> [u8; 2] {
-    let length = u16::try_from(body.len()).expect("a packet is shorter");
-    assert!(length < 1 << 14, "a packet is shorter");
-    (length | 1 << 14).to_be_bytes()
+fn batch(channel: u8, number: Option<u16>, body: &[u8]) -> Vec<u8> {
+    let mut batch = Vec::new();
+    put_batch(&mut batch, channel.into(), 1);
+    put_message(&mut batch, number, body);
+    batch
 }

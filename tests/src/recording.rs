@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use gameserver_client_sim::bot::BotSpec;
-use gameserver_client_sim::crew::Crew;
+use gameserver_client_sim::bot_pool::BotPool;
 use gameserver_contract::ids::{MatchId, Seat};
 use gameserver_server::match_log::LogFolder;
 use gameserver_shared::bot::BotPolicy;
@@ -39,15 +39,15 @@ pub async fn play<G: BotPolicy>(stage: &Stage, matches: &[MatchId], bots_each: u
             retries_max: 0,
         })
         .collect();
-    let crew = Crew::start::<G>(bots, 1, &Handle::current()).expect("a thread for the bots");
+    let pool = BotPool::start::<G>(bots, 1, &Handle::current()).expect("a thread for the bots");
     for share in 1..=4 {
         eventually("the bots play", || {
-            let seen = crew.snapshots();
+            let seen = pool.stats();
             seen.iter().all(|bot| bot.ticks >= ticks * share / 4)
         })
         .await;
     }
-    tokio::task::spawn_blocking(move || crew.finish())
+    tokio::task::spawn_blocking(move || pool.finish())
         .await
         .expect("the bots end");
 }

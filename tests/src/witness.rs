@@ -1,8 +1,8 @@
 //! Honest players who notice when their match does not go on.
 
 use game_arena::Arena;
-use gameserver_client_sim::bot::{BotEnd, BotSnapshot, BotSpec};
-use gameserver_client_sim::crew::Crew;
+use gameserver_client_sim::bot::{BotEnd, BotSpec, BotStats};
+use gameserver_client_sim::bot_pool::BotPool;
 use gameserver_contract::ids::MatchId;
 use gameserver_shared::bot::BotPolicy;
 use gameserver_transport::connect::ConnectOptions;
@@ -18,7 +18,7 @@ const SNAPSHOTS_ENOUGH: u64 = 5;
 /// Bots that play by the rules.
 #[derive(Debug)]
 pub struct Witnesses {
-    crew: Crew,
+    pool: BotPool,
 }
 
 impl Witnesses {
@@ -45,17 +45,17 @@ impl Witnesses {
             retries_max: 0,
         };
         let bots = seats.map(bot).collect();
-        let crew = Crew::start::<G>(bots, 1, &Handle::current()).expect("a thread for the bots");
-        let witnesses = Self { crew };
+        let pool = BotPool::start::<G>(bots, 1, &Handle::current()).expect("a thread for the bots");
+        let witnesses = Self { pool };
         witnesses.see_the_match_go_on().await;
         witnesses
     }
 
     /// Waits until everybody has got further snapshots.
     pub async fn see_the_match_go_on(&self) {
-        let before = self.crew.snapshots();
+        let before = self.pool.stats();
         eventually("the witnesses get snapshots", || {
-            let now = self.crew.snapshots();
+            let now = self.pool.stats();
             let pairs = before.iter().zip(&now);
             pairs
                 .into_iter()
@@ -69,8 +69,8 @@ impl Witnesses {
     /// # Panics
     ///
     /// When one of them was disconnected before.
-    pub async fn leave(self) -> Vec<BotSnapshot> {
-        let finish = tokio::task::spawn_blocking(move || self.crew.finish());
+    pub async fn leave(self) -> Vec<BotStats> {
+        let finish = tokio::task::spawn_blocking(move || self.pool.finish());
         let seen = finish.await.expect("the bots end");
         assert!(
             seen.iter().all(|bot| bot.end == Some(BotEnd::TimeUp)),

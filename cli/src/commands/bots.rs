@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use gameserver_client_sim::Report;
+use gameserver_client_sim::LoadReport;
 use gameserver_client_sim::bots::{BotsConfig, Target};
 use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::session::CreateSession;
 
-use super::{print_unless_stopped, say, try_reports, write_report};
+use super::{now_rfc3339, own_command, print_unless_stopped, say, try_reports, write_report};
 use crate::arguments::BotsArguments;
 use crate::error::CliError;
 use crate::games::{GameWithBots, Games};
@@ -45,17 +45,20 @@ async fn play(game: &GameWithBots, arguments: BotsArguments) -> Result<(), CliEr
         seed: arguments.seed,
         threads: std::thread::available_parallelism().map_or(1, usize::from),
     };
+    let began_at = now_rfc3339();
     let mut last_shown = 0.0;
-    let mut progress = |report: &Report| {
-        if report.seconds - last_shown >= 2.0 {
-            last_shown = report.seconds;
+    let mut progress = |report: &LoadReport| {
+        if report.figures.seconds - last_shown >= 2.0 {
+            last_shown = report.figures.seconds;
             say(&report.progress_line());
         }
     };
-    let report = (game.play)(&config, &shutdown.drain, &mut progress).await?;
+    let mut report = (game.play)(&config, &shutdown.drain, &mut progress).await?;
     print_unless_stopped(&report.table(), &shutdown);
     if let Some(path) = arguments.report {
-        write_report(&path, serde_json::to_string_pretty(&report))?;
+        report.command = own_command();
+        report.began_at = began_at;
+        write_report(&path, &report)?;
     }
     Ok(())
 }

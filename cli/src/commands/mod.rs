@@ -13,6 +13,9 @@ mod warnings;
 use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
+use chrono::SecondsFormat;
+use gameserver_client_sim::LoadReport;
+use gameserver_contract::clock::{Clock as _, SystemClock};
 use gameserver_contract::entropy::SystemEntropy;
 
 use crate::arguments::{Arguments, Command, ConfigCommand};
@@ -90,14 +93,29 @@ fn try_reports(paths: &[PathBuf]) -> Result<(), CliError> {
 }
 
 /// Writes what bots found.
-fn write_report(path: &Path, text: serde_json::Result<String>) -> Result<(), CliError> {
-    let written = text
+fn write_report(path: &Path, report: &LoadReport) -> Result<(), CliError> {
+    let written = report
+        .render(path)
         .map_err(std::io::Error::other)
         .and_then(|text| std::fs::write(path, text));
     written.map_err(|source| CliError::Report {
         path: path.display().to_string(),
         source,
     })
+}
+
+/// The command as it was given, under the name that the program has everywhere.
+fn own_command() -> Vec<String> {
+    let given = std::env::args_os().skip(1);
+    let words = given.map(|word| word.to_string_lossy().into_owned());
+    std::iter::once("gameserver".to_owned())
+        .chain(words)
+        .collect()
+}
+
+/// The time, as reports state it.
+fn now_rfc3339() -> String {
+    SystemClock.now().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 /// Speaks to the person at the terminal while something runs, which does not wait for that.

@@ -1,11 +1,8 @@
-//! Limits that a run has to keep, from the command line: `tick_p99_ms=16.6`.
+//! Gates: limits that a run has to keep, from the command line: `tick_p99_ms=16.6`.
 
-use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
-
-use super::report::LoadReport;
+use crate::report::{GateResult, LoadReport};
 
 /// A limit on one figure.
 #[derive(Debug, Clone)]
@@ -78,10 +75,10 @@ const FIGURES: &[Figure] = &[
     at_most("tasks_left", |report| report.figures.tasks_left),
     at_most("entities_left", |report| report.figures.entities_left),
     at_most("wrong_states", |report| {
-        report.figures.canaries.as_ref()?.wrong_states()
+        report.figures.clients.as_ref()?.wrong_states()
     }),
     at_most("mispredicted_share", |report| {
-        report.figures.canaries.as_ref()?.mispredicted_share()
+        report.figures.clients.as_ref()?.mispredicted_share()
     }),
     at_most("kernel_drops", |report| {
         report.totals.kernel_drops.map(|drops| drops as f64)
@@ -126,43 +123,19 @@ impl FromStr for Gate {
     }
 }
 
-/// A gate and how the run stands to it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Checked {
-    /// The figure.
-    pub name: String,
-    /// What was measured; none when it could not be.
-    pub value: Option<f64>,
-    /// What it may be, at most or at least.
-    pub limit: f64,
-    /// Whether it holds. What was not measured does not.
-    pub passed: bool,
-}
-
 impl Gate {
-    pub(super) fn check(&self, report: &LoadReport) -> Checked {
+    pub(super) fn check(&self, report: &LoadReport) -> GateResult {
         let value = (self.figure.of)(report);
         let holds = |value: f64| match self.figure.bound {
             Bound::AtMost => value <= self.limit,
             Bound::AtLeast => value >= self.limit,
         };
-        Checked {
+        GateResult {
             name: self.figure.name.to_owned(),
             value,
             limit: self.limit,
             passed: value.is_some_and(holds),
         }
-    }
-}
-
-impl fmt::Display for Checked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let word = if self.passed { "holds" } else { "FAILS" };
-        match self.value {
-            Some(value) => write!(f, "gate {word}: {} = {value:.3}", self.name)?,
-            None => write!(f, "gate {word}: {} was not measured", self.name)?,
-        }
-        write!(f, " (limit {})", self.limit)
     }
 }
 

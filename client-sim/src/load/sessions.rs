@@ -4,7 +4,7 @@ use gameserver_contract::game::{GameDescriptor, GameMode};
 use gameserver_contract::ids::SessionId;
 use gameserver_contract::session::CreateSession;
 
-use super::{LoadConfig, LoadError};
+use super::config::{LoadConfig, LoadError};
 use crate::lobby::{Lobby, LobbyError, LoggedIn};
 
 /// Sessions that one guest opens: no more than the lobby lets one account have open.
@@ -14,7 +14,7 @@ const SEAT_LAG_S: u32 = 3;
 
 /// What one guest opened.
 #[derive(Debug)]
-struct Opened {
+struct HostedSessions {
     host: LoggedIn,
     sessions: Vec<SessionId>,
 }
@@ -22,7 +22,7 @@ struct Opened {
 /// All matches of a run.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    opened: Vec<Opened>,
+    opened: Vec<HostedSessions>,
 }
 
 impl Sessions {
@@ -32,14 +32,14 @@ impl Sessions {
         game: &GameDescriptor,
         lobby: &Lobby,
     ) -> Result<Self, LoadError> {
-        let wish = wish(config, game)?;
+        let request = request(config, game)?;
         let mut all = Self::default();
         for number in 1..=config.matches.max(1) {
-            let wish = CreateSession {
+            let request = CreateSession {
                 name: Some(format!("Load {number}")),
-                ..wish.clone()
+                ..request.clone()
             };
-            if let Err(error) = all.open_one(&wish, lobby).await {
+            if let Err(error) = all.open_one(&request, lobby).await {
                 all.end().await;
                 return Err(error.into());
             }
@@ -47,15 +47,15 @@ impl Sessions {
         Ok(all)
     }
 
-    async fn open_one(&mut self, wish: &CreateSession, lobby: &Lobby) -> Result<(), LobbyError> {
+    async fn open_one(&mut self, request: &CreateSession, lobby: &Lobby) -> Result<(), LobbyError> {
         let newest = self.opened.last();
         if newest.is_none_or(|opened| opened.sessions.len() >= PER_HOST_MAX) {
             let host = lobby.log_in_as_guest().await?;
             let sessions = Vec::new();
-            self.opened.push(Opened { host, sessions });
+            self.opened.push(HostedSessions { host, sessions });
         }
-        if let Some(Opened { host, sessions }) = self.opened.last_mut() {
-            sessions.push(host.create_session(wish).await?.id);
+        if let Some(HostedSessions { host, sessions }) = self.opened.last_mut() {
+            sessions.push(host.create_session(request).await?.id);
         }
         Ok(())
     }
@@ -76,7 +76,7 @@ impl Sessions {
     }
 }
 
-impl Opened {
+impl HostedSessions {
     async fn end(self) {
         for session in self.sessions {
             if let Err(error) = self.host.end_session(session).await {
@@ -91,7 +91,7 @@ impl Opened {
 }
 
 /// What every one of them is like.
-fn wish(config: &LoadConfig, game: &GameDescriptor) -> Result<CreateSession, LoadError> {
+fn request(config: &LoadConfig, game: &GameDescriptor) -> Result<CreateSession, LoadError> {
     let mode = mode(config, game)?;
     if config.canaries > config.players {
         return Err(LoadError::TooManyCanaries {

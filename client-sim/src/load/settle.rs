@@ -1,22 +1,21 @@
-//! Whether a server is as it was before, when everybody has gone: what it occupied before the first
-//! bot, and what it still occupies a while after the last one.
+//! Watches what a server still occupies after the last bot has left.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, interval};
 use tokio_util::sync::CancellationToken;
 
-use super::report::Footprint;
-use super::server::ServerProbe;
+use super::server_metrics::ServerProbe;
+use crate::report::Footprint;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Looks every second for so long, and tells of each look. The last one counts.
+/// Samples every second for so long and reports each sample. The last one counts.
 pub(super) async fn watch(
     probe: &ServerProbe,
     patience: Duration,
     stop: &CancellationToken,
-    mut tell: impl FnMut(Duration, &Footprint),
+    mut report: impl FnMut(Duration, &Footprint),
 ) -> Option<Footprint> {
     let began = Instant::now();
     let mut seconds = interval(SECOND);
@@ -28,7 +27,7 @@ pub(super) async fn watch(
         }
         settled = probe.footprint().await.ok().or(settled);
         if let Some(footprint) = &settled {
-            tell(began.elapsed(), footprint);
+            report(began.elapsed(), footprint);
         }
         if began.elapsed() >= patience {
             break;

@@ -1,6 +1,5 @@
-//! A bot that knows nothing but the protocol: a connection, the snapshot stream, and the game's
-//! policy; without a seat it watches. No ECS, no thread and no task of its own, so that one process
-//! holds thousands.
+//! A thin player: a connection, the snapshot stream and the game's policy; without a seat it is a
+//! spectator. It has no ECS, no thread and no task of its own, so that one process runs thousands.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -13,52 +12,43 @@ use gameserver_shared::stream::reader::{SnapshotReader, Start, Taken};
 use gameserver_transport::connection::Connection;
 use serde::Serialize;
 
-use super::pace::Pace;
-use super::sendings::Sendings;
+use super::latency_probe::LatencyProbe;
+use super::sent_inputs::SentInputs;
+use super::server_clock::ServerClock;
 
 /// Inputs in one frame: the newest and those before it, in case their frames were lost.
 const INPUTS_PER_FRAME: u8 = 3;
 /// Room for a frame of inputs; most are smaller.
 const INPUT_FRAME_BYTES: usize = 64;
 /// Frames taken from one connection at a time.
-const FRAMES_PER_LOOK: usize = 64;
+const FRAMES_PER_CALL: usize = 64;
 /// Second byte of a frame whose first one is the array's header: its number.
 const NUMBER_AT: usize = 1;
 
 /// What all bots in a match have learnt from its first frame.
-pub(super) type Lesson<P> = Arc<OnceLock<P>>;
+pub(super) type SharedState<P> = Arc<OnceLock<P>>;
 
-/// What a bot notices, for the swarm's books.
-pub(super) trait Witness {
-    /// A snapshot was taken in.
-    fn snapshot(&mut self);
-    /// The state of a tick came so long after its input was sent.
-    fn answered(&mut self, after: Duration);
-    /// An input was sent.
-    fn input(&mut self);
-}
-
-/// One thin player, or one who watches.
+/// One thin player or spectator.
 pub(super) struct ThinBot<P: ThinPolicy> {
     connection: Connection,
-    /// None for those who watch.
+    /// None for a spectator.
     seat: Option<Seat>,
-    lesson: Lesson<P>,
-    mind: P::Mind,
+    shared: SharedState<P>,
+    state: P::Mind,
     rng: MatchRng,
     reader: Option<SnapshotReader>,
-    pace: Pace,
+    clock: ServerClock,
     /// The newest decision, encoded; it counts until the next snapshot.
     decision: Vec<u8>,
     /// The encoded inputs of the newest ticks, the newest first.
     inputs: [Vec<u8>; INPUTS_PER_FRAME as usize],
-    sendings: Sendings,
+    sent_inputs: SentInputs,
     snapshots: u64,
     tick: Duration,
     /// Ticks from one snapshot to the next; 0 before the first frame.
     interval: u32,
-    /// Nothing is looked for before: asking costs a thousand bots more than what they find.
-    look_from: Option<Instant>,
+    /// Nothing is received before: asking costs a thousand bots more than what they find.
+    receive_at: Option<Instant>,
 }
 
 impl<P: ThinPolicy> ThinBot<P>
@@ -69,24 +59,24 @@ where
         connection: Connection,
         seat: Option<Seat>,
         tick: Duration,
-        lesson: Lesson<P>,
+        shared: SharedState<P>,
         seed: u64,
     ) -> Self {
         Self {
             connection,
             seat,
-            lesson,
-            mind: P::Mind::default(),
+            shared,
+            state: P::Mind::default(),
             rng: MatchRng::seeded(seed),
             reader: None,
-            pace: Pace::new(tick),
+            clock: ServerClock::new(tick),
             decision: Vec::new(),
             inputs: Default::default(),
-            sendings: Sendings::default(),
+            sent_inputs: SentInputs::default(),
             snapshots: 0,
             tick,
             interval: 0,
-            look_from: None,
+            receive_at: None,
         }
     }
 
@@ -107,14 +97,14 @@ where
 
     /// What the bot has achieved.
     pub(super) fn tally(&self) -> BotTally {
-        let policy = self.lesson.get();
+        let policy = self.shared.get();
         let known = policy.zip(self.reader.as_ref()).zip(self.seat);
         known.map_or_else(BotTally::default, |((policy, known), seat)| {
             policy.tally(seat, known)
         })
     }
 
-    /// Says goodbye.
+    /// Leaves the match.
     pub(super) fn leave(&self) {
         let mut bytes = Vec::new();
         frame::put_leave(&mut bytes);
@@ -123,27 +113,27 @@ where
     }
 
     /// When there can be something to look at or to send; none when that may be now.
-    pub(super) fn rests_until(&self) -> Option<Instant> {
+    pub(super) fn idle_until(&self) -> Option<Instant> {
         match self.seat {
             Some(_) => {
-                let input_due = self.pace.input_due_at(self.sendings.newest() + 1);
-                Some(self.look_from?.min(input_due?))
+                let input_due = self.clock.input_due_at(self.sent_inputs.newest() + 1);
+                Some(self.receive_at?.min(input_due?))
             }
-            None => self.look_from,
+            None => self.receive_at,
         }
     }
 
     /// Takes in what came.
-    pub(super) fn look(&mut self, now: Instant, witness: &mut impl Witness) {
-        if self.look_from.is_some_and(|from| now < from) {
+    pub(super) fn receive(&mut self, now: Instant, probe: &mut impl LatencyProbe) {
+        if self.receive_at.is_some_and(|from| now < from) {
             return;
         }
-        for _ in 0..FRAMES_PER_LOOK {
+        for _ in 0..FRAMES_PER_CALL {
             let frame = self.connection.try_recv();
             let frame = frame.or_else(|| self.connection.try_recv_reliable());
             let Some(bytes) = frame else { return };
             match bytes.get(NUMBER_AT).copied().map(u32::from) {
-                Some(frame::SNAPSHOT) => self.take_in(&bytes, now, witness),
+                Some(frame::SNAPSHOT) => self.take_in(&bytes, now, probe),
                 Some(frame::START) => self.begin(&bytes),
                 // Events, pongs and the last word change nothing for a bot.
                 _ => {}
@@ -154,11 +144,11 @@ where
     fn begin(&mut self, bytes: &[u8]) {
         match Start::decode(bytes) {
             Ok(start) => {
-                if self.lesson.get().is_none()
+                if self.shared.get().is_none()
                     && let Some(policy) = P::learn(&start)
                 {
                     // Another bot of the match may have been faster; all learn the same.
-                    let _ = self.lesson.set(policy);
+                    let _ = self.shared.set(policy);
                 }
                 self.interval = start.interval;
                 self.reader = Some(SnapshotReader::new(&start));
@@ -170,12 +160,12 @@ where
         }
     }
 
-    fn take_in(&mut self, bytes: &[u8], now: Instant, witness: &mut impl Witness) {
+    fn take_in(&mut self, bytes: &[u8], now: Instant, probe: &mut impl LatencyProbe) {
         if self.seat.is_none() {
             // Those who watch get every frame in order; what is in them is for people.
-            self.look_from = Some(now + self.tick * self.interval / 2);
+            self.receive_at = Some(now + self.tick * self.interval / 2);
             self.snapshots += 1;
-            return witness.snapshot();
+            return probe.snapshot_received();
         }
         // One that overtakes the first frame is as good as lost.
         let Some(reader) = &mut self.reader else {
@@ -193,19 +183,19 @@ where
         }
         let (tick, lead) = (reader.tick(), reader.lead());
         self.snapshots += 1;
-        witness.snapshot();
-        self.pace.heard(tick, lead, now);
-        self.look_from = self.pace.snapshot_due_at(tick + self.interval);
-        self.sendings.answered_up_to(tick, now, witness);
+        probe.snapshot_received();
+        self.clock.observe(tick, lead, now);
+        self.receive_at = self.clock.snapshot_due_at(tick + self.interval);
+        self.sent_inputs.answered_up_to(tick, now, probe);
         self.decide();
     }
 
     fn decide(&mut self) {
-        let learnt = self.lesson.get().zip(self.reader.as_ref());
+        let learnt = self.shared.get().zip(self.reader.as_ref());
         let Some(((policy, known), seat)) = learnt.zip(self.seat) else {
             return;
         };
-        let input = policy.decide(&mut self.mind, seat, known, &mut self.rng);
+        let input = policy.decide(&mut self.state, seat, known, &mut self.rng);
         self.decision.clear();
         if let Err(error) = rmp_serde::encode::write(&mut self.decision, &input) {
             tracing::error!(
@@ -216,14 +206,14 @@ where
     }
 
     /// Sends the inputs that are due, in one frame.
-    pub(super) fn act(&mut self, now: Instant, witness: &mut impl Witness) {
+    pub(super) fn send_due(&mut self, now: Instant, probe: &mut impl LatencyProbe) {
         if self.decision.is_empty() {
             return;
         }
-        let Some(due) = self.pace.input_due(now) else {
+        let Some(due) = self.clock.input_due(now) else {
             return;
         };
-        let new = self.sendings.note(due, INPUTS_PER_FRAME.into(), now);
+        let new = self.sent_inputs.record(due, INPUTS_PER_FRAME.into(), now);
         if new.is_empty() {
             return;
         }
@@ -242,7 +232,7 @@ where
         let mut bytes = Vec::with_capacity(INPUT_FRAME_BYTES);
         frame::put_input(&mut bytes, due, &inputs[..count], acks.unwrap_or_default());
         if self.connection.send(bytes.into()).is_ok() {
-            witness.input();
+            probe.input_sent();
         }
     }
 }

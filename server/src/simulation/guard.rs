@@ -6,28 +6,13 @@
 //! kinds of things: one greeting, acknowledgements of replicated state, pings with their pongs,
 //! and inputs. Everything else stops here.
 //!
-//! Layout of a packet (`lightyear_transport` 0.30.1): a header of 13 bytes, the first of them the
-//! type, then batches of `channel (varint), count (u8), count × message`, a message being
-//! `has id (u8), id (u16, big-endian, when there is one), length (varint), bytes`. On channels
-//! that carry typed messages the bytes begin with the message's number (varint). Varints are
-//! QUIC's (RFC 9000 §16).
-
-use std::any::TypeId;
+//! The layout of packets is in `gameserver-packets`.
 
 use bevy_ecs::prelude::*;
+use gameserver_packets::{Header, MalformedPacket, Message, PacketType, Reader};
 use gameserver_shared::game::Game;
-use lightyear::input::input_message::InputMessage;
-use lightyear::prelude::input::InputChannel;
-use lightyear::prelude::input::native::NativeStateSequence;
-use lightyear::prelude::{
-    ChannelRegistry, MessageRegistry, Ping, PingChannel, Pong, SenderMetadata,
-};
-use lightyear_replication::channels::RepliconChannelMap;
-use lightyear_replication::metadata::MetadataChannel;
+use gameserver_shared::wire_ids::WireIds;
 
-const HEADER_BYTES: usize = 13;
-const PACKET_DATA: u8 = 0;
-const PACKET_ACK_ONLY: u8 = 4;
 /// Longest time, in ticks, that a client may claim to have kept a ping before it answered, or to
 /// let pass between its updates.
 const CLAIMED_TICKS_MAX: u32 = 600;
@@ -51,6 +36,12 @@ pub enum Violation {
     ReliableGap,
 }
 
+impl From<MalformedPacket> for Violation {
+    fn from(_: MalformedPacket) -> Self {
+        Self::Malformed
+    }
+}
+
 impl Violation {
     /// The label in metrics.
     #[must_use]
@@ -66,51 +57,19 @@ impl Violation {
     }
 }
 
-/// What clients may send: the numbers that this App's registrations gave.
+/// What clients may send: the ids that this App's registrations gave.
 #[derive(Resource, Debug, Clone, Copy, PartialEq, Eq)]
-pub struct GuardRules {
-    acknowledgement_channel: u16,
-    greeting_channel: u16,
-    ping_channel: u16,
-    input_channel: u16,
-    greeting_message: u16,
-    ping_message: u16,
-    pong_message: u16,
-    input_message: u16,
-}
+pub struct GuardRules(WireIds);
 
 impl GuardRules {
-    /// Reads the numbers from a finished App of this game.
+    /// Reads the ids from a finished App of this game.
     ///
     /// # Panics
     ///
     /// When the App was not built with lightyear's plugins and the game's input plugin.
     #[must_use]
     pub fn of<G: Game>(world: &World) -> Self {
-        let channels = world.resource::<ChannelRegistry>();
-        let channel = |kind: TypeId| {
-            *channels
-                .get_net_from_kind(&kind.into())
-                .expect("the channel is registered")
-        };
-        let messages = &world.resource::<MessageRegistry>().kind_map;
-        let message = |kind: TypeId| {
-            *messages
-                .net_id(&kind.into())
-                .expect("the message is registered")
-        };
-        let acknowledgements = &world.resource::<RepliconChannelMap>().client_channels[0];
-        let input_message = TypeId::of::<InputMessage<NativeStateSequence<G::Input>>>();
-        Self {
-            acknowledgement_channel: acknowledgements.1,
-            greeting_channel: channel(TypeId::of::<MetadataChannel>()),
-            ping_channel: channel(TypeId::of::<PingChannel>()),
-            input_channel: channel(TypeId::of::<InputChannel>()),
-            greeting_message: message(TypeId::of::<SenderMetadata>()),
-            ping_message: message(TypeId::of::<Ping>()),
-            pong_message: message(TypeId::of::<Pong>()),
-            input_message: message(input_message),
-        }
+        Self(WireIds::of::<G>(world))
     }
 }
 
@@ -127,23 +86,19 @@ impl Guard {
     ///
     /// What an honest client would not have sent.
     pub fn check(&mut self, rules: &GuardRules, packet: &[u8]) -> Result<(), Violation> {
-        let (header, payload) = packet
-            .split_at_checked(HEADER_BYTES)
-            .ok_or(Violation::Malformed)?;
-        match header[0] {
-            PACKET_ACK_ONLY if payload.is_empty() => return Ok(()),
-            PACKET_ACK_ONLY => return Err(Violation::Malformed),
-            PACKET_DATA => {}
-            _ => return Err(Violation::PacketType),
+        let mut rest = Reader(packet);
+        match Header::read(&mut rest)?.packet_type {
+            PacketType::Data => {}
+            PacketType::AcksOnly if rest.is_empty() => return Ok(()),
+            PacketType::AcksOnly => return Err(Violation::Malformed),
+            PacketType::Fragment
+            | PacketType::CompressedData
+            | PacketType::CompressedFragment
+            | PacketType::Unknown(_) => return Err(Violation::PacketType),
         }
         let mut window = self.acknowledgements;
-        let mut rest = Bytes(payload);
-        while !rest.0.is_empty() {
-            let channel = rest.varint()?;
-            for _ in 0..rest.byte()? {
-                let message = rest.message()?;
-                rules.check_message(channel, &message, &mut window)?;
-            }
+        for message in rest.messages() {
+            rules.check_message(message?, &mut window)?;
         }
         self.acknowledgements = window;
         Ok(())
@@ -153,33 +108,33 @@ impl Guard {
 impl GuardRules {
     fn check_message(
         &self,
-        channel: u16,
-        message: &Message<'_>,
+        message: Message<'_>,
         window: &mut ReliableWindow,
     ) -> Result<(), Violation> {
-        if channel == self.acknowledgement_channel {
-            let id = message.id.ok_or(Violation::Malformed)?;
+        let (channel, ids) = (message.channel, &self.0);
+        if channel == ids.acknowledgements_channel {
+            let id = message.number.ok_or(Violation::Malformed)?;
             return window.accept(id);
         }
-        let mut body = Bytes(message.bytes);
-        let number = body.varint()?;
-        if channel == self.input_channel {
-            return expect(number, self.input_message);
+        let mut body = Reader(message.bytes);
+        let number = body.number()?;
+        if channel == ids.input_channel {
+            return expect(number, ids.input_message);
         }
-        if channel == self.greeting_channel {
+        if channel == ids.greeting_channel {
             // Sent once for each connection, so it is the first message of its channel.
-            expect(number, self.greeting_message)?;
-            expect(message.id.ok_or(Violation::Malformed)?, 0)?;
+            expect(number, ids.greeting_message)?;
+            expect(message.number.ok_or(Violation::Malformed)?, 0)?;
             return check_time(body);
         }
-        if channel != self.ping_channel {
+        if channel != ids.ping_channel {
             return Err(Violation::Channel);
         }
-        if number == self.pong_message {
-            body.take(2)?;
+        if number == ids.pong_message {
+            body.u16()?;
             return check_time(body);
         }
-        expect(number, self.ping_message)
+        expect(number, ids.ping_message)
     }
 }
 
@@ -194,62 +149,11 @@ fn expect(number: u16, expected: u16) -> Result<(), Violation> {
 /// A pong is the ping's number (u16) and the ticks that it was kept; a greeting begins with the
 /// ticks between the sender's updates. Both are whole ticks (u32, big-endian) and a fraction, and
 /// lightyear panics when it multiplies one that is too long.
-fn check_time(mut body: Bytes<'_>) -> Result<(), Violation> {
-    let ticks = body.take(4)?.try_into().map_err(|_| Violation::Malformed)?;
-    if u32::from_be_bytes(ticks) > CLAIMED_TICKS_MAX {
+fn check_time(mut body: Reader<'_>) -> Result<(), Violation> {
+    if body.u32()? > CLAIMED_TICKS_MAX {
         Err(Violation::Time)
     } else {
         Ok(())
-    }
-}
-
-struct Message<'a> {
-    id: Option<u16>,
-    bytes: &'a [u8],
-}
-
-/// What is left to read of a packet.
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Violation> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(Violation::Malformed)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn byte(&mut self) -> Result<u8, Violation> {
-        Ok(self.take(1)?[0])
-    }
-
-    /// A number that must fit 16 bits: lightyear would silently cut a longer one.
-    fn varint(&mut self) -> Result<u16, Violation> {
-        let first = *self.0.first().ok_or(Violation::Malformed)?;
-        let bytes = self.take(1 << (first >> 6))?;
-        let high = u64::from(first & 0x3F);
-        let value = bytes[1..]
-            .iter()
-            .fold(high, |value, byte| value << 8 | u64::from(*byte));
-        u16::try_from(value).map_err(|_| Violation::Malformed)
-    }
-
-    fn message(&mut self) -> Result<Message<'a>, Violation> {
-        let id = match self.byte()? {
-            0 => None,
-            1 => {
-                let bytes = self.take(2)?;
-                Some(u16::from_be_bytes([bytes[0], bytes[1]]))
-            }
-            _ => return Err(Violation::Malformed),
-        };
-        let length = usize::from(self.varint()?);
-        Ok(Message {
-            id,
-            bytes: self.take(length)?,
-        })
     }
 }
 
@@ -284,12 +188,18 @@ impl ReliableWindow {
 
 #[cfg(test)]
 mod tests {
+    use gameserver_packets::HEADER_BYTES;
     use proptest::prelude::*;
 
     use super::*;
 
-    const RULES: GuardRules = GuardRules {
-        acknowledgement_channel: 3,
+    const PACKET_DATA: u8 = 0;
+    const PACKET_ACK_ONLY: u8 = 4;
+
+    const RULES: GuardRules = GuardRules(WireIds {
+        updates_channel: 1,
+        mutations_channel: 2,
+        acknowledgements_channel: 3,
         greeting_channel: 6,
         ping_channel: 0,
         input_channel: 5,
@@ -297,7 +207,7 @@ mod tests {
         ping_message: 0,
         pong_message: 1,
         input_message: 7,
-    };
+    });
 
     fn packet(kind: u8, payload: &[u8]) -> Vec<u8> {
         let mut packet = vec![0; HEADER_BYTES];

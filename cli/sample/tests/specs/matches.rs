@@ -5,12 +5,12 @@ use std::time::Duration;
 use crate::support::{self, PROGRAM, guest};
 use game_arena::Arena;
 use gameserver_client_sim::bots::{self, BotsConfig, Target};
-use gameserver_client_sim::{Report, lobby::Lobby};
+use gameserver_client_sim::{LoadReport, lobby::Lobby};
 use gameserver_conditions::NetworkConditions;
 use gameserver_contract::session::{CreateSession, SessionState, TransportKind};
 use tokio_util::sync::CancellationToken;
 
-async fn play_to_the_end(api: &str, transport: TransportKind) -> Report {
+async fn play_to_the_end(api: &str, transport: TransportKind) -> LoadReport {
     let config = BotsConfig {
         api: api.to_owned(),
         players: 8,
@@ -43,16 +43,18 @@ async fn a_whole_match_is_played_over_quic_and_over_websocket_and_its_result_sto
         (websocket, TransportKind::WebSocket),
     ] {
         println!("{}", report.table());
-        assert!(report.bots().iter().all(|bot| bot.transport == Some(kind)));
-        assert_eq!(report.disconnects, 0);
-        assert_eq!(report.session_state, SessionState::Ended);
-        assert_eq!(report.results, 1);
-        assert!(report.kills >= 5, "the winner alone has 5");
-        let late = report.inputs_late;
+        assert!(report.bots.iter().all(|bot| bot.transport == Some(kind)));
+        let figures = report.figures;
+        let session = figures.session.expect("they play in one");
+        let clients = figures.clients.expect("they are full clients");
+        assert_eq!(figures.disconnects, 0);
+        assert_eq!(session.session_state, SessionState::Ended);
+        assert_eq!(session.results, 1);
+        assert!(figures.kills >= 5, "the winner alone has 5");
+        let (late, wrong) = (session.inputs_late, clients.mispredicted_ticks);
         assert!(
-            report.mispredicted_ticks <= late * 4,
-            "{} wrong predictions with {late} late inputs",
-            report.mispredicted_ticks
+            wrong <= late * 4,
+            "{wrong} wrong predictions with {late} late inputs"
         );
     }
 }
@@ -76,7 +78,8 @@ async fn a_finished_match_shows_in_the_stats_and_in_the_history() {
     };
     // Both leave after six seconds, three of them played: the match ends for lack of players.
     let report = bots::run::<Arena>(&config, &CancellationToken::new(), |_| {}).await;
-    let session = report.expect("the bots play").session;
+    let report = report.expect("the bots play");
+    let session = report.figures.session.expect("they play in one").session;
     let ended = support::eventually("the session ends", || async {
         let session = ann.session(session).await.expect("a session");
         (session.state == SessionState::Ended).then_some(session)

@@ -1,6 +1,6 @@
 //! How a run is shown while it goes on: as a view that fills a terminal, or line by line.
 
-use gameserver_client_sim::load::{Part, Standing};
+use gameserver_client_sim::load::{Phase, Progress};
 
 use super::screen::{self, Screen};
 use super::view::{self, Look};
@@ -54,7 +54,7 @@ impl Display {
     }
 
     /// Shows how the run stands.
-    pub(super) fn show(&mut self, now: &Standing<'_>) {
+    pub(super) fn show(&mut self, now: &Progress<'_>) {
         let (screen, log) = match self {
             Self::View {
                 screen: Some(screen),
@@ -85,15 +85,15 @@ impl Display {
     }
 }
 
-fn show_line(now: &Standing<'_>) {
-    match now.part {
-        Part::Ramp | Part::Counts => {
+fn show_line(now: &Progress<'_>) {
+    match now.phase {
+        Phase::Ramp | Phase::Measuring => {
             if let Some(second) = now.report.series.last() {
                 say(&second.line());
             }
         }
-        Part::Leaves => say("the bots say goodbye; press Ctrl-C again to hurry"),
-        Part::Settles => {
+        Phase::Leaving => say("the bots say goodbye; press Ctrl-C again to hurry"),
+        Phase::Settling => {
             let left = now.report.left_behind().unwrap_or_default();
             let at = now.elapsed.as_secs_f64();
             say(&format!(

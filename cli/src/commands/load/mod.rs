@@ -6,13 +6,10 @@ mod view;
 
 use std::time::Duration;
 
-use chrono::SecondsFormat;
-use gameserver_client_sim::load::places::Protocol;
-use gameserver_client_sim::load::report::{LoadReport, State};
-use gameserver_client_sim::load::{LoadConfig, Standing};
-use gameserver_contract::clock::{Clock as _, SystemClock};
+use gameserver_client_sim::load::{ClientProtocol, LoadConfig, Progress};
+use gameserver_client_sim::report::{LoadReport, Outcome};
 
-use super::{print_unless_stopped, try_reports, write_report};
+use super::{now_rfc3339, own_command, print_unless_stopped, try_reports, write_report};
 use crate::arguments::LoadArguments;
 use crate::error::CliError;
 use crate::games::{GameWithBots, Games};
@@ -48,8 +45,8 @@ async fn play(
         players: arguments.players,
         protocol,
         canaries: arguments.canaries.unwrap_or(match protocol {
-            Protocol::Thin => 0,
-            Protocol::Native | Protocol::Mixed => CANARIES.min(arguments.players),
+            ClientProtocol::Thin => 0,
+            ClientProtocol::Native | ClientProtocol::Mixed => CANARIES.min(arguments.players),
         }),
         packet_ticks: arguments.packet_ticks,
         spectators: arguments.spectators,
@@ -65,9 +62,9 @@ async fn play(
         threads: arguments.threads.into(),
         gates: arguments.gate,
     };
-    let began_at = SystemClock.now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let began_at = now_rfc3339();
     display.open()?;
-    let mut progress = |now: &Standing<'_>| display.show(now);
+    let mut progress = |now: &Progress<'_>| display.show(now);
     let played = tokio::select! {
         played = (game.load)(&config, &shutdown.drain, began_at, &mut progress) => {
             played.map_err(CliError::Load)
@@ -78,30 +75,15 @@ async fn play(
     let report = played?;
     print_unless_stopped(&report.summary(), &shutdown);
     for path in &arguments.report {
-        let is_page = path.extension().is_some_and(|end| end == "html");
-        let text = if is_page {
-            report.page()
-        } else {
-            serde_json::to_string_pretty(&report)
-        };
-        write_report(path, text)?;
+        write_report(path, &report)?;
     }
     judge(&report)
 }
 
 fn judge(report: &LoadReport) -> Result<(), CliError> {
     match report.verdict.state {
-        State::Passed => Ok(()),
-        State::Failed => Err(CliError::Gates),
-        State::Void => Err(CliError::Void),
+        Outcome::Passed => Ok(()),
+        Outcome::Failed => Err(CliError::Gates),
+        Outcome::Void => Err(CliError::Void),
     }
-}
-
-/// The command as it was given, under the name that the program has everywhere.
-fn own_command() -> Vec<String> {
-    let given = std::env::args_os().skip(1);
-    let words = given.map(|word| word.to_string_lossy().into_owned());
-    std::iter::once("gameserver".to_owned())
-        .chain(words)
-        .collect()
 }

@@ -1,51 +1,32 @@
-//! Which packets have arrived, on both ways, and messages that are sent until one did that carried
-//! them.
+//! Tracks which packets have arrived, both ways, and resends messages until a packet with them has.
 //!
-//! What the messages mean is not known here.
+//! Does not know what the messages mean.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Packets before the newest one that a header tells of.
-const TOLD_BEFORE: u16 = 32;
+use gameserver_packets::Acks;
+
+/// Packets before the newest one that a header acknowledges.
+const ACKS_BEFORE_MAX: u16 = 32;
 /// Numbers between the oldest message under way and the newest: the server refuses those that are
 /// 256 ahead of a gap.
 const WINDOW: u16 = 200;
 /// Packets that carried a message and may still be acknowledged.
-const SENDINGS: usize = 4;
-
-/// What a header says has arrived.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Acks {
-    /// The newest packet.
-    pub(crate) newest: u16,
-    /// Bit 0 is the one before it, and so on.
-    pub(crate) before: u32,
-}
-
-impl Acks {
-    /// Whether it says that this packet has arrived.
-    pub(crate) fn tell_of(self, packet: u16) -> bool {
-        match self.newest.wrapping_sub(packet) {
-            0 => true,
-            age @ 1..=TOLD_BEFORE => self.before >> (age - 1) & 1 == 1,
-            _ => false,
-        }
-    }
-}
+const PACKETS_KEPT: usize = 4;
 
 /// The packets received so far, for the headers of those that are sent.
 #[derive(Debug, Default)]
-pub(crate) struct Received {
+pub(crate) struct ReceivedPackets {
     newest: Option<u16>,
     before: u32,
-    /// Whether something came that the peer has not been told of.
-    pub(crate) untold: bool,
+    /// Whether something arrived that was not acknowledged yet.
+    pub(crate) unacknowledged: bool,
 }
 
-impl Received {
-    /// Notes a packet that arrived.
-    pub(crate) fn note(&mut self, packet: u16) {
+impl ReceivedPackets {
+    /// Records a packet that arrived.
+    pub(crate) fn record(&mut self, packet: u16) {
         let Some(newest) = self.newest else {
             self.newest = Some(packet);
             return;
@@ -58,12 +39,12 @@ impl Received {
             let with_newest = self.before << 1 | 1;
             self.before = with_newest.checked_shl(u32::from(ahead) - 1).unwrap_or(0);
             self.newest = Some(packet);
-        } else if let age @ 1..=TOLD_BEFORE = newest.wrapping_sub(packet) {
+        } else if let age @ 1..=ACKS_BEFORE_MAX = newest.wrapping_sub(packet) {
             self.before |= 1 << (age - 1);
         }
     }
 
-    /// What to tell. Before the first packet it is that of the number before the first.
+    /// What to acknowledge. Before the first packet it is the number before the first.
     pub(crate) fn acks(&self) -> Acks {
         Acks {
             newest: self.newest.unwrap_or(u16::MAX),
@@ -72,37 +53,37 @@ impl Received {
     }
 }
 
-/// A message that has not arrived for certain.
+/// A message that may not have arrived.
 #[derive(Debug)]
-pub(crate) struct Pending {
+pub(crate) struct PendingMessage {
     /// Its number on the channel.
     pub(crate) number: u16,
-    /// What it says.
+    /// Its contents.
     pub(crate) bytes: Vec<u8>,
     sent_at: Option<Instant>,
     /// The packets that carried it last.
-    sent_in: [Option<u16>; SENDINGS],
+    sent_in: [Option<u16>; PACKETS_KEPT],
 }
 
 /// Messages of one channel that have to arrive.
 #[derive(Debug, Default)]
-pub(crate) struct Reliable {
+pub(crate) struct ReliableMessages {
     next: u16,
-    pending: VecDeque<Pending>,
+    pending: VecDeque<PendingMessage>,
 }
 
-impl Reliable {
-    /// Takes a message on; false when too many are under way.
+impl ReliableMessages {
+    /// Queues a message; false when too many are under way.
     pub(crate) fn queue(&mut self, bytes: Vec<u8>) -> bool {
         let oldest = self.pending.front();
         if oldest.is_some_and(|oldest| self.next.wrapping_sub(oldest.number) >= WINDOW) {
             return false;
         }
-        self.pending.push_back(Pending {
+        self.pending.push_back(PendingMessage {
             number: self.next,
             bytes,
             sent_at: None,
-            sent_in: [None; SENDINGS],
+            sent_in: [None; PACKETS_KEPT],
         });
         self.next = self.next.wrapping_add(1);
         true
@@ -110,7 +91,7 @@ impl Reliable {
 
     /// Forgets what has arrived.
     pub(crate) fn acknowledge(&mut self, acks: Acks) {
-        let arrived = |packet: &Option<u16>| packet.is_some_and(|packet| acks.tell_of(packet));
+        let arrived = |packet: &Option<u16>| packet.is_some_and(|packet| acks.contain(packet));
         self.pending
             .retain(|message| !message.sent_in.iter().any(arrived));
     }
@@ -120,7 +101,7 @@ impl Reliable {
         &mut self,
         now: Instant,
         resend_after: Duration,
-    ) -> impl Iterator<Item = &mut Pending> {
+    ) -> impl Iterator<Item = &mut PendingMessage> {
         self.pending.iter_mut().filter(move |message| {
             message
                 .sent_at
@@ -129,8 +110,8 @@ impl Reliable {
     }
 }
 
-impl Pending {
-    /// A packet carries it.
+impl PendingMessage {
+    /// Records that a packet carries it.
     pub(crate) fn sent(&mut self, packet: u16, now: Instant) {
         self.sent_in.rotate_right(1);
         (self.sent_in[0], self.sent_at) = (Some(packet), Some(now));
@@ -144,28 +125,28 @@ mod tests {
     const RESEND: Duration = Duration::from_millis(30);
 
     #[test]
-    fn a_header_tells_of_the_newest_packet_and_the_32_before() {
-        let mut received = Received::default();
+    fn a_header_acknowledges_the_newest_packet_and_the_32_before() {
+        let mut received = ReceivedPackets::default();
         assert_eq!(received.acks().newest, u16::MAX);
         for packet in [65_534, 65_535, 1, 2, 0] {
-            received.note(packet);
+            received.record(packet);
         }
-        received.note(2);
+        received.record(2);
         let acks = received.acks();
         assert_eq!((acks.newest, acks.before), (2, 0b1111));
-        assert!(acks.tell_of(2) && acks.tell_of(65_534));
-        assert!(!acks.tell_of(3) && !acks.tell_of(65_533));
-        received.note(34);
-        assert!(received.acks().tell_of(2));
-        assert!(!received.acks().tell_of(1));
-        received.note(1_000);
+        assert!(acks.contain(2) && acks.contain(65_534));
+        assert!(!acks.contain(3) && !acks.contain(65_533));
+        received.record(34);
+        assert!(received.acks().contain(2));
+        assert!(!received.acks().contain(1));
+        received.record(1_000);
         assert_eq!(received.acks().before, 0);
     }
 
     #[test]
     fn a_message_is_sent_until_a_packet_with_it_has_arrived() {
-        let (mut reliable, start) = (Reliable::default(), Instant::now());
-        let sent = |reliable: &mut Reliable, packet, now| {
+        let (mut reliable, start) = (ReliableMessages::default(), Instant::now());
+        let sent = |reliable: &mut ReliableMessages, packet, now| {
             let due = reliable.due(now, RESEND);
             due.map(|message| {
                 message.sent(packet, now);
@@ -197,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_gap_stops_new_messages_before_the_server_refuses_them() {
-        let (mut reliable, now) = (Reliable::default(), Instant::now());
+        let (mut reliable, now) = (ReliableMessages::default(), Instant::now());
         let mut queued = 0;
         while reliable.queue(Vec::new()) {
             queued += 1;

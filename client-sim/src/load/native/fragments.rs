@@ -1,10 +1,10 @@
-//! Puts messages together that were too large for a packet.
+//! Reassembles messages that were too large for a packet.
 
 use std::collections::BTreeMap;
 
-use super::wire::Fragment;
+use gameserver_packets::Fragment;
 
-/// Messages that may be incomplete; the oldest gives way.
+/// Messages that may be incomplete; the oldest is dropped.
 const MESSAGES_MAX: usize = 8;
 /// Parts of one message; larger ones are not taken.
 const PARTS_MAX: u64 = 64;
@@ -25,7 +25,7 @@ struct Parts {
 }
 
 impl Fragments {
-    /// Takes a part in; the whole message when it was the last that was missing.
+    /// Adds a part; the whole message when it was the last that was missing.
     pub(crate) fn take(&mut self, fragment: &Fragment<'_>) -> Option<Vec<u8>> {
         let count = usize::try_from(fragment.count.min(PARTS_MAX + 1)).ok()?;
         let index = usize::try_from(fragment.index).ok()?;

@@ -5,11 +5,10 @@ use std::collections::VecDeque;
 
 use bevy_ecs::prelude::Entity;
 use bevy_replicon::postcard_utils::to_extend_mut;
+use gameserver_packets::put_varint;
 use gameserver_shared::input::PlayerInput;
 use lightyear::input::input_message::Compressed;
 use serde::Serialize;
-
-use super::wire::put_varint;
 
 /// The bit that says that an entity's name is already the server's.
 const MAPPED: u64 = 1 << 63;

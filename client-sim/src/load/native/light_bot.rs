@@ -1,28 +1,28 @@
-//! A native player without a world: lightyear's protocol by hand, and a policy that does not look.
+//! A native player without a world: lightyear's protocol by hand, and a policy that sees nothing.
 
 use std::time::{Duration, Instant};
 
+use gameserver_packets::{
+    Header, MalformedPacket, Message, PacketType, Reader, put_batch, put_message, put_varint,
+};
 use gameserver_shared::bot::BlindPolicy;
 use gameserver_shared::determinism::MatchRng;
 use gameserver_shared::input::PlayerInput;
 use gameserver_transport::close::CloseCode;
 use gameserver_transport::connection::Connection;
 
-use super::acks::{Received, Reliable};
+use super::acks::{ReceivedPackets, ReliableMessages};
 use super::fragments::Fragments;
 use super::inputs::Inputs;
 use super::pings::Pings;
 use super::protocol::Protocol;
 use super::replication::{Mutations, OwnAvatar};
-use super::wire::{
-    Header, Message, NoPacket, PacketType, Reader, put_batch, put_message, put_varint,
-};
-use crate::load::pace::Pace;
-use crate::load::sendings::Sendings;
-use crate::load::thin_bot::Witness;
+use crate::load::latency_probe::LatencyProbe;
+use crate::load::sent_inputs::SentInputs;
+use crate::load::server_clock::ServerClock;
 
 /// Packets taken from the connection at a time.
-const PACKETS_PER_LOOK: usize = 64;
+const PACKETS_PER_CALL: usize = 64;
 /// Room for a packet; most are smaller.
 const PACKET_BYTES: usize = 128;
 /// Acknowledgements in one packet: a server's snapshot is a few messages.
@@ -42,25 +42,25 @@ pub(crate) struct LightBot<P: BlindPolicy> {
     tick: Duration,
     policy: P,
     rng: MatchRng,
-    pace: Pace,
-    sendings: Sendings,
-    state: Box<State>,
+    clock: ServerClock,
+    sent_inputs: SentInputs,
+    state: Box<ReceivedState>,
     inputs: Inputs<P::Input>,
     /// The number of the next packet.
     next_packet: u16,
-    /// The newest tick that there was something to do in; 0 before the first.
+    /// The newest tick with something to do; 0 before the first.
     acted: u32,
     /// The newest tick that a packet was due in; 0 before the first.
     sent: u32,
     /// When the server's next state is to be looked for.
-    look_from: Option<Instant>,
+    receive_at: Option<Instant>,
 }
 
 /// What the server's packets have changed.
 #[derive(Debug, Default)]
-struct State {
-    received: Received,
-    acknowledgements: Reliable,
+struct ReceivedState {
+    received: ReceivedPackets,
+    acknowledgements: ReliableMessages,
     fragments: Fragments,
     pings: Pings,
     own: OwnAvatar,
@@ -89,14 +89,14 @@ where
             tick,
             policy: P::default(),
             rng: MatchRng::seeded(seed),
-            pace: Pace::new(tick),
-            sendings: Sendings::default(),
+            clock: ServerClock::new(tick),
+            sent_inputs: SentInputs::default(),
             state: Box::default(),
             inputs: Inputs::new(protocol.ticks_per_message),
             next_packet: 0,
             acted: 0,
             sent: 0,
-            look_from: None,
+            receive_at: None,
         }
     }
 
@@ -110,31 +110,31 @@ where
         self.state.snapshots
     }
 
-    /// Says goodbye.
+    /// Leaves the match.
     pub(crate) fn leave(&self) {
         self.connection.close(CloseCode::Consented, "");
     }
 
     /// When the next state can come or the next input is due; none when that may be now. What comes
     /// in between, such as the rest of a long state, waits for the input.
-    pub(crate) fn rests_until(&self) -> Option<Instant> {
-        let input_due = self.pace.input_due_at(self.acted + 1);
-        Some(self.look_from?.min(input_due?))
+    pub(crate) fn idle_until(&self) -> Option<Instant> {
+        let input_due = self.clock.input_due_at(self.acted + 1);
+        Some(self.receive_at?.min(input_due?))
     }
 
     /// Takes in what came.
-    pub(crate) fn look(&mut self, now: Instant, witness: &mut impl Witness) {
+    pub(crate) fn receive(&mut self, now: Instant, probe: &mut impl LatencyProbe) {
         let before = self.state.snapshots;
-        for _ in 0..PACKETS_PER_LOOK {
+        for _ in 0..PACKETS_PER_CALL {
             let Some(packet) = self.connection.try_recv() else {
                 break;
             };
             match self.state.take_in(&packet, &self.protocol, self.tick, now) {
                 Ok(tick) => {
-                    self.pace.heard(tick, None, now);
+                    self.clock.observe(tick, None, now);
                     // The server speaks when it has a state to send.
                     let next = tick.saturating_add(self.protocol.ticks_per_state);
-                    self.look_from = self.pace.snapshot_due_at(next);
+                    self.receive_at = self.clock.snapshot_due_at(next);
                 }
                 Err(error) => tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -143,40 +143,40 @@ where
             }
         }
         for _ in before..self.state.snapshots {
-            witness.snapshot();
+            probe.snapshot_received();
         }
         if self.state.snapshots > before {
-            self.sendings
-                .answered_up_to(self.state.newest, now, witness);
+            self.sent_inputs
+                .answered_up_to(self.state.newest, now, probe);
         }
     }
 
     /// Once a tick, decides on an input, and sends what is due: inputs, and what the server waits
     /// for.
-    pub(crate) fn act(&mut self, now: Instant, witness: &mut impl Witness) {
+    pub(crate) fn send_due(&mut self, now: Instant, probe: &mut impl LatencyProbe) {
         let waiting = self.protocol.ticks_per_packet - 1;
         if let Some(lead) = self.state.pings.lead(self.tick) {
-            self.pace.lead_by(lead + f64::from(waiting));
+            self.clock.set_lead(lead + f64::from(waiting));
         }
-        // The server has to speak first: its packets tell the time.
-        let Some(due) = self.pace.input_due(now).filter(|due| *due > self.acted) else {
+        // The server has to send first: its packets carry the tick.
+        let Some(due) = self.clock.input_due(now).filter(|due| *due > self.acted) else {
             return;
         };
         self.acted = due;
         self.decide(due, now);
         if due > self.sent + u32::from(waiting) {
             self.sent = due;
-            self.send(due, now, witness);
+            self.send(due, now, probe);
         }
     }
 
-    fn send(&mut self, due: u32, now: Instant, witness: &mut impl Witness) {
+    fn send(&mut self, due: u32, now: Instant, probe: &mut impl LatencyProbe) {
         let mut body = Vec::with_capacity(PACKET_BYTES);
         let header = self.header(due);
         header.write(&mut body);
         let empty = body.len();
         self.state.put_acknowledgements(
-            self.protocol.acknowledgements,
+            self.protocol.ids.acknowledgements_channel,
             header.packet,
             now,
             &mut body,
@@ -185,7 +185,7 @@ where
             .put_pings(&self.protocol, self.tick, now, &mut body);
         let inputs = self.put_inputs(due, &mut body);
         if body.len() == empty {
-            if !self.state.received.untold {
+            if !self.state.received.unacknowledged {
                 return;
             }
             body.clear();
@@ -197,9 +197,9 @@ where
             .write(&mut body);
         }
         self.next_packet = self.next_packet.wrapping_add(1);
-        self.state.received.untold = false;
+        self.state.received.unacknowledged = false;
         if self.connection.send(body.into()).is_ok() {
-            (0..inputs).for_each(|_| witness.input());
+            (0..inputs).for_each(|_| probe.input_sent());
         }
     }
 
@@ -219,7 +219,7 @@ where
             return;
         }
         let ticks_max = self.protocol.ticks_per_message.into();
-        for _ in self.sendings.note(due, ticks_max, now) {
+        for _ in self.sent_inputs.record(due, ticks_max, now) {
             self.inputs.push(self.policy.decide(&mut self.rng));
         }
     }
@@ -231,7 +231,7 @@ where
             return 0;
         };
         let mut message = Vec::with_capacity(PACKET_BYTES);
-        let target = (self.protocol.input_message, avatar);
+        let target = (self.protocol.ids.input_message, avatar);
         if let Err(error) = self.inputs.write(target, due, &mut message) {
             tracing::error!(
                 error = &error as &dyn std::error::Error,
@@ -239,13 +239,13 @@ where
             );
             return 0;
         }
-        put_batch(packet, self.protocol.inputs, 1);
+        put_batch(packet, self.protocol.ids.input_channel, 1);
         put_message(packet, None, &message);
         new
     }
 }
 
-impl State {
+impl ReceivedState {
     /// Takes a packet in and returns its tick.
     fn take_in(
         &mut self,
@@ -253,11 +253,18 @@ impl State {
         protocol: &Protocol,
         tick: Duration,
         now: Instant,
-    ) -> Result<u32, NoPacket> {
+    ) -> Result<u32, MalformedPacket> {
         let mut rest = Reader(packet);
         let header = Header::read(&mut rest)?;
-        self.received.note(header.packet);
-        self.received.untold |= header.packet_type != PacketType::AcksOnly;
+        match header.packet_type {
+            PacketType::Data | PacketType::Fragment | PacketType::AcksOnly => {}
+            // Our servers send no others.
+            PacketType::CompressedData
+            | PacketType::CompressedFragment
+            | PacketType::Unknown(_) => return Err(MalformedPacket),
+        }
+        self.received.record(header.packet);
+        self.received.unacknowledged |= header.packet_type != PacketType::AcksOnly;
         self.acknowledgements.acknowledge(header.acks);
         if header.packet_type == PacketType::Fragment {
             let part = rest.fragment()?;
@@ -270,7 +277,9 @@ impl State {
                 self.take_message(&message, protocol, tick, now);
             }
         }
-        rest.messages(|message| self.take_message(&message, protocol, tick, now))?;
+        for message in rest.messages() {
+            self.take_message(&message?, protocol, tick, now);
+        }
         Ok(header.tick)
     }
 
@@ -282,7 +291,7 @@ impl State {
         now: Instant,
     ) {
         let channel = message.channel;
-        if channel == protocol.mutations {
+        if channel == protocol.ids.mutations_channel {
             match Mutations::read(message.bytes) {
                 Ok(mutations) => self.take_mutations(mutations),
                 Err(error) => tracing::warn!(
@@ -290,16 +299,16 @@ impl State {
                     "mutations not understood"
                 ),
             }
-        } else if channel == protocol.updates {
+        } else if channel == protocol.ids.updates_channel {
             let number = message.number.unwrap_or_default();
-            let followed = self.own.follow(number, message.bytes, protocol.predicted);
-            if let Err(error) = followed {
+            let applied = self.own.apply(number, message.bytes, protocol.predicted);
+            if let Err(error) = applied {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "update not understood"
                 );
             }
-        } else if channel == protocol.pings {
+        } else if channel == protocol.ids.ping_channel {
             // What cannot be read is as good as lost.
             let _ = self.take_ping(Reader(message.bytes), protocol, tick, now);
         }
@@ -320,12 +329,12 @@ impl State {
         protocol: &Protocol,
         tick: Duration,
         now: Instant,
-    ) -> Result<(), NoPacket> {
+    ) -> Result<(), MalformedPacket> {
         let kind = body.number()?;
         let number = body.u16()?;
-        if kind == protocol.ping_message && self.pongs.len() < PONGS_MAX {
+        if kind == protocol.ids.ping_message && self.pongs.len() < PONGS_MAX {
             self.pongs.push((number, now));
-        } else if kind == protocol.pong_message {
+        } else if kind == protocol.ids.pong_message {
             let ticks = f64::from(body.u32()?) + f64::from(body.byte()?) / 256.0;
             self.pings.answered(number, tick.mul_f64(ticks), now);
         }
@@ -371,11 +380,11 @@ impl State {
         if count == 0 {
             return;
         }
-        put_batch(packet, protocol.pings, count);
+        put_batch(packet, protocol.ids.ping_channel, count);
         let mut message = Vec::with_capacity(8);
         for (number, came) in self.pongs.drain(..) {
             message.clear();
-            put_varint(&mut message, protocol.pong_message.into());
+            put_varint(&mut message, protocol.ids.pong_message.into());
             message.extend(number.to_be_bytes());
             let [ticks, part] = kept(now.saturating_duration_since(came), tick);
             message.extend(ticks.to_be_bytes());
@@ -384,7 +393,7 @@ impl State {
         }
         if let Some(number) = ping {
             message.clear();
-            put_varint(&mut message, protocol.ping_message.into());
+            put_varint(&mut message, protocol.ids.ping_message.into());
             message.extend(number.to_be_bytes());
             put_message(packet, None, &message);
         }

@@ -60,7 +60,7 @@ impl Pings {
             .map(|(mean, _)| Duration::from_secs_f64(mean))
     }
 
-    /// By how many ticks inputs have to be ahead of the newest tick that was heard of, when they
+    /// By how many ticks inputs have to be ahead of the newest tick received, when they
     /// wait for no other to go with.
     pub(crate) fn lead(&self, tick: Duration) -> Option<f64> {
         let (mean, deviation) = self.round_trip?;

@@ -1,8 +1,6 @@
 //! The numbers that a game's registrations give to channels, messages and components, read from a
 //! client App that is built once and then dropped.
 
-use std::any::TypeId;
-
 use bevy_ecs::prelude::World;
 use bevy_replicon::shared::replication::registry::FnsId;
 use bevy_replicon::shared::replication::rules::ReplicationRules;
@@ -10,13 +8,8 @@ use gameserver_client::headless::headless_client;
 use gameserver_shared::game::Game;
 use gameserver_shared::input::{INPUT_REPEATS, INPUT_TICKS_PER_MESSAGE_MAX};
 use gameserver_shared::protocol::{fingerprint, ticks_per_message};
-use lightyear::input::input_message::InputMessage;
-use lightyear::prelude::input::InputChannel;
-use lightyear::prelude::input::native::NativeStateSequence;
-use lightyear::prelude::{
-    ChannelRegistry, MessageRegistry, Ping, PingChannel, Pong, PredictedSend,
-};
-use lightyear_replication::channels::RepliconChannelMap;
+use gameserver_shared::wire_ids::WireIds;
+use lightyear::prelude::PredictedSend;
 use tokio::runtime::Handle;
 
 /// Ticks whose inputs fit into one packet together with those that are repeated.
@@ -28,19 +21,8 @@ const _: () = assert!((PACKET_TICKS_MAX * INPUT_REPEATS) as usize <= INPUT_TICKS
 pub(crate) struct Protocol {
     /// What the Hello says.
     pub(crate) fingerprint: u64,
-    /// Channel of what is spawned, inserted, removed and despawned.
-    pub(crate) updates: u16,
-    /// Channel of what has changed.
-    pub(crate) mutations: u16,
-    /// Channel of what was received of that.
-    pub(crate) acknowledgements: u16,
-    /// Channel of pings and pongs.
-    pub(crate) pings: u16,
-    /// Channel of inputs.
-    pub(crate) inputs: u16,
-    pub(crate) ping_message: u16,
-    pub(crate) pong_message: u16,
-    pub(crate) input_message: u16,
+    /// Ids of channels and messages.
+    pub(crate) ids: WireIds,
     /// The component that is sent to an avatar's own player only.
     pub(crate) predicted: FnsId,
     /// Ticks from one of the server's states to the next.
@@ -77,30 +59,9 @@ impl Protocol {
             .find_map(|rule| rule.components.iter().find(|part| part.id == replicated))
             .expect("lightyear's plugins register it")
             .fns_id;
-        let channels = world.resource::<ChannelRegistry>();
-        let channel = |kind: TypeId| {
-            *channels
-                .get_net_from_kind(&kind.into())
-                .expect("the channel is registered")
-        };
-        let messages = &world.resource::<MessageRegistry>().kind_map;
-        let message = |kind: TypeId| {
-            *messages
-                .net_id(&kind.into())
-                .expect("the message is registered")
-        };
-        let replication = world.resource::<RepliconChannelMap>();
-        let input_message = TypeId::of::<InputMessage<NativeStateSequence<G::Input>>>();
         Self {
             fingerprint,
-            updates: replication.server_channels[0].1,
-            mutations: replication.server_channels[1].1,
-            acknowledgements: replication.client_channels[0].1,
-            pings: channel(TypeId::of::<PingChannel>()),
-            inputs: channel(TypeId::of::<InputChannel>()),
-            ping_message: message(TypeId::of::<Ping>()),
-            pong_message: message(TypeId::of::<Pong>()),
-            input_message: message(input_message),
+            ids: WireIds::of::<G>(world),
             predicted,
             ticks_per_state: G::descriptor().snapshot_interval_ticks().into(),
             ticks_per_packet: G::TICKS_PER_INPUT_PACKET,

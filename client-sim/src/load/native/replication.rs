@@ -10,7 +10,7 @@
 //! their length in bytes before them; the first of the own avatar's is the marker of what is
 //! predicted, because it decides how a client takes in the rest.
 //!
-//! What the components say is not known here.
+//! Does not know what the components mean.
 
 use bevy_ecs::prelude::Entity;
 use bevy_replicon::postcard;
@@ -61,12 +61,12 @@ impl Mutations {
     }
 }
 
-/// The own avatar, as far as the updates have told.
+/// The own avatar, as far as updates have named it.
 #[derive(Debug, Default)]
 pub(crate) struct OwnAvatar {
     entity: Option<Entity>,
-    /// The newest update that said something of it.
-    told_in: Option<u16>,
+    /// The newest update that changed it.
+    updated_in: Option<u16>,
 }
 
 impl OwnAvatar {
@@ -76,14 +76,14 @@ impl OwnAvatar {
     }
 
     /// Reads an update. They may come in any order and twice.
-    pub(crate) fn follow(
+    pub(crate) fn apply(
         &mut self,
         number: u16,
         bytes: &[u8],
         predicted: FnsId,
     ) -> Result<(), Unreadable> {
-        let is_old = |told: u16| number.wrapping_sub(told) > i16::MAX.cast_unsigned();
-        if self.told_in.is_some_and(is_old) {
+        let is_old = |newest: u16| number.wrapping_sub(newest) > i16::MAX.cast_unsigned();
+        if self.updated_in.is_some_and(is_old) {
             return Ok(());
         }
         let before = self.entity;
@@ -100,17 +100,17 @@ impl OwnAvatar {
             let is_last = flags < part << 1;
             let mut left: usize = if is_last { usize::MAX } else { rest.value()? };
             while left > 0 && !(is_last && rest.0.is_empty()) {
-                self.follow_entry(part, &mut rest, predicted)?;
+                self.apply_entry(part, &mut rest, predicted)?;
                 left -= 1;
             }
         }
         if self.entity != before {
-            self.told_in = Some(number);
+            self.updated_in = Some(number);
         }
         Ok(())
     }
 
-    fn follow_entry(
+    fn apply_entry(
         &mut self,
         part: u8,
         rest: &mut Rest<'_>,
@@ -217,14 +217,14 @@ mod tests {
     fn the_own_avatar_is_the_one_that_is_predicted() {
         let mut own = OwnAvatar::default();
         let others = update(&[], &[(7, &[1, 3, 3]), (8, &[2])]);
-        assert_eq!(own.follow(0, &others, predicted()), Ok(()));
+        assert_eq!(own.apply(0, &others, predicted()), Ok(()));
         assert_eq!(own.entity(), None);
         let all = update(&[3, 4], &[(7, &[1, 3, 3]), (9, &[PREDICTED, 1, 3])]);
-        assert_eq!(own.follow(1, &all, predicted()), Ok(()));
+        assert_eq!(own.apply(1, &all, predicted()), Ok(()));
         assert_eq!(own.entity(), Some(entity(9)));
-        own.follow(2, &update(&[7], &[]), predicted()).unwrap();
+        own.apply(2, &update(&[7], &[]), predicted()).unwrap();
         assert_eq!(own.entity(), Some(entity(9)));
-        own.follow(3, &update(&[9], &[]), predicted()).unwrap();
+        own.apply(3, &update(&[9], &[]), predicted()).unwrap();
         assert_eq!(own.entity(), None);
     }
 
@@ -232,11 +232,11 @@ mod tests {
     fn an_update_that_was_overtaken_brings_no_avatar_back() {
         let mut own = OwnAvatar::default();
         let spawned = update(&[], &[(9, &[PREDICTED])]);
-        own.follow(65_535, &spawned, predicted()).unwrap();
-        own.follow(1, &update(&[9], &[]), predicted()).unwrap();
-        own.follow(65_535, &spawned, predicted()).unwrap();
+        own.apply(65_535, &spawned, predicted()).unwrap();
+        own.apply(1, &update(&[9], &[]), predicted()).unwrap();
+        own.apply(65_535, &spawned, predicted()).unwrap();
         assert_eq!(own.entity(), None);
-        own.follow(2, &update(&[], &[(10, &[PREDICTED])]), predicted())
+        own.apply(2, &update(&[], &[(10, &[PREDICTED])]), predicted())
             .unwrap();
         assert_eq!(own.entity(), Some(entity(10)));
     }
@@ -245,7 +245,7 @@ mod tests {
     fn what_is_cut_off_is_refused() {
         let whole = update(&[3], &[(9, &[PREDICTED, 1, 3])]);
         let cut = &whole[..whole.len() - 1];
-        let read = OwnAvatar::default().follow(0, cut, predicted());
+        let read = OwnAvatar::default().apply(0, cut, predicted());
         assert_eq!(read, Err(Unreadable));
     }
 
@@ -253,7 +253,7 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
             let _ = Mutations::read(&bytes);
-            let _ = OwnAvatar::default().follow(0, &bytes, predicted());
+            let _ = OwnAvatar::default().apply(0, &bytes, predicted());
         }
     }
 }

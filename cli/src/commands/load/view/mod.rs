@@ -7,9 +7,8 @@ mod tests;
 
 use std::time::Duration;
 
-use gameserver_client_sim::load::gates::Checked;
-use gameserver_client_sim::load::report::State;
-use gameserver_client_sim::load::{Part, Standing};
+use gameserver_client_sim::load::{Phase, Progress};
+use gameserver_client_sim::report::{GateResult, Outcome};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize as _};
@@ -29,7 +28,7 @@ const HELP: &str = "Ctrl-C ends the run and writes the report; a second one ends
 
 /// What is to be seen.
 pub(super) struct Look<'a> {
-    pub(super) standing: &'a Standing<'a>,
+    pub(super) standing: &'a Progress<'a>,
     /// What was logged, the oldest line first.
     pub(super) log: &'a [String],
 }
@@ -65,23 +64,23 @@ pub(super) fn draw(frame: &mut Frame<'_>, look: &Look<'_>) {
     frame.render_widget(Line::from(HELP).dim(), help);
 }
 
-fn headline<'a>(standing: &Standing<'a>) -> Line<'a> {
-    let part = match standing.part {
-        Part::Ramp => "they come",
-        Part::Counts => "it counts",
-        Part::Leaves => "they leave",
-        Part::Settles => "the server is watched",
+fn headline<'a>(standing: &Progress<'a>) -> Line<'a> {
+    let phase = match standing.phase {
+        Phase::Ramp => "they come",
+        Phase::Measuring => "it counts",
+        Phase::Leaving => "they leave",
+        Phase::Settling => "the server is watched",
     };
-    let void = standing.report.verdict.state == State::Void;
+    let void = standing.report.verdict.state == Outcome::Void;
     let warning = if void { " · VOID: bots too slow" } else { "" };
     Line::from(vec![
         Span::from(standing.report.title.as_str()).bold(),
-        Span::from(format!(" · {part}")),
+        Span::from(format!(" · {phase}")),
         Span::from(warning).style(Tone::Bad.style()),
     ])
 }
 
-fn draw_progress(frame: &mut Frame<'_>, area: Rect, standing: &Standing<'_>) {
+fn draw_progress(frame: &mut Frame<'_>, area: Rect, standing: &Progress<'_>) {
     let (elapsed, whole) = (standing.elapsed, standing.whole);
     let share = elapsed.as_secs_f64() / whole.as_secs_f64().max(1e-3);
     let left = whole.saturating_sub(elapsed);
@@ -145,10 +144,10 @@ fn gates_height(gates: usize, width: u16) -> u16 {
 }
 
 /// All of them in their order, or, when there is not enough room, those that fail before others.
-fn draw_gates(frame: &mut Frame<'_>, area: Rect, gates: &[Checked]) {
+fn draw_gates(frame: &mut Frame<'_>, area: Rect, gates: &[GateResult]) {
     let columns = gate_columns(area.width);
     let room = usize::from(area.height) * columns;
-    let mut shown: Vec<&Checked> = gates.iter().collect();
+    let mut shown: Vec<&GateResult> = gates.iter().collect();
     if shown.len() > room {
         shown.sort_by_key(|gate| gate.passed);
     }
@@ -169,7 +168,7 @@ fn draw_gates(frame: &mut Frame<'_>, area: Rect, gates: &[Checked]) {
     }
 }
 
-fn gate_line(gate: &Checked) -> Line<'_> {
+fn gate_line(gate: &GateResult) -> Line<'_> {
     let (mark, tone) = match (gate.passed, gate.value) {
         (true, _) => ("holds", Tone::Good),
         (false, Some(_)) => ("FAILS", Tone::Bad),

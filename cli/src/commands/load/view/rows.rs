@@ -1,7 +1,7 @@
 //! The figures of a run, one a line: its name, what it is now, whether that is as it should be, and
 //! how it went in the last minute.
 
-use gameserver_client_sim::load::report::{LoadReport, Second, State};
+use gameserver_client_sim::report::{LoadReport, Outcome, Second};
 use ratatui::style::{Color, Style};
 
 /// Seconds that a trend shows.
@@ -169,8 +169,8 @@ fn process_rows(report: &LoadReport, now: &Second) -> Vec<Row> {
         Row::new("bots' CPU", number(now.bots_cpu, " cores")).over(report, any, |row| row.bots_cpu),
         Row::new("bots' own lag", lag)
             .toned(match report.verdict.state {
-                State::Void => Tone::Bad,
-                State::Passed | State::Failed => Tone::Plain,
+                Outcome::Void => Tone::Bad,
+                Outcome::Passed | Outcome::Failed => Tone::Plain,
             })
             .over(report, any, |row| row.bots_lag_max_ms),
     ]

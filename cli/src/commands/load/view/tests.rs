@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use gameserver_client_sim::load::gates::Checked;
-use gameserver_client_sim::load::report::{Footprint, LoadReport, Second};
-use gameserver_client_sim::load::{Part, Standing};
+use gameserver_client_sim::load::{Phase, Progress};
+use gameserver_client_sim::report::{Footprint, GateResult, LoadReport, Second};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
@@ -41,9 +40,9 @@ fn report(seconds: u32) -> LoadReport {
     report
 }
 
-fn gate(name: &str, value: Option<f64>, passed: bool) -> Checked {
+fn gate(name: &str, value: Option<f64>, passed: bool) -> GateResult {
     let (name, limit) = (name.to_owned(), 16.6);
-    Checked {
+    GateResult {
         name,
         value,
         limit,
@@ -53,9 +52,9 @@ fn gate(name: &str, value: Option<f64>, passed: bool) -> Checked {
 
 fn drawn(report: &LoadReport, log: &[String], (width, height): (u16, u16)) -> TestBackend {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    let standing = Standing {
+    let standing = Progress {
         report,
-        part: Part::Counts,
+        phase: Phase::Measuring,
         elapsed: Duration::from_secs(27),
         whole: Duration::from_secs(70),
     };

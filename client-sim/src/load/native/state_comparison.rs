@@ -1,5 +1,5 @@
-//! What the canaries of a match were shown, so that they can be compared with each other: two of
-//! them that got the state of the same entity in the same tick must have got the same.
+//! Compares the states that the canaries of a match received: two of them that received the same
+//! entity in the same tick must have received the same state.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,13 +15,13 @@ use lightyear_replication::checkpoint::ReplicationCheckpointMap;
 /// Ticks for which states are kept: longer than one client can be behind another and still play.
 const TICKS_KEPT: u32 = 600;
 
-/// Who was shown what in one match, by tick and the server's name of the entity.
+/// The states that the canaries of one match received, by tick and the server's entity.
 #[derive(Debug)]
-pub(crate) struct Sightings<M> {
+pub(crate) struct SeenStates<M> {
     states: Mutex<BTreeMap<(u32, Entity), M>>,
 }
 
-impl<M> Default for Sightings<M> {
+impl<M> Default for SeenStates<M> {
     fn default() -> Self {
         Self {
             states: Mutex::default(),
@@ -29,17 +29,17 @@ impl<M> Default for Sightings<M> {
     }
 }
 
-/// A canary's eyes, in its own world.
+/// Compares in a canary's own world.
 #[derive(Resource, Debug)]
-pub(crate) struct Witness<M: PredictedState> {
-    sightings: Arc<Sightings<M>>,
+pub(crate) struct StateComparer<M: PredictedState> {
+    seen: Arc<SeenStates<M>>,
     pub(crate) compared: u64,
     pub(crate) wrong: u64,
 }
 
-impl<M: PredictedState> Sightings<M> {
-    /// What another was shown of the entity in that tick; keeps the state when nobody was before.
-    fn shown_before(&self, tick: u32, entity: Entity, state: &M) -> Option<M> {
+impl<M: PredictedState> SeenStates<M> {
+    /// What another canary received of the entity in that tick; keeps the state of the first one.
+    fn received_before(&self, tick: u32, entity: Entity, state: &M) -> Option<M> {
         let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(other) = states.get(&(tick, entity)) {
             return Some(other.clone());
@@ -55,30 +55,30 @@ impl<M: PredictedState> Sightings<M> {
     }
 }
 
-impl<M: PredictedState> Witness<M> {
-    pub(crate) fn new(sightings: Arc<Sightings<M>>) -> Self {
+impl<M: PredictedState> StateComparer<M> {
+    pub(crate) fn new(seen: Arc<SeenStates<M>>) -> Self {
         Self {
-            sightings,
+            seen,
             compared: 0,
             wrong: 0,
         }
     }
 
     fn compare(&mut self, tick: u32, entity: Entity, state: &M) {
-        let Some(other) = self.sightings.shown_before(tick, entity, state) else {
+        let Some(other) = self.seen.received_before(tick, entity, state) else {
             return;
         };
         self.compared += 1;
         if other != *state {
             self.wrong += 1;
-            tracing::warn!(tick, %entity, ?state, ?other, "canaries were shown different states");
+            tracing::warn!(tick, %entity, ?state, ?other, "canaries received different states");
         }
     }
 }
 
 /// Compares what the server has just confirmed, right after it was taken in.
-pub(crate) fn compare_sightings<M: PredictedState>(
-    mut witness: ResMut<Witness<M>>,
+pub(crate) fn compare_states<M: PredictedState>(
+    mut comparer: ResMut<StateComparer<M>>,
     mut news: MessageReader<EntityReplicated>,
     confirmed: Confirmed<'_, '_, M>,
     names: Res<ServerEntityMap>,
@@ -87,7 +87,7 @@ pub(crate) fn compare_sightings<M: PredictedState>(
         let name = names.to_server().get(&news.entity);
         let state = confirmed.by(*news);
         if let Some((name, (tick, state))) = name.zip(state) {
-            witness.compare(tick, *name, state);
+            comparer.compare(tick, *name, state);
         }
     }
 }
@@ -118,9 +118,9 @@ mod tests {
     use super::*;
 
     #[derive(Component, Debug, Clone, Copy, PartialEq)]
-    struct Place(f32);
+    struct Location(f32);
 
-    impl PredictedState for Place {
+    impl PredictedState for Location {
         fn moved_by_server(_: &Self, _: &Self) -> bool {
             false
         }
@@ -128,13 +128,13 @@ mod tests {
 
     /// What [`compare_sightings`] does, with the server's entity 9 as the only one.
     fn compare(
-        mut witness: ResMut<Witness<Place>>,
+        mut comparer: ResMut<StateComparer<Location>>,
         mut news: MessageReader<EntityReplicated>,
-        confirmed: Confirmed<'_, '_, Place>,
+        confirmed: Confirmed<'_, '_, Location>,
     ) {
         for news in news.read() {
-            let (tick, state) = confirmed.by(*news).expect("it was shown");
-            witness.compare(tick, name(), state);
+            let (tick, state) = confirmed.by(*news).expect("it was received");
+            comparer.compare(tick, name(), state);
         }
     }
 
@@ -149,50 +149,50 @@ mod tests {
     }
 
     impl Canary {
-        fn of(sightings: &Arc<Sightings<Place>>, entities_before: u32) -> Self {
+        fn of(seen: &Arc<SeenStates<Location>>, entities_before: u32) -> Self {
             let mut app = App::new();
             app.add_message::<EntityReplicated>()
                 .init_resource::<ReplicationCheckpointMap>()
-                .insert_resource(Witness::new(Arc::clone(sightings)))
+                .insert_resource(StateComparer::new(Arc::clone(seen)))
                 .add_systems(Update, compare);
             for _ in 0..entities_before {
                 app.world_mut().spawn_empty();
             }
-            let history = ConfirmedHistory::<Place>::default();
+            let history = ConfirmedHistory::<Location>::default();
             let avatar = app.world_mut().spawn(history).id();
             Self { app, avatar }
         }
 
         /// A message of that tick arrives, with a new place or without.
-        fn is_shown(&mut self, tick: u32, place: Option<f32>) {
+        fn receives(&mut self, tick: u32, place: Option<f32>) {
             let (entity, world) = (self.avatar, self.app.world_mut());
             let news = RepliconTick::new(tick / 3);
             let mut ticks = world.resource_mut::<ReplicationCheckpointMap>();
             ticks.record(news, Tick(tick));
             if let Some(place) = place {
-                let mut history = world.get_mut::<ConfirmedHistory<Place>>(entity).unwrap();
-                history.insert_present(Tick(tick), Place(place));
+                let mut history = world.get_mut::<ConfirmedHistory<Location>>(entity).unwrap();
+                history.insert_present(Tick(tick), Location(place));
             }
             world.write_message(EntityReplicated { entity, tick: news });
             self.app.update();
         }
 
         fn found(&self) -> (u64, u64) {
-            let witness = self.app.world().resource::<Witness<Place>>();
-            (witness.compared, witness.wrong)
+            let comparer = self.app.world().resource::<StateComparer<Location>>();
+            (comparer.compared, comparer.wrong)
         }
     }
 
     #[test]
     fn a_planted_difference_is_found_and_nothing_else() {
-        let sightings = Arc::default();
-        let [mut one, mut other] = [3, 70].map(|before| Canary::of(&sightings, before));
+        let seen = Arc::default();
+        let [mut one, mut other] = [3, 70].map(|before| Canary::of(&seen, before));
         for tick in (300..360).step_by(3) {
-            one.is_shown(tick, Some(tick as f32));
+            one.receives(tick, Some(tick as f32));
         }
         for tick in (303..360).step_by(3) {
             let planted = if tick == 330 { 0.5 } else { 0.0 };
-            other.is_shown(tick, Some(tick as f32 + planted));
+            other.receives(tick, Some(tick as f32 + planted));
         }
         assert_eq!(one.found(), (0, 0), "nobody was shown these before");
         assert_eq!(other.found(), (19, 1));
@@ -200,23 +200,23 @@ mod tests {
 
     #[test]
     fn a_message_that_leaves_the_state_out_confirms_the_one_before() {
-        let sightings = Arc::default();
-        let [mut one, mut other] = [0, 1].map(|before| Canary::of(&sightings, before));
-        one.is_shown(300, Some(1.0));
-        one.is_shown(303, None);
-        other.is_shown(303, Some(1.0));
+        let seen = Arc::default();
+        let [mut one, mut other] = [0, 1].map(|before| Canary::of(&seen, before));
+        one.receives(300, Some(1.0));
+        one.receives(303, None);
+        other.receives(303, Some(1.0));
         assert_eq!(other.found(), (1, 0));
-        other.is_shown(306, Some(2.0));
-        one.is_shown(306, None);
+        other.receives(306, Some(2.0));
+        one.receives(306, None);
         assert_eq!(one.found(), (1, 1), "it missed that the place has changed");
     }
 
     #[test]
     fn states_are_forgotten_after_a_while() {
-        let sightings = Sightings::default();
+        let seen = SeenStates::default();
         for tick in 0..10_000 {
-            sightings.shown_before(tick, name(), &Place(0.0));
+            seen.received_before(tick, name(), &Location(0.0));
         }
-        assert_eq!(sightings.states.lock().unwrap().len(), 601);
+        assert_eq!(seen.states.lock().unwrap().len(), 601);
     }
 }

@@ -1,4 +1,4 @@
-//! Whoever plays in a swarm, thin or native.
+//! A bot of the swarm: thin or light native.
 
 use std::time::Instant;
 
@@ -6,22 +6,23 @@ use gameserver_shared::bot::{BotTally, ThinBots};
 use gameserver_transport::close::CloseReason;
 use gameserver_transport::connection::Connection;
 
+use super::latency_probe::LatencyProbe;
 use super::native::LightBot;
-use super::thin_bot::{ThinBot, Witness};
+use super::thin_bot::ThinBot;
 
-/// One of the crowd.
+/// A bot that is one of thousands.
 #[expect(
     clippy::large_enum_variant,
     reason = "each is in a box of its own, and both kinds come by the thousand"
 )]
-pub(super) enum Player<G: ThinBots> {
+pub(super) enum SwarmBot<G: ThinBots> {
     /// Knows the snapshot stream.
     Thin(ThinBot<G::Thin>),
     /// Speaks lightyear's protocol.
     Native(LightBot<G::Blind>),
 }
 
-impl<G: ThinBots> Player<G> {
+impl<G: ThinBots> SwarmBot<G> {
     /// How the connection ended, once it has.
     pub(super) fn end(&self) -> Option<CloseReason> {
         self.connection().closed()
@@ -59,7 +60,7 @@ impl<G: ThinBots> Player<G> {
         }
     }
 
-    /// Says goodbye.
+    /// Leaves the match.
     pub(super) fn leave(&self) {
         match self {
             Self::Thin(bot) => bot.leave(),
@@ -68,26 +69,26 @@ impl<G: ThinBots> Player<G> {
     }
 
     /// Nothing is to be done before; none when it should be asked all the time.
-    pub(super) fn rests_until(&self) -> Option<Instant> {
+    pub(super) fn idle_until(&self) -> Option<Instant> {
         match self {
-            Self::Thin(bot) => bot.rests_until(),
-            Self::Native(bot) => bot.rests_until(),
+            Self::Thin(bot) => bot.idle_until(),
+            Self::Native(bot) => bot.idle_until(),
         }
     }
 
     /// Takes in what came.
-    pub(super) fn look(&mut self, now: Instant, witness: &mut impl Witness) {
+    pub(super) fn receive(&mut self, now: Instant, probe: &mut impl LatencyProbe) {
         match self {
-            Self::Thin(bot) => bot.look(now, witness),
-            Self::Native(bot) => bot.look(now, witness),
+            Self::Thin(bot) => bot.receive(now, probe),
+            Self::Native(bot) => bot.receive(now, probe),
         }
     }
 
     /// Sends what is due; it may be asked several times a tick.
-    pub(super) fn act(&mut self, now: Instant, witness: &mut impl Witness) {
+    pub(super) fn send_due(&mut self, now: Instant, probe: &mut impl LatencyProbe) {
         match self {
-            Self::Thin(bot) => bot.act(now, witness),
-            Self::Native(bot) => bot.act(now, witness),
+            Self::Thin(bot) => bot.send_due(now, probe),
+            Self::Native(bot) => bot.send_due(now, probe),
         }
     }
 }

@@ -14,7 +14,7 @@ const PARTS: f64 = 1e3;
 
 /// One bot's part of the time that counts.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Stay {
+pub(super) struct BotTraffic {
     pub(super) seconds: f64,
     pub(super) snapshots: u64,
     pub(super) bytes_in: u64,
@@ -23,13 +23,13 @@ pub(super) struct Stay {
 
 /// The rates of many bots.
 #[derive(Debug, Clone)]
-pub(super) struct Rates {
+pub(super) struct BotRates {
     snapshots: Histogram<u64>,
     bytes_in: Histogram<u64>,
     bytes_out: Histogram<u64>,
 }
 
-impl Default for Rates {
+impl Default for BotRates {
     fn default() -> Self {
         let empty = || Histogram::new(DIGITS).expect("the digits are those of the library");
         Self {
@@ -40,20 +40,20 @@ impl Default for Rates {
     }
 }
 
-impl Rates {
-    /// Notes a bot, unless it was there too shortly.
-    pub(super) fn note(&mut self, stay: &Stay) {
-        if stay.seconds < STAY_MIN_S {
+impl BotRates {
+    /// Records a bot, unless it was there too shortly.
+    pub(super) fn record(&mut self, traffic: &BotTraffic) {
+        if traffic.seconds < STAY_MIN_S {
             return;
         }
-        let note = |rates: &mut Histogram<u64>, count: u64, parts: f64| {
-            let rate = whole(count as f64 * parts / stay.seconds).min(RATE_MAX);
+        let record = |rates: &mut Histogram<u64>, count: u64, parts: f64| {
+            let rate = whole(count as f64 * parts / traffic.seconds).min(RATE_MAX);
             // There is always room: the histogram grows, and the rate is bounded.
             let _ = rates.record(rate);
         };
-        note(&mut self.snapshots, stay.snapshots, PARTS);
-        note(&mut self.bytes_in, stay.bytes_in, 1.0);
-        note(&mut self.bytes_out, stay.bytes_out, 1.0);
+        record(&mut self.snapshots, traffic.snapshots, PARTS);
+        record(&mut self.bytes_in, traffic.bytes_in, 1.0);
+        record(&mut self.bytes_out, traffic.bytes_out, 1.0);
     }
 
     /// Adds other bots.
@@ -96,8 +96,8 @@ fn whole(rate: f64) -> u64 {
 mod tests {
     use super::*;
 
-    fn stay(seconds: f64, snapshots: u64) -> Stay {
-        Stay {
+    fn traffic(seconds: f64, snapshots: u64) -> BotTraffic {
+        BotTraffic {
             seconds,
             snapshots,
             bytes_in: snapshots * 100,
@@ -107,13 +107,13 @@ mod tests {
 
     #[test]
     fn a_bot_counts_by_its_rate_and_not_by_its_time() {
-        let mut rates = Rates::default();
+        let mut rates = BotRates::default();
         assert_eq!(rates.snapshots_median(), None);
         for _ in 0..9 {
-            rates.note(&stay(60.0, 1_200));
+            rates.record(&traffic(60.0, 1_200));
         }
-        let mut others = Rates::default();
-        others.note(&stay(10.0, 150));
+        let mut others = BotRates::default();
+        others.record(&traffic(10.0, 150));
         rates.add(&others);
         let (middle, fewest) = (rates.snapshots_median(), rates.snapshots_min());
         assert!((middle.unwrap() - 20.0).abs() < 0.03, "{middle:?}");
@@ -125,10 +125,10 @@ mod tests {
 
     #[test]
     fn a_bot_that_was_hardly_there_says_nothing() {
-        let mut rates = Rates::default();
-        rates.note(&stay(1.9, 0));
+        let mut rates = BotRates::default();
+        rates.record(&traffic(1.9, 0));
         assert_eq!(rates.snapshots_min(), None);
-        rates.note(&stay(2.0, 0));
+        rates.record(&traffic(2.0, 0));
         assert_eq!(rates.snapshots_min(), Some(0.0));
     }
 }

@@ -1,9 +1,9 @@
-//! When a player sends which tick's input: it follows the server's clock by the snapshots, and what
-//! the server says of how early its inputs come, or the round trip where it does not say that.
+//! Follows the server's clock by its snapshots and decides when a bot sends which tick's input: by
+//! how early the server says inputs arrive, or by the round trip where it does not say so.
 
 use std::time::{Duration, Instant};
 
-/// Snapshots over which it is looked for how early inputs come at least: a second of them.
+/// Snapshots over which the earliness of inputs has its minimum taken: a second of them.
 const WINDOW: u32 = 20;
 /// Snapshots after a correction that say nothing of it yet.
 const HOLD: u32 = 5;
@@ -11,7 +11,7 @@ const HOLD: u32 = 5;
 const LENGTHENING: f64 = 0.5;
 /// Share by which a lead that is too long is shortened.
 const SHORTENING: f64 = 0.5;
-/// The longest step, seconds: a tick at 60 Hz. Whole ticks do not tell how much of a tick is
+/// The longest step, seconds: a tick at 60 Hz. Whole ticks do not show how much of a tick is
 /// missing or to spare, and a longer tick is no reason to lead by more time.
 const STEP_MAX: f64 = 1.0 / 60.0;
 /// Steps by which a lead that just suffices is shortened, to find out whether less does too. With
@@ -22,13 +22,13 @@ const PROBE: f64 = 0.1;
 const LEAD_FIRST: f64 = 2.0;
 /// No lead is longer: a second at 60 Hz. The server would refuse inputs from farther ahead.
 const LEAD_MAX: f64 = 60.0;
-/// How fast an estimate of the server's clock that is too early gives way, in parts of the
+/// How fast an estimate of the server's clock that is too early is corrected, as a share of the
 /// difference for each snapshot.
 const DRIFT: f64 = 0.02;
 
-/// How long before its moment a snapshot is looked for. Nothing but one that has come early tells
-/// that the clock is late: who looked at the moment itself would find every snapshot late, by what
-/// the look takes, and follow a clock that is later and later.
+/// How long before its moment a snapshot is expected. Only a snapshot that comes early shows that
+/// the clock is late: a bot that looked at the moment itself would find every snapshot late, by the
+/// time that looking takes, and follow a clock that is later and later.
 const EARLY: Duration = Duration::from_millis(3);
 
 /// Added to a moment, so that rounding never makes it one at which nothing is due yet.
@@ -36,7 +36,7 @@ const ROUNDING: Duration = Duration::from_micros(1);
 
 /// A bot's idea of the server's clock.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct ServerClock {
     tick_s: f64,
     /// Ticks in a step, at most 1.
     step: f64,
@@ -49,7 +49,7 @@ pub(super) struct Pace {
     hold: u32,
 }
 
-impl Pace {
+impl ServerClock {
     pub(super) fn new(tick: Duration) -> Self {
         let tick_s = tick.as_secs_f64();
         let step = (STEP_MAX / tick_s).min(1.0);
@@ -64,10 +64,10 @@ impl Pace {
     }
 
     /// A snapshot of this tick arrived.
-    pub(super) fn heard(&mut self, tick: u32, early: Option<i32>, now: Instant) {
+    pub(super) fn observe(&mut self, tick: u32, early: Option<i32>, now: Instant) {
         let tick = f64::from(tick);
         match self.server_tick(now) {
-            // The fastest way counts: what comes late tells nothing of the clock.
+            // The fastest way counts: a late snapshot says nothing of the clock.
             Some(expected) => {
                 let ahead = tick - expected;
                 let step = if ahead > 0.0 { ahead } else { ahead * DRIFT };
@@ -80,8 +80,8 @@ impl Pace {
         }
     }
 
-    /// For those whose server does not say how early inputs come: they lead by so many ticks.
-    pub(super) fn lead_by(&mut self, ticks: f64) {
+    /// Sets the lead in ticks, for servers that do not say how early inputs come.
+    pub(super) fn set_lead(&mut self, ticks: f64) {
         self.lead = ticks.clamp(0.0, LEAD_MAX);
     }
 
@@ -147,96 +147,96 @@ mod tests {
 
     #[test]
     fn inputs_are_due_a_little_before_their_tick() {
-        let (mut pace, start) = (Pace::new(TICK), Instant::now());
-        assert_eq!(pace.input_due(start), None);
-        pace.heard(100, None, start);
-        assert_eq!(pace.input_due(start), Some(102));
-        assert_eq!(pace.input_due(start + TICK * 5), Some(107));
+        let (mut clock, start) = (ServerClock::new(TICK), Instant::now());
+        assert_eq!(clock.input_due(start), None);
+        clock.observe(100, None, start);
+        assert_eq!(clock.input_due(start), Some(102));
+        assert_eq!(clock.input_due(start + TICK * 5), Some(107));
     }
 
     #[test]
     fn an_input_is_due_at_its_moment_and_not_before() {
-        let (mut pace, start) = (Pace::new(TICK), Instant::now());
-        assert_eq!(pace.input_due_at(100), None);
-        pace.heard(100, None, start);
+        let (mut clock, start) = (ServerClock::new(TICK), Instant::now());
+        assert_eq!(clock.input_due_at(100), None);
+        clock.observe(100, None, start);
         for tick in 103..110 {
-            let due = pace.input_due_at(tick).expect("a clock");
-            assert_eq!(pace.input_due(due), Some(tick));
+            let due = clock.input_due_at(tick).expect("a clock");
+            assert_eq!(clock.input_due(due), Some(tick));
             let before = due.checked_sub(ROUNDING * 2).expect("a moment");
-            assert_eq!(pace.input_due(before), Some(tick - 1));
+            assert_eq!(clock.input_due(before), Some(tick - 1));
         }
         // What is due already does not become due in the past.
-        assert_eq!(pace.input_due_at(90), Some(start + ROUNDING));
-        let due = pace.snapshot_due_at(103).expect("a clock");
+        assert_eq!(clock.input_due_at(90), Some(start + ROUNDING));
+        let due = clock.snapshot_due_at(103).expect("a clock");
         assert_eq!(due + EARLY, start + TICK * 3 + ROUNDING);
     }
 
     #[test]
     fn a_late_snapshot_hardly_moves_the_clock_and_an_early_one_does_at_once() {
-        let (mut pace, start) = (Pace::new(TICK), Instant::now());
-        pace.heard(100, None, start);
-        pace.heard(103, None, start + TICK * 6);
-        assert_eq!(pace.input_due(start + TICK * 6), Some(107));
-        pace.heard(112, None, start + TICK * 9);
-        assert_eq!(pace.input_due(start + TICK * 9), Some(114));
+        let (mut clock, start) = (ServerClock::new(TICK), Instant::now());
+        clock.observe(100, None, start);
+        clock.observe(103, None, start + TICK * 6);
+        assert_eq!(clock.input_due(start + TICK * 6), Some(107));
+        clock.observe(112, None, start + TICK * 9);
+        assert_eq!(clock.input_due(start + TICK * 9), Some(114));
     }
 
     #[test]
     fn the_clock_stays_right_when_snapshots_are_looked_for_only_when_they_are_due() {
         const LOOK: Duration = Duration::from_micros(2_780);
-        let (mut pace, start) = (Pace::new(TICK), Instant::now());
+        let (mut clock, start) = (ServerClock::new(TICK), Instant::now());
         let mut looks = (0..).map(|number| start + LOOK * number);
         for tick in (0..6_000).step_by(3) {
             let comes = start + TICK * tick;
-            let due = pace.snapshot_due_at(tick).unwrap_or(start);
+            let due = clock.snapshot_due_at(tick).unwrap_or(start);
             let seen = looks.find(|look| *look >= due && *look >= comes);
-            pace.heard(tick, None, seen.expect("there is always another look"));
+            clock.observe(tick, None, seen.expect("there is always another look"));
         }
         let now = start + TICK * 6_000;
-        let expected = pace.server_tick(now).expect("a clock");
+        let expected = clock.server_tick(now).expect("a clock");
         assert!((5_999.5..=6_000.0).contains(&expected), "{expected}");
     }
 
     #[test]
     fn the_lead_grows_at_once_when_inputs_are_late() {
-        let (mut pace, start) = (Pace::new(TICK), Instant::now());
-        pace.heard(100, Some(-4), start);
-        assert_eq!(pace.input_due(start), Some(104));
+        let (mut clock, start) = (ServerClock::new(TICK), Instant::now());
+        clock.observe(100, Some(-4), start);
+        assert_eq!(clock.input_due(start), Some(104));
         // What was sent before the correction is late too, and is no news.
-        pace.heard(100, Some(-4), start);
-        assert_eq!(pace.input_due(start), Some(104));
+        clock.observe(100, Some(-4), start);
+        assert_eq!(clock.input_due(start), Some(104));
     }
 
     #[test]
     fn a_longer_tick_does_not_make_the_lead_longer() {
         let (tick, start) = (TICK * 5, Instant::now());
-        let lead_of = |pace: &Pace| {
-            let due = pace.input_due_at(200).expect("a clock");
+        let lead_of = |clock: &ServerClock| {
+            let due = clock.input_due_at(200).expect("a clock");
             (start + tick * 100).saturating_duration_since(due)
         };
-        let assert_lead = |pace: &Pace, ms: f64| {
-            let lead = lead_of(pace).as_secs_f64() * 1e3;
+        let assert_lead = |clock: &ServerClock, ms: f64| {
+            let lead = lead_of(clock).as_secs_f64() * 1e3;
             assert!((lead - ms).abs() < 0.1, "{lead} and not {ms} ms");
         };
-        let mut pace = Pace::new(tick);
-        pace.heard(100, None, start);
-        assert_lead(&pace, 33.3);
-        pace.heard(100, Some(-1), start);
-        assert_lead(&pace, 41.7);
+        let mut clock = ServerClock::new(tick);
+        clock.observe(100, None, start);
+        assert_lead(&clock, 33.3);
+        clock.observe(100, Some(-1), start);
+        assert_lead(&clock, 41.7);
         for _ in 0..HOLD + WINDOW {
-            pace.heard(100, Some(0), start);
+            clock.observe(100, Some(0), start);
         }
-        assert_lead(&pace, 40.0);
+        assert_lead(&clock, 40.0);
     }
 
     #[test]
     fn the_lead_shrinks_while_all_inputs_come_early() {
-        let (mut pace, start) = (Pace::new(TICK), Instant::now());
+        let (mut clock, start) = (ServerClock::new(TICK), Instant::now());
         for _ in 0..WINDOW - 1 {
-            pace.heard(100, Some(4), start);
+            clock.observe(100, Some(4), start);
         }
-        assert_eq!(pace.input_due(start), Some(102));
-        pace.heard(100, Some(2), start);
-        assert_eq!(pace.input_due(start), Some(101));
+        assert_eq!(clock.input_due(start), Some(102));
+        clock.observe(100, Some(2), start);
+        assert_eq!(clock.input_due(start), Some(101));
     }
 }

@@ -1,5 +1,5 @@
-//! The machine that a run was made on, as far as its figures depend on it. Linux tells all of it,
-//! other systems less.
+//! The machine that a run was made on, as far as its figures depend on it. Linux
+//! reports all of it, other systems less.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -55,8 +55,8 @@ impl Machine {
     }
 }
 
-/// Processor time that this process has used; none where the system does not tell.
-pub(super) fn own_cpu() -> Option<Duration> {
+/// Processor time that this process has used; none where the system does not report it.
+pub(crate) fn own_cpu() -> Option<Duration> {
     let stat = procfs::process::Process::myself().ok()?.stat().ok()?;
     let ticks = (stat.utime + stat.stime) as f64;
     Some(Duration::from_secs_f64(
@@ -65,7 +65,7 @@ pub(super) fn own_cpu() -> Option<Duration> {
 }
 
 /// Datagrams that the kernel has dropped since it started: no room in a socket or before it.
-pub(super) fn kernel_drops() -> Option<u64> {
+pub(crate) fn kernel_drops() -> Option<u64> {
     let snmp = procfs::net::snmp().ok()?;
     let softnet = fs::read_to_string("/proc/net/softnet_stat").ok()?;
     // The second column of each processor's line, hexadecimal.

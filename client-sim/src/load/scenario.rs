@@ -1,20 +1,24 @@
-//! What is known of a run before it: its title and its plan. It knows nothing of what comes of it.
+//! What is known of a run before it begins: its title and its scenario.
 
 use gameserver_contract::game::GameDescriptor;
 
-use super::LoadConfig;
-use super::machine::Machine;
-use super::report::{LoadReport, Plan};
+use super::config::LoadConfig;
+use crate::machine::Machine;
+use crate::report::{LoadReport, Scenario};
 
 /// A report in which nothing has happened yet.
-pub(super) fn blank(config: &LoadConfig, game: &GameDescriptor, began_at: String) -> LoadReport {
+pub(super) fn blank_report(
+    config: &LoadConfig,
+    game: &GameDescriptor,
+    began_at: String,
+) -> LoadReport {
     LoadReport {
         version: 1,
         title: title(config, game),
         began_at,
         command: config.command.clone(),
         machine: Machine::here(),
-        plan: plan(config, game),
+        plan: scenario(config, game),
         ..LoadReport::default()
     }
 }
@@ -24,23 +28,23 @@ fn title(config: &LoadConfig, game: &GameDescriptor) -> String {
         0 | 1 => "1 match".to_owned(),
         many => format!("{many} matches"),
     };
-    let watched = match config.spectators {
+    let spectators = match config.spectators {
         0 => String::new(),
         many => format!(", watched by {many}"),
     };
-    let slowed = match config.packet_ticks {
+    let packets = match config.packet_ticks {
         None => String::new(),
         Some(ticks) => format!(", inputs of {ticks} ticks in a packet"),
     };
     format!(
-        "{} {} players over {} in {matches} of {}{watched}{slowed}",
+        "{} {} players over {} in {matches} of {}{spectators}{packets}",
         config.players, config.protocol, config.transport, game.name
     )
 }
 
-fn plan(config: &LoadConfig, game: &GameDescriptor) -> Plan {
+fn scenario(config: &LoadConfig, game: &GameDescriptor) -> Scenario {
     let first = game.modes.first().map(|mode| mode.id.clone());
-    Plan {
+    Scenario {
         game: game.id.to_string(),
         mode: config.mode.clone().or(first).unwrap_or_default(),
         protocol: config.protocol.to_string(),

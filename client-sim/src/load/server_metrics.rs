@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::report::Footprint;
 use crate::lobby::http_client;
+use crate::report::{Footprint, TickPart};
 
 const MIB: f64 = 1_048_576.0;
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub(super) struct ServerProbe {
     http: reqwest::Client,
     url: String,
-    before: Option<(Instant, Reading)>,
+    before: Option<(Instant, Sample)>,
 }
 
 /// Why nothing is known of the server.
@@ -39,7 +39,7 @@ pub enum MetricsError {
 
 /// The server's numbers at one moment.
 #[derive(Debug, Clone, Default)]
-struct Reading {
+struct Sample {
     /// Ticks by upper end of their bucket in nanoseconds; each also counts those below.
     ticks: BTreeMap<u64, f64>,
     tick_count: f64,
@@ -91,7 +91,7 @@ fn difference(after: &BTreeMap<u64, f64>, before: &BTreeMap<u64, f64>) -> BTreeM
     rows.collect()
 }
 
-/// What happened on the server between two readings.
+/// What happened on the server between two samples.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct ServerSecond {
     pub(super) tick_p50_ms: Option<f64>,
@@ -128,7 +128,7 @@ impl ServerProbe {
         Ok(self.read().await?.footprint())
     }
 
-    async fn read(&self) -> Result<Reading, MetricsError> {
+    async fn read(&self) -> Result<Sample, MetricsError> {
         let unreachable = |source| MetricsError::Unreachable {
             url: self.url.clone(),
             source,
@@ -136,27 +136,27 @@ impl ServerProbe {
         let asked = self.http.get(&self.url).timeout(PATIENCE).send().await;
         let answer = asked.and_then(reqwest::Response::error_for_status);
         let text = answer.map_err(unreachable)?.text().await;
-        let reading = Reading::parse(&text.map_err(unreachable)?);
-        if reading.tasks.is_none() {
+        let sample = Sample::parse(&text.map_err(unreachable)?);
+        if sample.tasks.is_none() {
             return Err(MetricsError::SomethingElse {
                 url: self.url.clone(),
             });
         }
-        Ok(reading)
+        Ok(sample)
     }
 
     /// What happened since the last call; none the first time, or when the server did not answer.
-    pub(super) async fn look(&mut self) -> Option<ServerSecond> {
-        let reading = self.read().await.ok()?;
+    pub(super) async fn sample(&mut self) -> Option<ServerSecond> {
+        let sample = self.read().await.ok()?;
         let now = Instant::now();
-        let before = self.before.replace((now, reading.clone()))?;
-        Some(ServerSecond::between(&before, &(now, reading)))
+        let before = self.before.replace((now, sample.clone()))?;
+        Some(ServerSecond::between(&before, &(now, sample)))
     }
 }
 
-impl Reading {
+impl Sample {
     fn parse(text: &str) -> Self {
-        let mut reading = Self::default();
+        let mut sample = Self::default();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let Some((name, value)) = line.rsplit_once(' ') else {
                 continue;
@@ -164,12 +164,12 @@ impl Reading {
             let Ok(value) = value.parse::<f64>() else {
                 continue;
             };
-            reading.take_in(name, value);
+            sample.add(name, value);
         }
-        reading
+        sample
     }
 
-    fn take_in(&mut self, name: &str, value: f64) {
+    fn add(&mut self, name: &str, value: f64) {
         if name.starts_with("gs_tick_seconds_bucket") {
             if let Some(upper) = upper_end(name) {
                 *self.ticks.entry(upper).or_default() += value;
@@ -177,7 +177,7 @@ impl Reading {
         } else if name.starts_with("gs_tick_seconds_count") {
             self.tick_count += value;
         } else if let Some(rest) = name.strip_prefix("gs_tick_part_seconds_") {
-            self.take_in_part(rest, value);
+            self.add_part(rest, value);
         } else if name == "gs_inputs_late_total" {
             self.inputs_late = value;
         } else if name == "process_cpu_seconds_total" {
@@ -204,7 +204,7 @@ impl Reading {
         }
     }
 
-    fn take_in_part(&mut self, name: &str, value: f64) {
+    fn add_part(&mut self, name: &str, value: f64) {
         let Some(part) = label(name, "part") else {
             return;
         };
@@ -240,7 +240,7 @@ fn upper_end(name: &str) -> Option<u64> {
 }
 
 impl ServerSecond {
-    fn between((then, before): &(Instant, Reading), (now, after): &(Instant, Reading)) -> Self {
+    fn between((then, before): &(Instant, Sample), (now, after): &(Instant, Sample)) -> Self {
         let seconds = now.duration_since(*then).as_secs_f64().max(1e-3);
         let ticks = difference(&after.ticks, &before.ticks);
         let parts = after.parts.iter().map(|(name, times)| {
@@ -287,6 +287,43 @@ pub(super) fn ms_at(ticks: &BTreeMap<u64, f64>, share: f64) -> Option<f64> {
     Some(low / 1e6)
 }
 
+/// The server's order, which its metrics page does not keep; parts of other versions come last.
+const PARTS_IN_ORDER: [&str; 14] = [
+    "receive",
+    "read_inputs",
+    "simulate",
+    "resolve_hits",
+    "apply_rules",
+    "hash_state",
+    "record",
+    "publish",
+    "tell",
+    "capture",
+    "look",
+    "send_snapshots",
+    "replicate",
+    "after_work",
+];
+
+/// Mean, p99 and share of each part that was measured at all.
+pub(super) fn tick_parts(by_name: &BTreeMap<String, PartTimes>) -> Vec<TickPart> {
+    let whole_s: f64 = by_name.values().map(|times| times.sum_s).sum();
+    let measured = by_name.iter().filter(|(_, times)| times.count > 0.0);
+    let mut parts: Vec<TickPart> = measured
+        .filter_map(|(name, times)| {
+            Some(TickPart {
+                name: name.clone(),
+                mean_us: times.sum_s / times.count * 1e6,
+                p99_us: ms_at(&times.buckets, 0.99)? * 1e3,
+                share: times.sum_s / whole_s.max(f64::MIN_POSITIVE),
+            })
+        })
+        .collect();
+    let position = |name: &str| PARTS_IN_ORDER.iter().position(|known| *known == name);
+    parts.sort_by_key(|part| position(&part.name).unwrap_or(usize::MAX));
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,27 +347,24 @@ gs_entities 300
 
     #[test]
     fn metrics_are_read_as_they_are_exposed() {
-        let reading = Reading::parse(TEXT);
-        let bounds: Vec<_> = reading.ticks.keys().copied().collect();
+        let sample = Sample::parse(TEXT);
+        let bounds: Vec<_> = sample.ticks.keys().copied().collect();
         assert_eq!(bounds, [1_000_000, 2_000_000, u64::MAX]);
-        assert_eq!(
-            (reading.cpu_s, reading.memory_bytes),
-            (Some(1.5), Some(MIB))
-        );
+        assert_eq!((sample.cpu_s, sample.memory_bytes), (Some(1.5), Some(MIB)));
         let footprint = Footprint {
             rss_mib: Some(1.0),
             files: Some(40.0),
             tasks: Some(12.0),
             entities: Some(300.0),
         };
-        assert_eq!(reading.footprint(), footprint);
+        assert_eq!(sample.footprint(), footprint);
     }
 
     #[test]
-    fn what_happened_between_two_readings_is_their_difference() {
+    fn what_happened_between_two_samples_is_their_difference() {
         let now = Instant::now();
-        let before = (now, Reading::default());
-        let after = (now + Duration::from_secs(2), Reading::parse(TEXT));
+        let before = (now, Sample::default());
+        let after = (now + Duration::from_secs(2), Sample::parse(TEXT));
         let second = ServerSecond::between(&before, &after);
         assert_eq!(second.ticks_per_s, Some(50.0));
         let p50 = second.tick_p50_ms.unwrap();
@@ -342,13 +376,34 @@ gs_entities 300
 
     #[test]
     fn the_parts_of_ticks_add_up_and_only_new_ones_count() {
-        let reading = Reading::parse(TEXT);
-        let look = &reading.parts["look"];
+        let sample = Sample::parse(TEXT);
+        let look = &sample.parts["look"];
         assert_eq!(look.buckets.get(&1_000_000), Some(&98.0));
         let nothing_new = look.since(Some(look));
         assert_eq!((nothing_new.sum_s, nothing_new.count), (0.0, 0.0));
         let mut both = look.clone();
         both.add(look);
         assert_eq!((both.sum_s, both.buckets[&u64::MAX]), (0.1, 200.0));
+    }
+
+    #[test]
+    fn parts_stand_in_the_order_of_a_tick_with_their_share_of_it() {
+        let times = |sum_s: f64| PartTimes {
+            buckets: [(1_000, 99.0), (2_000, 100.0)].into(),
+            sum_s,
+            count: 100.0,
+        };
+        let never = PartTimes::default();
+        let by_name = [
+            ("zeal".to_owned(), times(0.1)),
+            ("look".to_owned(), times(0.1)),
+            ("receive".to_owned(), times(0.2)),
+            ("tell".to_owned(), never),
+        ];
+        let parts = tick_parts(&by_name.into());
+        let names: Vec<_> = parts.iter().map(|part| part.name.as_str()).collect();
+        assert_eq!(names, ["receive", "look", "zeal"]);
+        assert!((parts[0].mean_us - 2_000.0).abs() < 1e-6, "{parts:?}");
+        assert!((parts[0].share - 0.5).abs() < 1e-9 && (parts[0].p99_us - 1.0).abs() < 1e-9);
     }
 }

@@ -1,15 +1,17 @@
-//! What a run adds up, and the report that comes of it, at any time and at the end.
+//! Adds up what happens in a run and makes the report of it, at any time and at the end.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::books::{Page, Times};
-use super::figures::Figures;
+use super::config::LoadConfig;
+use super::duration_histogram::DurationHistogram;
+use super::figures::figures;
 use super::gates::Gate;
-use super::machine;
-use super::report::{self, Footprint, Latency, LoadReport, Second, State, Verdict};
-use super::server::{self, PartTimes, ServerSecond};
-use super::{LoadConfig, Part, Standing};
+use super::progress::{Phase, Progress};
+use super::server_metrics::{self, PartTimes, ServerSecond};
+use super::stats_window::StatsWindow;
+use crate::machine;
+use crate::report::{self, EndCount, Footprint, LoadReport, Outcome, Second, Verdict};
 
 /// Own work that began later than this says that the bots were the bottleneck, if one in a hundred
 /// parts of their work did.
@@ -21,28 +23,28 @@ const NETWORK_LAG_MAX: Duration = Duration::from_millis(50);
 
 /// What a run adds up.
 #[derive(Debug)]
-pub(super) struct RunBooks {
-    /// What is known before.
+pub(super) struct RunTotals {
+    /// What is known beforehand.
     blank: LoadReport,
     gates: Vec<Gate>,
     whole: Duration,
     pub(super) began: Instant,
-    /// Until when the threads have told, after the beginning.
-    pub(super) told_until: Duration,
-    /// Since when it counts, after the beginning.
-    pub(super) counts_from: Option<Duration>,
-    ended: Ended,
+    /// Until when the threads have reported, since the beginning.
+    pub(super) reported_until: Duration,
+    /// Since when it counts, since the beginning.
+    pub(super) measured_from: Option<Duration>,
+    end: RunEnd,
     pub(super) connected: u64,
     pub(super) refused: u64,
     pub(super) refused_saying_when: u64,
     pub(super) churn_joins: u64,
-    pub(super) joins: Times,
+    pub(super) joins: DurationHistogram,
     /// From asking for a seat to being refused.
-    pub(super) refusals: Times,
+    pub(super) refusals: DurationHistogram,
     /// Seconds that count.
-    counted: Page,
+    counted: StatsWindow,
     /// Everything, for how bots ended.
-    pub(super) all: Page,
+    pub(super) all: StatsWindow,
     server: ServerSum,
     pub(super) series: Vec<Second>,
     own_cpu_before: Option<(Instant, Duration)>,
@@ -53,9 +55,9 @@ pub(super) struct RunBooks {
 
 /// How a run came to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ended {
-    InTime,
-    Early,
+enum RunEnd {
+    Complete,
+    Stopped,
 }
 
 /// The server's seconds that count.
@@ -67,7 +69,7 @@ struct ServerSum {
     inputs_late: f64,
 }
 
-impl RunBooks {
+impl RunTotals {
     /// Of a run of which this is known before.
     pub(super) fn new(config: &LoadConfig, blank: LoadReport) -> Self {
         Self {
@@ -75,17 +77,17 @@ impl RunBooks {
             gates: config.gates.clone(),
             whole: config.ramp + config.duration + config.settle,
             began: Instant::now(),
-            told_until: Duration::ZERO,
-            counts_from: None,
-            ended: Ended::InTime,
+            reported_until: Duration::ZERO,
+            measured_from: None,
+            end: RunEnd::Complete,
             connected: 0,
             refused: 0,
             refused_saying_when: 0,
             churn_joins: 0,
-            joins: Times::default(),
-            refusals: Times::default(),
-            counted: Page::default(),
-            all: Page::default(),
+            joins: DurationHistogram::default(),
+            refusals: DurationHistogram::default(),
+            counted: StatsWindow::default(),
+            all: StatsWindow::default(),
             server: ServerSum::default(),
             series: Vec::new(),
             own_cpu_before: None,
@@ -95,44 +97,44 @@ impl RunBooks {
         }
     }
 
-    pub(super) fn part(&self) -> Part {
-        if self.counts_from.is_some() {
-            Part::Counts
+    pub(super) fn phase(&self) -> Phase {
+        if self.measured_from.is_some() {
+            Phase::Measuring
         } else {
-            Part::Ramp
+            Phase::Ramp
         }
     }
 
-    pub(super) fn begin_to_count(&mut self) {
-        self.counts_from = Some(self.told_until);
+    pub(super) fn start_measuring(&mut self) {
+        self.measured_from = Some(self.reported_until);
         self.drops_before = machine::kernel_drops();
     }
 
-    pub(super) fn stopped_early(&mut self) {
-        self.ended = Ended::Early;
+    pub(super) fn stop_early(&mut self) {
+        self.end = RunEnd::Stopped;
     }
 
-    pub(super) fn note(&mut self, page: &Page) {
-        self.all.add_after(page);
+    pub(super) fn record(&mut self, window: &StatsWindow) {
+        self.all.add_after(window);
     }
 
-    pub(super) fn tell(
+    pub(super) fn publish(
         &self,
-        part: Part,
+        phase: Phase,
         elapsed: Duration,
-        progress: &mut impl FnMut(&Standing<'_>),
+        progress: &mut impl FnMut(&Progress<'_>),
     ) {
-        progress(&Standing {
+        progress(&Progress {
             report: &self.report(),
-            part,
+            phase,
             elapsed,
             whole: self.whole,
         });
     }
 
     /// A second after the ramp.
-    pub(super) fn count(&mut self, page: &Page, server: Option<&ServerSecond>) {
-        self.counted.add_after(page);
+    pub(super) fn count(&mut self, window: &StatsWindow, server: Option<&ServerSecond>) {
+        self.counted.add_after(window);
         if let Some(server) = server {
             for (upper, count) in &server.ticks {
                 *self.server.ticks.entry(*upper).or_default() += count;
@@ -158,12 +160,12 @@ impl RunBooks {
         let drops = machine::kernel_drops().zip(self.drops_before);
         let rates = &self.server.ticks_per_s;
         let mean = rates.iter().sum::<f64>() / rates.len().max(1) as f64;
-        let canaries = &self.all.canaries;
+        let clients = &self.all.clients;
         let mut report = LoadReport {
             totals: report::Totals {
-                connected: self.connected + canaries.connected,
-                refused: self.refused + canaries.refused,
-                refused_saying_when: self.refused_saying_when + canaries.refused_saying_when,
+                connected: self.connected + clients.connected,
+                refused: self.refused + clients.refused,
+                refused_saying_when: self.refused_saying_when + clients.refused_saying_when,
                 disconnects: disconnects(&self.all.ends),
                 churn_joins: self.churn_joins,
                 churn_leaves: self.all.leaves,
@@ -176,20 +178,20 @@ impl RunBooks {
                 kernel_drops: drops.map(|(now, before)| now.saturating_sub(before)),
             },
             latency: report::Latencies {
-                input_to_state_ms: Latency::of(&self.counted.answered),
-                rtt_ms: Latency::of(&self.counted.rtt),
-                join_ms: Latency::of(&self.joins),
-                refusal_ms: Latency::of(&self.refusals),
+                input_to_state_ms: self.counted.answered.latency(),
+                rtt_ms: self.counted.rtt.latency(),
+                join_ms: self.joins.latency(),
+                refusal_ms: self.refusals.latency(),
             },
-            tick: report::Ticks {
-                p50_ms: server::ms_at(&self.server.ticks, 0.5),
-                p99_ms: server::ms_at(&self.server.ticks, 0.99),
+            tick: report::TickTimes {
+                p50_ms: server_metrics::ms_at(&self.server.ticks, 0.5),
+                p99_ms: server_metrics::ms_at(&self.server.ticks, 0.99),
                 ticks_per_s: (!rates.is_empty())
                     .then_some(mean / f64::from(self.blank.plan.matches)),
-                parts: report::parts(&self.server.parts),
+                parts: server_metrics::tick_parts(&self.server.parts),
             },
             series: self.series.clone(),
-            ends: report::ends(&self.all.ends),
+            ends: ends(&self.all.ends),
             baseline: self.baseline.clone(),
             settled: self.settled.clone(),
             ..self.blank.clone()
@@ -200,15 +202,16 @@ impl RunBooks {
 
     fn judge(&self, report: &mut LoadReport) {
         let counted = self
-            .counts_from
-            .map(|from| self.told_until.saturating_sub(from));
+            .measured_from
+            .map(|from| self.reported_until.saturating_sub(from));
         let counted_s = counted.unwrap_or_default().as_secs_f64();
-        report.figures = Figures::of(report, &self.counted, &self.all, counted_s);
+        report.figures = figures(report, &self.counted, &self.all, counted_s);
         report.gates = self.gates.iter().map(|gate| gate.check(report)).collect();
         report.verdict = verdict(report, &self.counted);
-        let (state, reasons) = (report.verdict.state, &mut report.verdict.reasons);
-        report.figures.take_verdict(state, reasons);
-        if self.ended == Ended::Early {
+        let reasons = &mut report.verdict.reasons;
+        report.figures.void = report.verdict.state == Outcome::Void;
+        report.figures.void_reason = report.figures.void.then(|| reasons.join(" "));
+        if self.end == RunEnd::Stopped {
             let wanted_s = report.plan.seconds;
             reasons.push(format!(
                 "The run was stopped after {counted_s:.0} of {wanted_s:.0} seconds that count."
@@ -219,7 +222,7 @@ impl RunBooks {
             let why = if report.baseline.is_none() {
                 "were not read"
             } else {
-                "told of no tick"
+                "report no tick"
             };
             reasons.push(format!(
                 "Nothing is known of the server's ticks: its metrics {why}."
@@ -231,23 +234,23 @@ impl RunBooks {
 /// The row of one second.
 pub(super) fn second(
     at: Duration,
-    mut page: Page,
+    mut window: StatsWindow,
     server: ServerSecond,
     matches: u32,
     bots_cpu: Option<f64>,
 ) -> Second {
-    let rates = &mut page.snapshots_by_bot;
+    let rates = &mut window.snapshots_by_bot;
     rates.sort_unstable();
-    let players = page.playing.max(1) as f64;
+    let players = window.playing.max(1) as f64;
     Second {
         at_s: at.as_secs_f64(),
-        players: page.playing,
-        spectators: page.watching,
+        players: window.playing,
+        spectators: window.watching,
         snapshots_per_s: rates.get(rates.len() / 2).map(|rate| f64::from(*rate)),
         snapshots_per_s_min: rates.first().map(|rate| f64::from(*rate)),
-        input_to_state_p50_ms: page.answered.ms_at(0.5),
-        input_to_state_p95_ms: page.answered.ms_at(0.95),
-        rtt_p50_ms: page.rtt.ms_at(0.5),
+        input_to_state_p50_ms: window.answered.ms_at(0.5),
+        input_to_state_p95_ms: window.answered.ms_at(0.95),
+        rtt_p50_ms: window.rtt.ms_at(0.5),
         tick_p50_ms: server.tick_p50_ms,
         tick_p99_ms: server.tick_p99_ms,
         ticks_per_s: server.ticks_per_s.map(|rate| rate / f64::from(matches)),
@@ -256,14 +259,22 @@ pub(super) fn second(
         server_files: server.files,
         server_threads: server.threads,
         bots_cpu,
-        bots_lag_max_ms: [&page.lag, &page.network_lag]
+        bots_lag_max_ms: [&window.lag, &window.network_lag]
             .into_iter()
             .filter_map(|lag| lag.ms_at(1.0))
             .reduce(f64::max),
-        kb_in_per_player: page.bytes_in as f64 / 1e3 / players,
-        kb_out_per_player: page.bytes_out as f64 / 1e3 / players,
-        disconnects: disconnects(&page.ends),
+        kb_in_per_player: window.bytes_in as f64 / 1e3 / players,
+        kb_out_per_player: window.bytes_out as f64 / 1e3 / players,
+        disconnects: disconnects(&window.ends),
     }
+}
+
+fn ends(by_reason: &BTreeMap<String, u64>) -> Vec<EndCount> {
+    let rows = by_reason.iter().map(|(why, count)| EndCount {
+        why: why.clone(),
+        count: *count,
+    });
+    rows.collect()
 }
 
 /// Those that were refused never were connected.
@@ -272,7 +283,7 @@ fn disconnects(ends: &BTreeMap<String, u64>) -> u64 {
     ends.map(|end| end.1).sum()
 }
 
-fn verdict(report: &LoadReport, counted: &Page) -> Verdict {
+fn verdict(report: &LoadReport, counted: &StatsWindow) -> Verdict {
     let failed = report.gates.iter().filter(|gate| !gate.passed);
     let failed: Vec<_> = failed.map(ToString::to_string).collect();
     let network_lag_max = if failed.is_empty() {
@@ -290,16 +301,16 @@ fn verdict(report: &LoadReport, counted: &Page) -> Verdict {
     ];
     let bottlenecks: Vec<_> = bottlenecks.into_iter().flatten().collect();
     let state = match (bottlenecks.is_empty(), failed.is_empty()) {
-        (false, _) => State::Void,
-        (true, false) => State::Failed,
-        (true, true) => State::Passed,
+        (false, _) => Outcome::Void,
+        (true, false) => Outcome::Failed,
+        (true, true) => Outcome::Passed,
     };
     let reasons = [bottlenecks, failed].concat();
     Verdict { state, reasons }
 }
 
 /// What it means when this began later than it may.
-fn bottleneck(what: &str, lag: &Times, lag_max: Duration) -> Option<String> {
+fn bottleneck(what: &str, lag: &DurationHistogram, lag_max: Duration) -> Option<String> {
     let lag_ms = lag.ms_at(0.99)?;
     (lag_ms > lag_max.as_secs_f64() * 1e3).then(|| {
         format!(
@@ -314,10 +325,10 @@ mod tests {
     use super::*;
 
     /// A second in which one of two began this late.
-    fn late(late: Duration) -> Times {
-        let mut lag = Times::default();
-        lag.note(Duration::ZERO);
-        lag.note(late);
+    fn late(late: Duration) -> DurationHistogram {
+        let mut lag = DurationHistogram::default();
+        lag.record(Duration::ZERO);
+        lag.record(late);
         lag
     }
 
@@ -325,31 +336,31 @@ mod tests {
     const FAILS: &str = "connected=1";
 
     /// The verdict on a run in which nothing happened, and how many reasons it gives.
-    fn judge(gate: &str, own_lag_ms: u64, network_lag_ms: u64) -> (State, usize) {
+    fn judge(gate: &str, own_lag_ms: u64, network_lag_ms: u64) -> (Outcome, usize) {
         let mut report = LoadReport::default();
         let gate: Gate = gate.parse().expect("a gate");
         report.gates = vec![gate.check(&report)];
-        let page = Page {
+        let window = StatsWindow {
             lag: late(Duration::from_millis(own_lag_ms)),
             network_lag: late(Duration::from_millis(network_lag_ms)),
-            ..Page::default()
+            ..StatsWindow::default()
         };
-        let verdict = verdict(&report, &page);
+        let verdict = verdict(&report, &window);
         (verdict.state, verdict.reasons.len())
     }
 
     #[test]
     fn bots_that_had_no_time_make_a_run_void_whatever_its_gates_say() {
-        assert_eq!(judge(HOLDS, 15, 15), (State::Passed, 0));
-        assert_eq!(judge(FAILS, 15, 15), (State::Failed, 1));
-        assert_eq!(judge(HOLDS, 17, 15), (State::Void, 1));
-        assert_eq!(judge(FAILS, 17, 15), (State::Void, 2));
-        assert_eq!(judge(HOLDS, 15, 60), (State::Void, 1));
+        assert_eq!(judge(HOLDS, 15, 15), (Outcome::Passed, 0));
+        assert_eq!(judge(FAILS, 15, 15), (Outcome::Failed, 1));
+        assert_eq!(judge(HOLDS, 17, 15), (Outcome::Void, 1));
+        assert_eq!(judge(FAILS, 17, 15), (Outcome::Void, 2));
+        assert_eq!(judge(HOLDS, 15, 60), (Outcome::Void, 1));
     }
 
     #[test]
     fn a_gate_that_holds_although_the_bots_network_is_late_does_hold() {
-        assert_eq!(judge(HOLDS, 15, 40), (State::Passed, 0));
-        assert_eq!(judge(FAILS, 15, 40), (State::Void, 2));
+        assert_eq!(judge(HOLDS, 15, 40), (Outcome::Passed, 0));
+        assert_eq!(judge(FAILS, 15, 40), (Outcome::Void, 2));
     }
 }

@@ -9,14 +9,14 @@ use gameserver_shared::bot::BotPolicy;
 use gameserver_shared::protocol::tick_duration;
 use tokio::runtime::Handle;
 
-use crate::bot::{Bot, BotSnapshot, BotSpec};
+use crate::bot::{Bot, BotSpec, BotStats};
 
 /// How often the bots' numbers are brought up to date for those who look.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+const STATS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Bots that are playing.
 #[derive(Debug)]
-pub struct Crew {
+pub struct BotPool {
     threads: Vec<JoinHandle<()>>,
     stop: Vec<SyncSender<()>>,
     shared: Arc<Shared>,
@@ -24,12 +24,12 @@ pub struct Crew {
 
 #[derive(Debug, Default)]
 struct Shared {
-    snapshots: Mutex<Vec<BotSnapshot>>,
+    stats: Mutex<Vec<BotStats>>,
     /// Longest time that a frame began too late.
     lag_max: Mutex<Duration>,
 }
 
-impl Crew {
+impl BotPool {
     /// Starts the bots, spread over so many threads.
     ///
     /// # Errors
@@ -41,12 +41,12 @@ impl Crew {
         runtime: &Handle,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let named = bots.iter().map(|bot| BotSnapshot {
+        let named = bots.iter().map(|bot| BotStats {
             name: bot.name.clone(),
             ..Default::default()
         });
-        *lock(&shared.snapshots) = named.collect();
-        let mut crew = Self {
+        *lock(&shared.stats) = named.collect();
+        let mut pool = Self {
             threads: Vec::new(),
             stop: Vec::new(),
             shared,
@@ -54,21 +54,21 @@ impl Crew {
         let share = bots.len().div_ceil(threads.max(1)).max(1);
         for (index, part) in bots.chunks(share).enumerate() {
             let (stop, stopped) = sync_channel(1);
-            let (part, runtime, shared) = (part.to_vec(), runtime.clone(), crew.shared.clone());
+            let (part, runtime, shared) = (part.to_vec(), runtime.clone(), pool.shared.clone());
             let first = index * share;
             let thread = std::thread::Builder::new()
                 .name(format!("bots-{index}"))
                 .spawn(move || run::<G>(part, first, runtime, &stopped, &shared))?;
-            crew.threads.push(thread);
-            crew.stop.push(stop);
+            pool.threads.push(thread);
+            pool.stop.push(stop);
         }
-        Ok(crew)
+        Ok(pool)
     }
 
     /// Every bot's numbers, half a second old at most.
     #[must_use]
-    pub fn snapshots(&self) -> Vec<BotSnapshot> {
-        lock(&self.shared.snapshots).clone()
+    pub fn stats(&self) -> Vec<BotStats> {
+        lock(&self.shared.stats).clone()
     }
 
     /// The longest time that a frame of this process began too late: the bots' own lag.
@@ -85,14 +85,14 @@ impl Crew {
 
     /// Lets those who still play say goodbye, and returns everybody's last numbers.
     #[must_use]
-    pub fn finish(self) -> Vec<BotSnapshot> {
+    pub fn finish(self) -> Vec<BotStats> {
         drop(self.stop);
         for thread in self.threads {
             if thread.join().is_err() {
                 tracing::error!("a bot thread panicked");
             }
         }
-        std::mem::take(&mut lock(&self.shared.snapshots))
+        std::mem::take(&mut lock(&self.shared.stats))
     }
 }
 
@@ -113,15 +113,15 @@ fn run<G: BotPolicy>(
         .collect();
     let frame = tick_duration::<G>();
     let mut due = Instant::now();
-    let mut look_due = due;
+    let mut stats_due = due;
     loop {
         let playing = bots
             .iter_mut()
             .map(Bot::frame)
             .filter(|playing| *playing)
             .count();
-        if look_due <= Instant::now() {
-            look_due += LOOK_INTERVAL;
+        if stats_due <= Instant::now() {
+            stats_due += STATS_INTERVAL;
             publish(&mut bots, first, shared);
         }
         if playing == 0 {
@@ -150,8 +150,8 @@ fn note_lag(shared: &Shared, late: Duration) {
 }
 
 fn publish<G: BotPolicy>(bots: &mut [Bot<G>], first: usize, shared: &Shared) {
-    let mut snapshots = lock(&shared.snapshots);
-    for (bot, snapshot) in bots.iter_mut().zip(&mut snapshots[first..]) {
-        *snapshot = bot.look().clone();
+    let mut stats = lock(&shared.stats);
+    for (bot, stats) in bots.iter_mut().zip(&mut stats[first..]) {
+        *stats = bot.update_stats().clone();
     }
 }
