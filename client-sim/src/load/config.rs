@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use gameserver_contract::session::TransportKind;
 use gameserver_conditions::NetworkConditions;
+use gameserver_contract::session::TransportKind;
 
 use super::gates::Gate;
 use super::server_metrics::MetricsError;

@@ -40,7 +40,6 @@ pub(crate) const CODES: [&[Code]; 5] = [
 ];
 
 /// Every error code.
-#[must_use]
 pub fn codes() -> impl Iterator<Item = Code> {
     CODES.into_iter().flatten().copied()
 }

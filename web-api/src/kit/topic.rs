@@ -224,18 +224,7 @@ impl<T: Send + Sync + 'static> Topic<T> {
         mut subscription: Subscription,
     ) {
         loop {
-            let mut changed = BTreeSet::new();
-            let mut heard = Some(subscription.next().await);
-            // Under load one read of a record stands for several of its changes.
-            while let Some(one) = heard.take() {
-                match one {
-                    Heard::Message(message) => changed.extend(ids(&message)),
-                    Heard::Gap => self.resync(),
-                }
-                if changed.len() < IDS_AT_ONCE_MAX {
-                    heard = subscription.next_waiting();
-                }
-            }
+            let changed = self.collect(&mut subscription).await;
             if let Err(error) = self.show(source, changed).await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -245,6 +234,23 @@ impl<T: Send + Sync + 'static> Topic<T> {
                 self.resync();
             }
         }
+    }
+
+    /// Waits for changes and takes what else is there: under load one read of a record stands for
+    /// several of its changes.
+    async fn collect(&self, subscription: &mut Subscription) -> BTreeSet<Uuid> {
+        let mut changed = BTreeSet::new();
+        let mut next = Some(subscription.next().await);
+        while let Some(received) = next.take() {
+            match received {
+                Heard::Message(message) => changed.extend(ids(&message)),
+                Heard::Gap => self.resync(),
+            }
+            if changed.len() < IDS_AT_ONCE_MAX {
+                next = subscription.next_waiting();
+            }
+        }
+        changed
     }
 
     /// Reads records that have changed and hands them to the listeners.

@@ -31,9 +31,9 @@ pub(crate) const RETRY_BUSY: Duration = Duration::from_secs(10);
 pub(crate) struct ApiError {
     code: Code,
     details: BTreeMap<String, String>,
-    errors: Vec<FieldError>,
+    errors: Box<[FieldError]>,
     retry_after: Option<Duration>,
-    rate: Option<RateDecision>,
+    rate: Option<Box<RateDecision>>,
     /// For the log only.
     cause: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -47,7 +47,7 @@ impl ApiError {
         Self {
             code,
             details: BTreeMap::new(),
-            errors: Vec::new(),
+            errors: Box::default(),
             retry_after: None,
             rate: None,
             cause: None,
@@ -57,7 +57,7 @@ impl ApiError {
     /// Complains about fields of the request.
     pub(crate) fn invalid(errors: Vec<FieldError>) -> Self {
         Self {
-            errors,
+            errors: errors.into(),
             ..Self::new(Code::REQUEST_INVALID)
         }
     }
@@ -65,8 +65,8 @@ impl ApiError {
     /// Too many requests.
     pub(crate) fn rate_limited(rate: RateDecision) -> Self {
         Self {
-            rate: Some(rate),
             retry_after: Some(rate.reset),
+            rate: Some(Box::new(rate)),
             ..Self::new(Code::RATE_LIMITED)
         }
     }
@@ -187,7 +187,7 @@ fn body(error: ApiError, request_id: &str) -> Body {
         title: error.code.title().to_owned(),
         details: error.details,
         request_id: request_id.to_owned(),
-        errors: error.errors,
+        errors: error.errors.into(),
     };
     Body::from(serde_json::to_vec(&problem).expect("a problem is plain data"))
 }

@@ -292,16 +292,9 @@ async fn hundreds_of_matches_are_reported_at_once(subject: Subject) {
             .players,
         0
     );
-    assert_eq!(
-        subject
-            .store
-            .sessions
-            .fail_sessions_of(instance, None, at(3))
-            .await
-            .unwrap()
-            .len(),
-        300
-    );
+    let store = &subject.store.sessions;
+    let failed = store.fail_sessions_of(instance, None, at(3)).await;
+    assert_eq!(failed.unwrap().len(), 300);
 }
 
 async fn reports_next_to_reservations_lose_none(subject: Subject) {
