@@ -47,8 +47,8 @@ fn every_constant_in_the_table_of_limits_exists() {
         .flat_map(|file| declared(&file.text))
         .collect();
     let page = read("docs/limits.md");
-    let named = constants(&page).into_iter();
-    let missing = named.filter(|name| !names.contains(name));
+    let listed = constants(&page).into_iter();
+    let missing = listed.filter(|name| !names.contains(name));
     let broken: Vec<_> = missing
         .map(|name| format!("docs/limits.md: {name}"))
         .collect();
