@@ -10,7 +10,7 @@ use gameserver_client_sim::load::{self, LoadConfig, LoadError, Progress};
 use gameserver_client_sim::{BotsError, LoadReport};
 use gameserver_contract::game::GameDescriptor;
 use gameserver_contract::ids::GameId;
-use gameserver_server::{GameError, Games as HostedGames};
+use gameserver_server::{GameError, HostedGames};
 use gameserver_shared::bot::{BotPolicy, ThinBots};
 use gameserver_shared::game::Game;
 use tokio_util::sync::CancellationToken;

@@ -12,9 +12,9 @@ use gameserver_shared::protocol;
 
 use crate::simulation::{self, StartFrame};
 
-/// What an instance hosts: `Games::default().with::<Arena>()?`.
+/// What an instance hosts: `HostedGames::default().with::<Arena>()?`.
 #[derive(Debug, Clone, Default)]
-pub struct Games {
+pub struct HostedGames {
     hosted: BTreeMap<GameId, HostedGame>,
 }
 
@@ -49,7 +49,7 @@ pub enum GameError {
     },
 }
 
-impl Games {
+impl HostedGames {
     /// Adds a game.
     ///
     /// # Errors

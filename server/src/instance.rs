@@ -24,7 +24,7 @@ use crate::certificate::CertificateKeeper;
 pub use crate::certificate::Reload;
 use crate::config::{InstanceConfig, WebSocketTls};
 use crate::control::{self, Announcement, ControlService};
-use crate::games::Games;
+use crate::games::HostedGames;
 use crate::gateway::{self, AdmissionControl};
 use crate::host::{EMPTY_MATCH_LIFETIME, HostConfig, MatchHost};
 use crate::match_log::{ClaimError, FolderClaim, LogFolder};
@@ -104,7 +104,7 @@ impl Instance {
     /// What is in the way.
     pub async fn start(
         config: InstanceConfig,
-        games: Games,
+        games: HostedGames,
         deps: Deps,
     ) -> Result<Self, StartError> {
         telemetry::describe();

@@ -2,7 +2,7 @@
 //! App a match, and the instance's side of the control plane.
 //!
 //! This library names no game. A studio's own binary is [`Instance::start`] with
-//! `Games::default().with::<MyGame>()?`.
+//! `HostedGames::default().with::<MyGame>()?`.
 //!
 //! Reading order: [`instance`], [`config`], [`games`], [`gateway`], [`host`], [`simulation`],
 //! [`match_log`], [`replay`], [`control`], [`priority`], [`telemetry`].
@@ -24,5 +24,5 @@ pub mod telemetry;
 mod validity;
 
 pub use config::InstanceConfig;
-pub use games::{GameError, Games};
+pub use games::{GameError, HostedGames};
 pub use instance::{Instance, StartError};

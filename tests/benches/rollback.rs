@@ -12,7 +12,7 @@ use gameserver_client::headless::headless_client;
 use gameserver_client::probe::PredictionTally;
 use gameserver_client_sim::bot::BotSpec;
 use gameserver_client_sim::bot_pool::BotPool;
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_shared::bot::BotPolicy as _;
 use gameserver_shared::determinism::MatchRng;
 use gameserver_shared::input::PlayerAction;
@@ -46,7 +46,7 @@ fn veteran() -> App {
 }
 
 async fn play() -> App {
-    let games = Games::default().with::<Arena>().expect("arena fits");
+    let games = HostedGames::default().with::<Arena>().expect("arena fits");
     let stage = Stage::open(games, 1);
     let id = stage.start_match("arena", 2, PLAYERS);
     let bot = |seat: u16| BotSpec {

@@ -10,7 +10,7 @@ use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
 use gameserver_contract::session::{JoinResponse, Role};
 use gameserver_contract::spectator::SpectatorClaim;
 use gameserver_contract::ticket::{JoinTicket, TicketSigner};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_tests::cable::Cable;
 use gameserver_tests::counters::Counter;
 use gameserver_tests::patience::within;
@@ -24,8 +24,8 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as PageCloseCode;
 use uuid::Uuid;
 
-fn arena() -> Games {
-    let games = Games::default().with::<Arena>();
+fn arena() -> HostedGames {
+    let games = HostedGames::default().with::<Arena>();
     games.expect("arena is consistent")
 }
 

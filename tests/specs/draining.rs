@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use game_arena::Arena;
 use gameserver_contract::session::TransportKind::{Quic, WebSocket};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_tests::patience::{eventually, within};
 use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
@@ -27,7 +27,7 @@ async fn seconds_left(player: &mut ThinPlayer) -> u64 {
 }
 
 async fn stage() -> Stage {
-    let games = Games::default().with::<Arena>();
+    let games = HostedGames::default().with::<Arena>();
     Stage::alone(games.expect("arena is consistent")).await
 }
 

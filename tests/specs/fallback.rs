@@ -7,7 +7,7 @@ use game_arena::Arena;
 use gameserver_client_sim::bot::{BotEnd, BotSpec, BotStats};
 use gameserver_client_sim::bot_pool::BotPool;
 use gameserver_contract::session::TransportKind;
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_tests::cable::UdpPath;
 use gameserver_tests::patience::eventually;
 use gameserver_tests::stage::Stage;
@@ -40,7 +40,7 @@ async fn all_play_on(pool: &BotPool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn players_whose_udp_is_cut_keep_their_seats_over_websocket_until_quic_is_back() {
-    let games = Games::default().with::<Arena>();
+    let games = HostedGames::default().with::<Arena>();
     let stage = Stage::alone(games.expect("arena is consistent")).await;
     let id = stage.start_match_in_mode("arena", "practice", PLAYERS, PLAYERS);
     let path = UdpPath::open(stage.address()).await;

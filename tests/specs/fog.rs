@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gameserver_contract::ids::{MatchId, Seat};
 use gameserver_contract::session::TransportKind::{Quic, WebSocket};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_tests::fragile::Step;
 use gameserver_tests::masked::{
@@ -44,7 +44,7 @@ fn settings(mode: &str, seed: u64) -> MatchSettings {
 
 /// Plays a match and returns who was sent what they may not know. No other spec has this seed.
 async fn play(mode: &str, seed: u64) -> Vec<(Seat, usize)> {
-    let stage = Stage::alone(Games::default().with::<Masked>().expect("a game")).await;
+    let stage = Stage::alone(HostedGames::default().with::<Masked>().expect("a game")).await;
     let settings = settings(mode, seed);
     let match_id = stage.start_match_shown_after(Duration::ZERO, MASKED, settings);
     let mut thin = join_thin(&stage, match_id).await;

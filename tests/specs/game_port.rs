@@ -15,7 +15,7 @@ use gameserver_server::config::{
     BudgetMax, CertificateFiles, Origins, PublicAddress, PublicHost, WebSocketTls,
 };
 use gameserver_server::instance::{Deps, Reload};
-use gameserver_server::{Games, Instance, InstanceConfig};
+use gameserver_server::{HostedGames, Instance, InstanceConfig};
 use gameserver_tests::patience::within;
 use quinn::crypto::rustls::QuicClientConfig;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -73,7 +73,7 @@ async fn instance(folder: &Path, origins: &[&str]) -> Instance {
         clock: Arc::new(SystemClock),
         entropy: Arc::new(SystemEntropy),
     };
-    let games = Games::default()
+    let games = HostedGames::default()
         .with::<Arena>()
         .expect("arena is consistent");
     Instance::start(config, games, deps)

@@ -5,7 +5,7 @@ use game_arena::Arena;
 use gameserver_contract::ids::{MatchId, Seat};
 use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
 use gameserver_packets::PacketType;
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_server::host::MatchSummary;
 use gameserver_tests::counters::Counter;
 use gameserver_tests::dialect::{Dialect, data, packet, reliable, unreliable};
@@ -36,7 +36,7 @@ struct Scene {
 
 impl Scene {
     async fn open() -> Self {
-        let games = Games::default().with::<Arena>();
+        let games = HostedGames::default().with::<Arena>();
         let stage = Stage::alone(games.expect("arena is consistent")).await;
         let match_id = stage.start_match("arena", 1, 4);
         let witnesses = Witnesses::play_arena(&stage, match_id, 0).await;

@@ -2,7 +2,7 @@
 //! The messages come from a modified client, through a real socket.
 
 use game_arena::{Arena, ArenaInput};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_tests::cheater::{ArenaInputs, Pair, Scene, inputs};
 use gameserver_tests::counters::Counter;
 use gameserver_tests::stage::Stage;
@@ -21,7 +21,7 @@ const RIGHT: ArenaInput = ArenaInput {
 };
 
 async fn stage() -> Stage {
-    let games = Games::default().with::<Arena>();
+    let games = HostedGames::default().with::<Arena>();
     Stage::alone(games.expect("arena is consistent")).await
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use gameserver_contract::ids::{MatchId, Seat};
 use gameserver_contract::session::SessionState;
 use gameserver_contract::session::TransportKind::Quic;
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_server::simulation::{ConnectionId, Entrant};
 use gameserver_tests::counters::Counter;
 use gameserver_tests::fragile::{FAILS, FRAGILE, Fragile, PANICS, PANICS_WHEN_BUILT, SOUND};
@@ -25,7 +25,7 @@ const RUNS_MAX: usize = 3;
 const TICKS_OFF_MAX: u64 = 6;
 
 async fn stage() -> Stage {
-    let games = Games::default().with::<Fragile>();
+    let games = HostedGames::default().with::<Fragile>();
     Stage::alone(games.expect("the game is consistent")).await
 }
 

@@ -7,7 +7,7 @@ use gameserver_client::connection::{ConnectionState, GameConnection};
 use gameserver_client::headless::headless_client;
 use gameserver_contract::session::{JoinResponse, TransportKind};
 use gameserver_packets::{Header, Reader};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_shared::game::Game as _;
 use gameserver_tests::dialect::{Dialect, data, unreliable};
 use gameserver_tests::raw_player::RawPlayer;
@@ -26,7 +26,7 @@ fn tick_of(packet: &[u8]) -> u32 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn answers_and_acknowledgements_wait_for_the_next_state() {
-    let games = Games::default().with::<Arena>();
+    let games = HostedGames::default().with::<Arena>();
     let stage = Stage::alone(games.expect("arena is consistent")).await;
     let match_id = stage.start_match("arena", 1, 4);
     let dialect = Dialect::of::<Arena>();
@@ -90,7 +90,7 @@ fn play_at_a_high_frame_rate(answer: &JoinResponse, runtime: Handle) -> (u32, u6
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_client_sends_one_packet_for_two_ticks_however_many_frames_it_draws() {
-    let games = Games::default().with::<Arena>();
+    let games = HostedGames::default().with::<Arena>();
     let stage = Stage::alone(games.expect("arena is consistent")).await;
     let match_id = stage.start_match("arena", 1, 4);
     let (answer, runtime) = (stage.join(match_id, 0), Handle::current());

@@ -7,7 +7,7 @@ use gameserver_contract::ids::MatchId;
 use gameserver_contract::session::JoinResponse;
 use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
 use gameserver_contract::spectator::{SpectatorClaim, SpectatorView};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_server::host::{Admits, BudgetMax};
 use gameserver_shared::flow::MatchSettings;
 use gameserver_tests::counters::Counter;
@@ -28,7 +28,7 @@ struct Theatre {
 
 impl Theatre {
     async fn open() -> Self {
-        let games = Games::default().with::<Heavy>();
+        let games = HostedGames::default().with::<Heavy>();
         let games = games.expect("the game is consistent");
         let stage = Stage::alone_within(BudgetMax::of(BUDGET_MAX), games).await;
         let settings = MatchSettings {

@@ -12,7 +12,7 @@ use gameserver_client_sim::bot::{BotEnd, BotSpec, BotStats};
 use gameserver_client_sim::bot_pool::BotPool;
 use gameserver_contract::ids::MatchId;
 use gameserver_contract::session::{JoinResponse, TransportKind, TransportOffer};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_tests::counters::Counter;
 use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
@@ -26,7 +26,7 @@ use tokio::runtime::Handle;
 
 fn stage() -> Stage {
     Stage::open(
-        Games::default()
+        HostedGames::default()
             .with::<Arena>()
             .expect("arena is consistent"),
         1,
@@ -112,7 +112,7 @@ async fn players_predict_themselves_exactly_on_both_transports() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_player_whose_connection_broke_costs_the_others_no_input() {
-    let games = Games::default().with::<Arena>();
+    let games = HostedGames::default().with::<Arena>();
     let stage = Stage::alone(games.expect("arena is consistent")).await;
     // A mode without fog: the avatar that nobody controls is always in view.
     let id = stage.start_match_in_mode("arena", "practice", 3, 3);

@@ -8,7 +8,7 @@ use gameserver_contract::ids::{MatchId, PlayerId, Seat};
 use gameserver_contract::session::SessionState;
 use gameserver_contract::session::TransportKind::WebSocket;
 use gameserver_control::result_signature;
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_server::host::MatchSummary;
 use gameserver_server::replay::{Evidence, Verdict, VerifyReport, verify, verify_from};
 use gameserver_stream::log::record::log_claim;
@@ -27,8 +27,8 @@ const RESULT_KEY: [u8; 32] = [7; 32];
 /// Ticks that hold a key frame in their middle: it is taken at tick 300.
 const TICKS_WITH_A_KEY_FRAME: u64 = 420;
 
-fn arena() -> Games {
-    let games = Games::default().with::<Arena>();
+fn arena() -> HostedGames {
+    let games = HostedGames::default().with::<Arena>();
     games.expect("arena is consistent")
 }
 

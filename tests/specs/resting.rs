@@ -7,7 +7,7 @@ use gameserver_contract::result::MatchOutcome;
 use gameserver_contract::session::SessionState;
 use gameserver_contract::session::TransportKind::{Quic, WebSocket};
 use gameserver_contract::spectator::{SpectatorClaim, SpectatorView};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_tests::patience::{eventually, within};
 use gameserver_tests::raw_player::RawPlayer;
 use gameserver_tests::stage::Stage;
@@ -18,8 +18,8 @@ use gameserver_transport::close::CloseCode;
 /// that are simulated take a hundred times as much.
 const RESTING_MAX: f32 = 0.001;
 
-fn arena() -> Games {
-    let games = Games::default().with::<Arena>();
+fn arena() -> HostedGames {
+    let games = HostedGames::default().with::<Arena>();
     games.expect("arena is consistent")
 }
 

@@ -2,7 +2,7 @@
 
 use game_arena::{Arena, ArenaInput};
 use gameserver_contract::session::TransportKind::{self, Quic, WebSocket};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_shared::stream::frame;
 use gameserver_tests::counters::Counter;
 use gameserver_tests::patience::eventually;
@@ -10,8 +10,8 @@ use gameserver_tests::stage::Stage;
 use gameserver_tests::thin_player::ThinPlayer;
 use gameserver_transport::close::CloseCode;
 
-fn arena() -> Games {
-    let games = Games::default().with::<Arena>();
+fn arena() -> HostedGames {
+    let games = HostedGames::default().with::<Arena>();
     games.expect("arena is consistent")
 }
 

@@ -7,7 +7,7 @@ use game_arena::{Arena, ArenaInput};
 use gameserver_contract::ids::MatchId;
 use gameserver_contract::session::TransportKind::{Quic, WebSocket, WebTransport};
 use gameserver_contract::spectator::{SpectatorClaim, SpectatorView};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_shared::flow::MatchSettings;
 use gameserver_shared::stream::frame;
 use gameserver_tests::patience::eventually;
@@ -24,8 +24,8 @@ const EVERYTHING: SpectatorClaim = SpectatorClaim {
 };
 const TICKS_PER_S: u32 = 60;
 
-fn arena() -> Games {
-    let games = Games::default().with::<Arena>();
+fn arena() -> HostedGames {
+    let games = HostedGames::default().with::<Arena>();
     games.expect("arena is consistent")
 }
 

@@ -2,7 +2,7 @@
 //! numbers of channels and messages come from a client's App.
 
 use gameserver_client::headless::headless_client;
-use gameserver_packets::{Acks, Header, PacketType, put_batch, put_message};
+use gameserver_packets::{Header, PacketAcks, PacketType, put_batch, put_message};
 use gameserver_shared::game::Game;
 use gameserver_shared::wire_ids::WireIds;
 use tokio::runtime::Handle;
@@ -69,7 +69,7 @@ pub fn packet(packet_type: PacketType, payload: &[u8]) -> Vec<u8> {
     let header = Header {
         packet_type,
         packet: 0,
-        acks: Acks::default(),
+        acks: PacketAcks::default(),
         tick: 0,
     };
     let mut packet = Vec::new();

@@ -14,7 +14,7 @@ use gameserver_contract::ids::{
 use gameserver_contract::session::{JoinResponse, Role, TransportKind, TransportOffer};
 use gameserver_contract::spectator::SpectatorClaim;
 use gameserver_contract::ticket::{JoinTicket, TICKET_VERSION, TicketSigner, TicketVerifier};
-use gameserver_server::Games;
+use gameserver_server::HostedGames;
 use gameserver_server::gateway::{self, AdmissionControl};
 use gameserver_server::host::{
     BudgetMax, EMPTY_MATCH_LIFETIME, FinishedMatch, HostConfig, MatchHost, MatchSpec, MatchSummary,
@@ -77,7 +77,7 @@ impl Stage {
     ///
     /// When the machine has no free port or no thread.
     #[must_use]
-    pub fn open(games: Games, workers: usize) -> Self {
+    pub fn open(games: HostedGames, workers: usize) -> Self {
         Self::build(games, None, host_config(workers))
     }
 
@@ -87,7 +87,7 @@ impl Stage {
     ///
     /// When the machine has no free port, no thread or no such folder.
     #[must_use]
-    pub fn recording(games: Games, workers: usize, folder: &Path) -> Self {
+    pub fn recording(games: HostedGames, workers: usize, folder: &Path) -> Self {
         let logs = LogFolder {
             path: folder.to_owned(),
             bytes_max: u64::MAX,
@@ -100,12 +100,12 @@ impl Stage {
     }
 
     /// The same with one worker, while no other spec has a stage of this kind. A spec has one.
-    pub async fn alone(games: Games) -> Self {
+    pub async fn alone(games: HostedGames) -> Self {
         Self::alone_holding_seats_for(RESUME_WINDOW, games).await
     }
 
     /// The same, and seats are held for so long.
-    pub async fn alone_holding_seats_for(resume_window: Duration, games: Games) -> Self {
+    pub async fn alone_holding_seats_for(resume_window: Duration, games: HostedGames) -> Self {
         let turn = TURN.lock().await;
         let config = HostConfig {
             resume_window,
@@ -115,7 +115,7 @@ impl Stage {
     }
 
     /// The same, and nobody new is admitted above this load.
-    pub async fn alone_within(budget_max: BudgetMax, games: Games) -> Self {
+    pub async fn alone_within(budget_max: BudgetMax, games: HostedGames) -> Self {
         let turn = TURN.lock().await;
         let config = HostConfig {
             budget_max,
@@ -125,7 +125,7 @@ impl Stage {
     }
 
     /// The same, and matches that nobody is in are kept for so long.
-    pub async fn alone_keeping_empty_matches_for(lifetime: Duration, games: Games) -> Self {
+    pub async fn alone_keeping_empty_matches_for(lifetime: Duration, games: HostedGames) -> Self {
         let turn = TURN.lock().await;
         let config = HostConfig {
             empty_match_lifetime: lifetime,
@@ -134,7 +134,7 @@ impl Stage {
         Self::build(games, Some(turn), config)
     }
 
-    fn build(games: Games, turn: Option<Turn>, config: HostConfig) -> Self {
+    fn build(games: HostedGames, turn: Option<Turn>, config: HostConfig) -> Self {
         let clock: SharedClock = Arc::new(SystemClock);
         let entropy: SharedEntropy = SeededEntropy::new(7);
         let (host, finished) =

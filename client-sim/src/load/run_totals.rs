@@ -11,7 +11,7 @@ use super::progress::{Phase, Progress};
 use super::server_metrics::{self, PartTimes, ServerSecond};
 use super::stats_window::StatsWindow;
 use crate::machine;
-use crate::report::{self, EndCount, Footprint, LoadReport, Outcome, Second, Verdict};
+use crate::report::{self, EndCount, Footprint, LoadReport, RunOutcome, RunVerdict, Second};
 
 /// Own work that began later than this says that the bots were the bottleneck, if one in a hundred
 /// parts of their work did.
@@ -209,7 +209,7 @@ impl RunTotals {
         report.gates = self.gates.iter().map(|gate| gate.check(report)).collect();
         report.verdict = verdict(report, &self.counted);
         let reasons = &mut report.verdict.reasons;
-        report.figures.void = report.verdict.state == Outcome::Void;
+        report.figures.void = report.verdict.state == RunOutcome::Void;
         report.figures.void_reason = report.figures.void.then(|| reasons.join(" "));
         if self.end == RunEnd::Stopped {
             let wanted_s = report.plan.seconds;
@@ -283,7 +283,7 @@ fn disconnects(ends: &BTreeMap<String, u64>) -> u64 {
     ends.map(|end| end.1).sum()
 }
 
-fn verdict(report: &LoadReport, counted: &StatsWindow) -> Verdict {
+fn verdict(report: &LoadReport, counted: &StatsWindow) -> RunVerdict {
     let failed = report.gates.iter().filter(|gate| !gate.passed);
     let failed: Vec<_> = failed.map(ToString::to_string).collect();
     let network_lag_max = if failed.is_empty() {
@@ -301,12 +301,12 @@ fn verdict(report: &LoadReport, counted: &StatsWindow) -> Verdict {
     ];
     let bottlenecks: Vec<_> = bottlenecks.into_iter().flatten().collect();
     let state = match (bottlenecks.is_empty(), failed.is_empty()) {
-        (false, _) => Outcome::Void,
-        (true, false) => Outcome::Failed,
-        (true, true) => Outcome::Passed,
+        (false, _) => RunOutcome::Void,
+        (true, false) => RunOutcome::Failed,
+        (true, true) => RunOutcome::Passed,
     };
     let reasons = [bottlenecks, failed].concat();
-    Verdict { state, reasons }
+    RunVerdict { state, reasons }
 }
 
 /// What it means when this began later than it may.
@@ -336,7 +336,7 @@ mod tests {
     const FAILS: &str = "connected=1";
 
     /// The verdict on a run in which nothing happened, and how many reasons it gives.
-    fn judge(gate: &str, own_lag_ms: u64, network_lag_ms: u64) -> (Outcome, usize) {
+    fn judge(gate: &str, own_lag_ms: u64, network_lag_ms: u64) -> (RunOutcome, usize) {
         let mut report = LoadReport::default();
         let gate: Gate = gate.parse().expect("a gate");
         report.gates = vec![gate.check(&report)];
@@ -351,16 +351,16 @@ mod tests {
 
     #[test]
     fn bots_that_had_no_time_make_a_run_void_whatever_its_gates_say() {
-        assert_eq!(judge(HOLDS, 15, 15), (Outcome::Passed, 0));
-        assert_eq!(judge(FAILS, 15, 15), (Outcome::Failed, 1));
-        assert_eq!(judge(HOLDS, 17, 15), (Outcome::Void, 1));
-        assert_eq!(judge(FAILS, 17, 15), (Outcome::Void, 2));
-        assert_eq!(judge(HOLDS, 15, 60), (Outcome::Void, 1));
+        assert_eq!(judge(HOLDS, 15, 15), (RunOutcome::Passed, 0));
+        assert_eq!(judge(FAILS, 15, 15), (RunOutcome::Failed, 1));
+        assert_eq!(judge(HOLDS, 17, 15), (RunOutcome::Void, 1));
+        assert_eq!(judge(FAILS, 17, 15), (RunOutcome::Void, 2));
+        assert_eq!(judge(HOLDS, 15, 60), (RunOutcome::Void, 1));
     }
 
     #[test]
     fn a_gate_that_holds_although_the_bots_network_is_late_does_hold() {
-        assert_eq!(judge(HOLDS, 15, 40), (Outcome::Passed, 0));
-        assert_eq!(judge(FAILS, 15, 40), (Outcome::Void, 2));
+        assert_eq!(judge(HOLDS, 15, 40), (RunOutcome::Passed, 0));
+        assert_eq!(judge(FAILS, 15, 40), (RunOutcome::Void, 2));
     }
 }

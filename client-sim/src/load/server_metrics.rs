@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::lobby::http_client;
-use crate::report::{Footprint, TickPart};
+use crate::report::{Footprint, TickPartTimes};
 
 const MIB: f64 = 1_048_576.0;
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -306,12 +306,12 @@ const PARTS_IN_ORDER: [&str; 14] = [
 ];
 
 /// Mean, p99 and share of each part that was measured at all.
-pub(super) fn tick_parts(by_name: &BTreeMap<String, PartTimes>) -> Vec<TickPart> {
+pub(super) fn tick_parts(by_name: &BTreeMap<String, PartTimes>) -> Vec<TickPartTimes> {
     let whole_s: f64 = by_name.values().map(|times| times.sum_s).sum();
     let measured = by_name.iter().filter(|(_, times)| times.count > 0.0);
-    let mut parts: Vec<TickPart> = measured
+    let mut parts: Vec<TickPartTimes> = measured
         .filter_map(|(name, times)| {
-            Some(TickPart {
+            Some(TickPartTimes {
                 name: name.clone(),
                 mean_us: times.sum_s / times.count * 1e6,
                 p99_us: ms_at(&times.buckets, 0.99)? * 1e3,

@@ -36,7 +36,7 @@ pub struct LoadReport {
     /// What was asked for.
     pub plan: Scenario,
     /// Whether it passes.
-    pub verdict: Verdict,
+    pub verdict: RunVerdict,
     /// The numbers that scripts read, at the top level.
     #[serde(flatten)]
     pub figures: Figures,
@@ -101,9 +101,9 @@ pub struct Scenario {
 
 /// Whether a run passes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct RunVerdict {
     /// The short form.
-    pub state: Outcome,
+    pub state: RunOutcome,
     /// Why not, in sentences.
     pub reasons: Vec<String>,
 }
@@ -111,7 +111,7 @@ pub struct Verdict {
 /// How a run ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum RunOutcome {
     /// Every gate passes.
     #[default]
     Passed,
@@ -194,12 +194,12 @@ pub struct TickTimes {
     /// Ticks a second of one match, the mean over all.
     pub ticks_per_s: Option<f64>,
     /// What they consist of, in their order; empty when the server does not report them.
-    pub parts: Vec<TickPart>,
+    pub parts: Vec<TickPartTimes>,
 }
 
 /// A part of the server's ticks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct TickPart {
+pub struct TickPartTimes {
     /// Its name, as the server's metrics have it.
     pub name: String,
     /// Microseconds of a tick on average.

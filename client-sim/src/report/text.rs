@@ -1,6 +1,6 @@
 //! The report of a run as lines for the terminal.
 
-use super::{LoadReport, Outcome, Second, TickPart, Verdict};
+use super::{LoadReport, RunOutcome, RunVerdict, Second, TickPartTimes};
 
 impl LoadReport {
     /// A summary for the terminal.
@@ -50,7 +50,7 @@ impl LoadReport {
         let parts = &self.tick.parts;
         let title = (!parts.is_empty()).then(|| "  parts of a tick: mean, p99 µs".to_owned());
         let lines = parts.iter().map(|part| {
-            let TickPart {
+            let TickPartTimes {
                 name,
                 mean_us,
                 p99_us,
@@ -84,14 +84,14 @@ impl LoadReport {
     }
 }
 
-impl Verdict {
+impl RunVerdict {
     /// The state in a word.
     #[must_use]
     pub fn headline(&self) -> &'static str {
         match self.state {
-            Outcome::Passed => "passed",
-            Outcome::Failed => "failed",
-            Outcome::Void => "void",
+            RunOutcome::Passed => "passed",
+            RunOutcome::Failed => "failed",
+            RunOutcome::Void => "void",
         }
     }
 }

@@ -20,7 +20,7 @@ use super::running_match::WorkerContext;
 use super::spec::{FinishedMatch, HostConfig, HostError, MatchSpec};
 use super::spectator_inbox::{SpectatorFeed, SpectatorInbox};
 use super::{load_probe, spectator_hub, worker};
-use crate::games::Games;
+use crate::games::HostedGames;
 use crate::match_log::LogWriters;
 use crate::simulation::Entrant;
 use crate::telemetry;
@@ -35,7 +35,7 @@ const RESULTS_MAX: usize = 1_024;
 #[derive(Debug)]
 pub struct MatchHost {
     directory: Arc<MatchDirectory>,
-    games: Games,
+    games: HostedGames,
     workers: Vec<Worker>,
     runtime: Handle,
     /// Measures the process.
@@ -62,7 +62,7 @@ impl MatchHost {
     /// Outside of a tokio runtime, which serves the spectators.
     pub fn start(
         config: HostConfig,
-        games: Games,
+        games: HostedGames,
         clock: SharedClock,
     ) -> std::io::Result<(Self, mpsc::Receiver<FinishedMatch>)> {
         let directory = Arc::new(MatchDirectory::new(&config));
@@ -113,7 +113,7 @@ impl MatchHost {
 
     /// The games that can be hosted.
     #[must_use]
-    pub fn games(&self) -> &Games {
+    pub fn games(&self) -> &HostedGames {
         &self.games
     }
 

@@ -29,7 +29,7 @@ use super::recent_ticks::RecentTicks;
 use super::spec::{FinishedMatch, MatchSpec};
 use super::spectator_inbox::SpectatorFrame;
 use super::stagger::Stagger;
-use crate::games::{Games, HostedGame};
+use crate::games::{HostedGame, HostedGames};
 use crate::match_log::{self, LogHeader, LogSink};
 use crate::simulation::seating::{self, SeatEvent};
 use crate::simulation::{self, BroadcastFrame, Broadcasts, EventLog, Outcome, TickPart, TickParts};
@@ -51,7 +51,7 @@ const LOAD_WINDOW: Duration = Duration::from_secs(4);
 #[derive(Debug, Clone)]
 pub(super) struct WorkerContext {
     pub(super) directory: Arc<MatchDirectory>,
-    pub(super) games: Games,
+    pub(super) games: HostedGames,
     pub(super) clock: SharedClock,
     pub(super) results: Sender<FinishedMatch>,
     pub(super) resume_window: Duration,

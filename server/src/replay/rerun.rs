@@ -12,7 +12,7 @@ use gameserver_stream::log::record::HASH_BYTES;
 use gameserver_stream::log::{LogError, LogHeader, SeatChange, TickRecord};
 use lightyear::prelude::LocalTimeline;
 
-use crate::games::{Games, HostedGame};
+use crate::games::{HostedGame, HostedGames};
 use crate::match_log::inputs::ReplayedInputs;
 
 /// The first update of an App may pass without a tick, but no second one.
@@ -67,7 +67,7 @@ impl Rerun {
     /// # Errors
     ///
     /// This build cannot simulate it as it was.
-    pub fn begin(header: &LogHeader, games: &Games) -> Result<Self, RerunError> {
+    pub fn begin(header: &LogHeader, games: &HostedGames) -> Result<Self, RerunError> {
         let game = games
             .get(&header.game)
             .ok_or_else(|| RerunError::UnknownGame(header.game.clone()))?;
@@ -79,7 +79,11 @@ impl Rerun {
     /// # Errors
     ///
     /// This build cannot simulate it, or the key frame makes no sense.
-    pub fn resume(header: &LogHeader, games: &Games, frame: &[u8]) -> Result<Self, RerunError> {
+    pub fn resume(
+        header: &LogHeader,
+        games: &HostedGames,
+        frame: &[u8],
+    ) -> Result<Self, RerunError> {
         let mut rerun = Self::begin(header, games)?;
         catch_panic(0, || {
             // What an App does once at its start is part of the frame already.

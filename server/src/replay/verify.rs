@@ -5,7 +5,7 @@ use gameserver_stream::log::{Damage, Footer, Item, LogReader, Record, TickRecord
 use sha2::{Digest as _, Sha256};
 
 use super::rerun::{Rerun, RerunError, first_difference};
-use crate::games::Games;
+use crate::games::HostedGames;
 
 /// What came of verifying a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl VerifyReport {
 /// # Errors
 ///
 /// It cannot be simulated: see [`RerunError`].
-pub fn verify(bytes: &[u8], games: &Games) -> Result<VerifyReport, RerunError> {
+pub fn verify(bytes: &[u8], games: &HostedGames) -> Result<VerifyReport, RerunError> {
     let reader = LogReader::open(bytes)?;
     verify_from(&reader, 0, games)
 }
@@ -104,7 +104,7 @@ pub fn verify(bytes: &[u8], games: &Games) -> Result<VerifyReport, RerunError> {
 pub fn verify_from(
     reader: &LogReader<'_>,
     block: usize,
-    games: &Games,
+    games: &HostedGames,
 ) -> Result<VerifyReport, RerunError> {
     let mut check = Check {
         reader,
@@ -135,7 +135,7 @@ pub fn verify_from(
 
 struct Check<'a> {
     reader: &'a LogReader<'a>,
-    games: &'a Games,
+    games: &'a HostedGames,
     /// The match, while its state is known.
     rerun: Option<Rerun>,
     /// The tick that would follow on what was simulated; unknown before the first key frame.

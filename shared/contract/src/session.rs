@@ -97,7 +97,7 @@ impl SessionState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
-pub enum Visibility {
+pub enum SessionVisibility {
     /// Listed; anybody may join.
     #[default]
     Public,
@@ -145,7 +145,7 @@ pub struct Session {
     /// Where the session is in its life.
     pub state: SessionState,
     /// Who finds it in the list.
-    pub visibility: Visibility,
+    pub visibility: SessionVisibility,
     /// Labels to search by.
     pub tags: Vec<String>,
     /// Seats that are taken or reserved.
@@ -207,7 +207,7 @@ pub struct CreateSession {
     pub players_max: Option<u16>,
     /// Who finds it in the list.
     #[serde(default)]
-    pub visibility: Visibility,
+    pub visibility: SessionVisibility,
     /// Labels to search by: at most 8 of 1 to 32 characters `a-z`, `0-9`, `-`, `_`, `.` each.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(max_items = 8, value_type = Vec<Label>))]

@@ -52,14 +52,14 @@ impl From<PacketType> for u8 {
 
 /// The packets that a peer has received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Acks {
+pub struct PacketAcks {
     /// The newest packet.
     pub newest: u16,
     /// Bit 0 is the packet before the newest, and so on.
     pub before: u32,
 }
 
-impl Acks {
+impl PacketAcks {
     /// Whether they acknowledge this packet.
     #[must_use]
     pub fn contain(self, packet: u16) -> bool {
@@ -79,7 +79,7 @@ pub struct Header {
     /// The sender's number for this packet.
     pub packet: u16,
     /// What the sender has received.
-    pub acks: Acks,
+    pub acks: PacketAcks,
     /// The sender's tick.
     pub tick: u32,
 }
@@ -94,7 +94,7 @@ impl Header {
         Ok(Self {
             packet_type: reader.byte()?.into(),
             packet: reader.u16()?,
-            acks: Acks {
+            acks: PacketAcks {
                 newest: reader.u16()?,
                 before: reader.u32()?,
             },
@@ -119,7 +119,7 @@ mod tests {
     const HEADER: Header = Header {
         packet_type: PacketType::Data,
         packet: 0x0102,
-        acks: Acks {
+        acks: PacketAcks {
             newest: 0x0304,
             before: 0x0506_0708,
         },
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn acks_contain_the_newest_packet_and_those_whose_bit_is_set() {
-        let acks = Acks {
+        let acks = PacketAcks {
             newest: 1,
             before: 1 << 31 | 1,
         };

@@ -22,6 +22,6 @@ mod header;
 mod read;
 mod write;
 
-pub use header::{Acks, HEADER_BYTES, Header, PacketType};
+pub use header::{HEADER_BYTES, Header, PacketAcks, PacketType};
 pub use read::{Fragment, MalformedPacket, Message, Messages, Reader};
 pub use write::{put_batch, put_message, put_varint};

@@ -8,6 +8,7 @@ mod features;
 mod licences;
 mod manifests;
 mod migrations;
+mod names;
 mod source;
 
 use std::ffi::OsString;

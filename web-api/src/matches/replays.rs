@@ -4,7 +4,7 @@
 //! gone, so are they.
 
 use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
-use gameserver_contract::session::{Session, Visibility};
+use gameserver_contract::session::{Session, SessionVisibility};
 use gameserver_control::{REPLAY_BYTES_MAX, ReadReplayRequest, ReadReplayResponse};
 
 use crate::fleet::InstanceRecord;
@@ -40,9 +40,9 @@ impl Matches {
         let session = &row.session;
         let is_over = session.state.is_final();
         let for_anybody = match session.visibility {
-            Visibility::Private => Err(Error::ReplayNotFound),
-            Visibility::Public if is_over => self.is_shown(session),
-            Visibility::Public => Ok(()),
+            SessionVisibility::Private => Err(Error::ReplayNotFound),
+            SessionVisibility::Public if is_over => self.is_shown(session),
+            SessionVisibility::Public => Ok(()),
         };
         if let Err(refusal) = for_anybody
             && !self.took_part(&row, player).await?

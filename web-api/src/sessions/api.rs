@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use gameserver_contract::ids::{GameId, PlayerId, SessionId};
 use gameserver_contract::session::{
-    CreateSession, JoinResponse, JoinSession, Page, Session, SessionState, Visibility,
+    CreateSession, JoinResponse, JoinSession, Page, Session, SessionState, SessionVisibility,
 };
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
@@ -275,7 +275,7 @@ async fn end_session(
 /// session sees more than others: both count.
 fn session_tag(player: PlayerId, row: &SessionRow) -> String {
     let session = &row.session;
-    let private = session.visibility == Visibility::Private;
+    let private = session.visibility == SessionVisibility::Private;
     let view = if private && session.host_player_id == player {
         "h"
     } else {

@@ -1,4 +1,4 @@
-//! The lobby: sessions are found, left and ended. [`opening`](crate::sessions::opening) opens them.
+//! The lobby: sessions are found, left and ended. [`opening`] opens them.
 
 pub(crate) mod api;
 pub(crate) mod error;

@@ -12,7 +12,7 @@ use gameserver_contract::entropy::random_bytes;
 use gameserver_contract::game::GameMode;
 use gameserver_contract::ids::{GameId, MatchId, PlayerId, SessionId};
 use gameserver_contract::problem::FieldError;
-use gameserver_contract::session::{CreateSession, SessionState, Visibility};
+use gameserver_contract::session::{CreateSession, SessionState, SessionVisibility};
 use gameserver_contract::spectator::SpectatorsPolicy;
 use gameserver_control::StartMatchRequest;
 
@@ -205,7 +205,7 @@ impl Sessions {
         mode: &GameMode,
         players_max: u16,
     ) -> NewSession {
-        let private = create.visibility == Visibility::Private;
+        let private = create.visibility == SessionVisibility::Private;
         NewSession {
             id: SessionId::generate(&*self.kit.clock, &*self.kit.entropy),
             game: create.game.clone(),
@@ -309,7 +309,7 @@ struct ValidatedCreateSession {
     name: Option<String>,
     region: Option<String>,
     players_max: Option<u16>,
-    visibility: Visibility,
+    visibility: SessionVisibility,
     tags: Vec<String>,
     spectators: SpectatorsPolicy,
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use gameserver_contract::ids::{MatchId, PlayerId, SessionId};
-use gameserver_contract::session::Visibility;
+use gameserver_contract::session::SessionVisibility;
 use subtle::ConstantTimeEq as _;
 
 use crate::config::{ADMISSION_REMEMBERED, JOIN_CODE_TRIES_PER_MINUTE};
@@ -103,7 +103,7 @@ impl Sessions {
 }
 
 fn is_open_to(row: &SessionRow, player: PlayerId) -> bool {
-    row.session.visibility == Visibility::Public || row.session.host_player_id == player
+    row.session.visibility == SessionVisibility::Public || row.session.host_player_id == player
 }
 
 fn fits(row: &SessionRow, given: &str) -> bool {

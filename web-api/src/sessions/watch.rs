@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use gameserver_contract::ids::{PlayerId, SessionId};
-use gameserver_contract::session::{SessionState, Visibility};
+use gameserver_contract::session::{SessionState, SessionVisibility};
 
 use crate::config::{SESSIONS_FOLLOWED_MAX, SNAPSHOT_SESSIONS_MAX};
 use crate::kit::cursor::After;
@@ -129,7 +129,7 @@ impl SessionSubscription {
         let (id, version) = (session.id, change.record.version);
         let concerns = match self.only {
             Some(only) => only == id,
-            None => session.visibility == Visibility::Public,
+            None => session.visibility == SessionVisibility::Public,
         };
         // A change from before the snapshot may be heard after it.
         let is_old = self.known.get(&id).is_some_and(|known| *known >= version);

@@ -9,7 +9,7 @@ use gameserver_contract::entropy::{SystemEntropy, random_bytes};
 use gameserver_contract::ids::{
     DeviceId, GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, SessionId,
 };
-use gameserver_contract::session::{Role, SessionState, Visibility};
+use gameserver_contract::session::{Role, SessionState, SessionVisibility};
 use gameserver_contract::spectator::SpectatorsPolicy;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _, PgConnection};
 
@@ -295,7 +295,7 @@ pub(crate) fn new_session() -> NewSession {
         mode: "deathmatch".to_owned(),
         name: "Ann's arena".to_owned(),
         region: "eu-central".to_owned(),
-        visibility: Visibility::Public,
+        visibility: SessionVisibility::Public,
         join_code: None,
         tags: Vec::new(),
         players_max: 4,

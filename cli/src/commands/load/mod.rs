@@ -7,7 +7,7 @@ mod view;
 use std::time::Duration;
 
 use gameserver_client_sim::load::{ClientProtocol, LoadConfig, Progress};
-use gameserver_client_sim::report::{LoadReport, Outcome};
+use gameserver_client_sim::report::{LoadReport, RunOutcome};
 
 use super::{now_rfc3339, own_command, print_unless_stopped, try_reports, write_report};
 use crate::arguments::LoadArguments;
@@ -82,8 +82,8 @@ async fn play(
 
 fn judge(report: &LoadReport) -> Result<(), CliError> {
     match report.verdict.state {
-        Outcome::Passed => Ok(()),
-        Outcome::Failed => Err(CliError::Gates),
-        Outcome::Void => Err(CliError::Void),
+        RunOutcome::Passed => Ok(()),
+        RunOutcome::Failed => Err(CliError::Gates),
+        RunOutcome::Void => Err(CliError::Void),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use gameserver_server::Games as HostedGames;
+use gameserver_server::HostedGames;
 use gameserver_server::replay::{Evidence, RerunError, Verdict, VerifyReport, verify};
 use gameserver_stream::log::LogError;
 

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use gameserver_packets::Acks;
+use gameserver_packets::PacketAcks;
 
 /// Packets before the newest one that a header acknowledges.
 const ACKS_BEFORE_MAX: u16 = 32;
@@ -45,8 +45,8 @@ impl ReceivedPackets {
     }
 
     /// What to acknowledge. Before the first packet it is the number before the first.
-    pub(crate) fn acks(&self) -> Acks {
-        Acks {
+    pub(crate) fn acks(&self) -> PacketAcks {
+        PacketAcks {
             newest: self.newest.unwrap_or(u16::MAX),
             before: self.before,
         }
@@ -90,7 +90,7 @@ impl ReliableMessages {
     }
 
     /// Forgets what has arrived.
-    pub(crate) fn acknowledge(&mut self, acks: Acks) {
+    pub(crate) fn acknowledge(&mut self, acks: PacketAcks) {
         let arrived = |packet: &Option<u16>| packet.is_some_and(|packet| acks.contain(packet));
         self.pending
             .retain(|message| !message.sent_in.iter().any(arrived));
@@ -162,13 +162,13 @@ mod tests {
         let late = start + RESEND * 2;
         assert_eq!(sent(&mut reliable, 12, late), [0, 1], "both may be lost");
         // Packet 10 and 12 were lost, 11 was not.
-        let acks = Acks {
+        let acks = PacketAcks {
             newest: 13,
             before: 0b10,
         };
         reliable.acknowledge(acks);
         assert_eq!(sent(&mut reliable, 14, late + RESEND * 2), [0]);
-        let acks = Acks {
+        let acks = PacketAcks {
             newest: 14,
             before: 0,
         };
@@ -191,10 +191,10 @@ mod tests {
         for packet in 1..WINDOW {
             let before = 0;
             let newest = packet;
-            reliable.acknowledge(Acks { newest, before });
+            reliable.acknowledge(PacketAcks { newest, before });
         }
         assert!(!reliable.queue(Vec::new()));
-        reliable.acknowledge(Acks {
+        reliable.acknowledge(PacketAcks {
             newest: 0,
             before: 0,
         });

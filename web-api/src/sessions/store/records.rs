@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use gameserver_contract::ids::{GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, SessionId};
-use gameserver_contract::session::{Session, SessionState, Visibility};
+use gameserver_contract::session::{Session, SessionState, SessionVisibility};
 use gameserver_contract::spectator::{SpectatorView, SpectatorsPolicy};
 use sqlx_macros::FromRow;
 use uuid::Uuid;
@@ -27,7 +27,7 @@ pub(crate) struct NewSession {
     /// Region of the instance that hosts it.
     pub(crate) region: String,
     /// Who finds it in the list.
-    pub(crate) visibility: Visibility,
+    pub(crate) visibility: SessionVisibility,
     /// Code that a private session's players need.
     pub(crate) join_code: Option<String>,
     /// Labels to search by.
@@ -396,17 +396,17 @@ async fn move_on(
     Ok(read(tx, id, now).await?.map(Ok))
 }
 
-fn visibility_name(visibility: Visibility) -> &'static str {
+fn visibility_name(visibility: SessionVisibility) -> &'static str {
     match visibility {
-        Visibility::Public => "public",
-        Visibility::Private => "private",
+        SessionVisibility::Public => "public",
+        SessionVisibility::Private => "private",
     }
 }
 
-fn visibility(text: String) -> Result<Visibility, DbError> {
+fn visibility(text: String) -> Result<SessionVisibility, DbError> {
     match text.as_str() {
-        "public" => Ok(Visibility::Public),
-        "private" => Ok(Visibility::Private),
+        "public" => Ok(SessionVisibility::Public),
+        "private" => Ok(SessionVisibility::Private),
         _ => Err(corrupt("sessions.visibility", text)),
     }
 }

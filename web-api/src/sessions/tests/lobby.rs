@@ -3,7 +3,7 @@
 use axum::http::Method;
 use gameserver_contract::account::LoginResponse;
 use gameserver_contract::ids::GameId;
-use gameserver_contract::session::{JoinResponse, Page, Session, SessionState, Visibility};
+use gameserver_contract::session::{JoinResponse, Page, Session, SessionState, SessionVisibility};
 use serde_json::json;
 
 use crate::config::{OpenSessionLimits, RateLimits, WebApiConfig};
@@ -315,7 +315,7 @@ async fn the_host_alone_sees_the_code_of_a_private_session_and_nobody_finds_it_i
     let (host, other) = (world.guest().await, world.guest().await);
     let body = json!({"game": "arena", "visibility": "private"});
     let session: Session = world.post("sessions", &host, body).await.expect(201);
-    assert_eq!(session.visibility, Visibility::Private);
+    assert_eq!(session.visibility, SessionVisibility::Private);
     assert_eq!(session.join_code.as_ref().unwrap().len(), 6);
     assert_eq!(
         world.session_now(&session, &host).await.join_code,

@@ -8,7 +8,7 @@ mod tests;
 use std::time::Duration;
 
 use gameserver_client_sim::load::{Phase, Progress};
-use gameserver_client_sim::report::{GateResult, Outcome};
+use gameserver_client_sim::report::{GateResult, RunOutcome};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize as _};
@@ -71,7 +71,7 @@ fn headline<'a>(standing: &Progress<'a>) -> Line<'a> {
         Phase::Leaving => "they leave",
         Phase::Settling => "the server is watched",
     };
-    let void = standing.report.verdict.state == Outcome::Void;
+    let void = standing.report.verdict.state == RunOutcome::Void;
     let warning = if void { " · VOID: bots too slow" } else { "" };
     Line::from(vec![
         Span::from(standing.report.title.as_str()).bold(),

@@ -1,7 +1,7 @@
 //! The figures of a run, one a line: its name, what it is now, whether that is as it should be, and
 //! how it went in the last minute.
 
-use gameserver_client_sim::report::{LoadReport, Outcome, Second};
+use gameserver_client_sim::report::{LoadReport, RunOutcome, Second};
 use ratatui::style::{Color, Style};
 
 /// Seconds that a trend shows.
@@ -169,8 +169,8 @@ fn process_rows(report: &LoadReport, now: &Second) -> Vec<Row> {
         Row::new("bots' CPU", number(now.bots_cpu, " cores")).over(report, any, |row| row.bots_cpu),
         Row::new("bots' own lag", lag)
             .toned(match report.verdict.state {
-                Outcome::Void => Tone::Bad,
-                Outcome::Passed | Outcome::Failed => Tone::Plain,
+                RunOutcome::Void => Tone::Bad,
+                RunOutcome::Passed | RunOutcome::Failed => Tone::Plain,
             })
             .over(report, any, |row| row.bots_lag_max_ms),
     ]

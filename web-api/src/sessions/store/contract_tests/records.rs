@@ -1,7 +1,7 @@
 //! Sessions: reading, the list and its filters, and the walk through the states.
 
 use gameserver_contract::ids::{GameId, PlayerId};
-use gameserver_contract::session::{SessionState, Visibility};
+use gameserver_contract::session::{SessionState, SessionVisibility};
 use gameserver_contract::spectator::{SpectatorView, SpectatorsPolicy};
 
 use crate::fleet::report::MatchReport;
@@ -58,7 +58,7 @@ async fn a_session_is_read_back_by_its_id_and_by_its_match(subject: Subject) {
             .map(str::to_owned)
             .to_vec(),
         join_code: Some("K7QX".to_owned()),
-        visibility: Visibility::Private,
+        visibility: SessionVisibility::Private,
         spectators: SpectatorsPolicy {
             allowed: false,
             view: SpectatorView::Team,
@@ -122,7 +122,7 @@ async fn a_list_shows_live_public_sessions_newest_first(subject: Subject) {
     }
     subject
         .joinable(NewSession {
-            visibility: Visibility::Private,
+            visibility: SessionVisibility::Private,
             ..named("private")
         })
         .await;
