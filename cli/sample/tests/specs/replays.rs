@@ -272,12 +272,21 @@ fn tells_of_a_torn_log(torn: &Path, log: &Path) {
 fn tells_of_a_flipped_byte(flipped: &Path, log: &Path) {
     let (whole, rest) = (info(log), info(flipped));
     assert!(rest["whole_to_tick"].as_u64() < whole["whole_to_tick"].as_u64());
-    assert_eq!(rest["damages"][0]["what"], "a block's checksum is wrong");
+    let what = rest["damages"][0]["what"].as_str().expect("a text");
+    // Whichever the byte in the middle of this log belongs to.
+    assert!(
+        [
+            "a block's checksum is wrong",
+            "a block's header makes no sense"
+        ]
+        .contains(&what),
+        "{what}"
+    );
     let (code, out, err) = verify(flipped);
     assert_eq!(code, 4, "{out}");
     let ticks = format!("verified up to tick {}, damaged", rest["whole_to_tick"]);
     assert!(out.contains(&ticks), "{out}");
-    assert!(out.contains("a block's checksum is wrong"), "{out}");
+    assert!(out.contains(what), "{out}");
     assert!(err.contains("1 of 1 logs are not verified"), "{err}");
     let (code, out, _) = replay_command("export", flipped, &["--json", "-"]);
     assert!(
