@@ -100,8 +100,8 @@ pub trait BotPolicy: Game {
     fn tally(world: &mut World, own: Entity) -> BotTally;
 }
 
-/// A game that crowds of bots can play, which know nothing but what they are sent; every [`BotGame`]
-/// is one.
+/// A game that crowds of bots can play, which know nothing but what they are sent; every
+/// [`BotGame`] is one.
 pub trait ThinBots: BotPolicy {
     /// The same policy for those that know the snapshot stream only.
     type Thin: ThinPolicy<Input = Self::Input>;

@@ -75,7 +75,8 @@ pub fn tick_duration<G: Game>() -> Duration {
 }
 
 /// What this App sends, replicates and declares as its state, as one number: two builds of a game
-/// that give their messages, channels, components or fields another meaning have different ones. Ask a finished App.
+/// that give their messages, channels, components or fields another meaning have different ones.
+/// Ask a finished App.
 ///
 /// # Panics
 ///

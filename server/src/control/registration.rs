@@ -121,7 +121,9 @@ impl Registrar {
             tokio::select! {
                 () = tokio::time::sleep_until(next) => {}
                 // At once: every ticket given out from now on is one that will be refused.
-                () = directory.wait_draining(), if !has_reported_draining => has_reported_draining = true,
+                () = directory.wait_draining(), if !has_reported_draining => {
+                    has_reported_draining = true;
+                }
                 Ok(()) = transports.changed() => return,
                 () = directory.changed() => tokio::time::sleep(HEARTBEAT_SPACING).await,
             }

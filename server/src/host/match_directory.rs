@@ -99,8 +99,8 @@ impl MatchDirectory {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Claims what a verified ticket is for: a seat, which this secret resumes, or a place among the
-    /// spectators. A refusal before the claim does not spend the ticket.
+    /// Claims what a verified ticket is for: a seat, which this secret resumes, or a place among
+    /// the spectators. A refusal before the claim does not spend the ticket.
     ///
     /// # Errors
     ///

@@ -3,10 +3,9 @@
 //! It knows no Bevy, no tokio, no database and no transport, so that a game client, an instance,
 //! the web service and a script in another process can all read the same records.
 //!
-//! Reading order: [`ids`], [`game`], [`session`], [`spectator`], [`ticket`], [`result`], [`account`],
-//! [`problem`], [`text`], [`number`], and the two things that every service takes as an argument,
-//! [`clock`] and
-//! [`entropy`].
+//! Reading order: [`ids`], [`game`], [`session`], [`spectator`], [`ticket`], [`result`],
+//! [`account`], [`problem`], [`text`], [`number`], and the two things that every service takes as
+//! an argument, [`clock`] and [`entropy`].
 
 pub mod account;
 pub mod clock;

@@ -63,8 +63,8 @@ impl Fleet {
         }
     }
 
-    /// Lets one report of an instance at a time be written. Instances share the locks by their id; a
-    /// replica that does not learn of another's work loses at most one interval, because every
+    /// Lets one report of an instance at a time be written. Instances share the locks by their id;
+    /// a replica that does not learn of another's work loses at most one interval, because every
     /// heartbeat carries the whole state.
     pub(crate) async fn turn(&self, id: InstanceId) -> MutexGuard<'_, ()> {
         self.order[usize::from(id.0.as_bytes()[15] % 16)]
