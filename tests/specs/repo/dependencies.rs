@@ -7,7 +7,7 @@ use toml::{Table, Value};
 use super::{assert_kept, cargo, files, read};
 
 /// Crate, and what must not be compiled into it.
-const FORBIDDEN: [(&str, &[&str]); 6] = [
+const FORBIDDEN: [(&str, &[&str]); 7] = [
     (
         "gameserver-web-api",
         &["bevy_ecs", "gameserver-shared", "lightyear"],
@@ -19,6 +19,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
     ),
     ("gameserver-server", &["gameserver-conditions"]),
     ("gameserver-client", &["gameserver-conditions"]),
+    ("gameserver-packets", &["bevy_ecs", "lightyear", "tokio"]),
     ("gameserver-shared", &["tokio", "sqlx", "quinn"]),
 ];
 /// Libraries that host or play any game, and therefore know none.
