@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use gameserver_contract::clock::SystemClock;
 use gameserver_contract::entropy::{SystemEntropy, random_bytes};
 use gameserver_contract::ids::{
-    DeviceId, GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, SessionId,
+    DeviceId, GameId, InstanceEpoch, InstanceId, MatchId, PlayerId, Seat, SessionId,
 };
 use gameserver_contract::session::{Role, SessionState, SessionVisibility};
 use gameserver_contract::spectator::SpectatorsPolicy;
@@ -221,7 +221,7 @@ impl Subject {
         until: i64,
     ) -> Reservation {
         let (now, held_until) = (at(now), at(until));
-        let wish = SeatRequest {
+        let request = SeatRequest {
             session,
             player,
             role: Role::Player,
@@ -229,7 +229,25 @@ impl Subject {
             now,
             held_until,
         };
-        self.store.sessions.reserve_seat(wish).await.unwrap()
+        self.store.sessions.reserve_seat(request).await.unwrap()
+    }
+
+    /// The player's seat at second `now`.
+    pub(crate) async fn seat_of(
+        &self,
+        session: SessionId,
+        player: PlayerId,
+        now: i64,
+    ) -> Option<Seat> {
+        let seat = self.store.sessions.seat_of(session, player, at(now)).await;
+        seat.unwrap()
+    }
+
+    /// Gives the player's seat back at second `now`; true when there was one.
+    pub(crate) async fn release(&self, session: SessionId, player: PlayerId, now: i64) -> bool {
+        let sessions = &self.store.sessions;
+        let released = sessions.release_seat(session, player, at(now)).await;
+        released.unwrap()
     }
 
     /// The session as it stands at second `now`.

@@ -143,13 +143,13 @@ mod cases {
     }
 
     pub(crate) async fn a_lease_has_one_holder_among_many(subject: Subject) {
-        let mut wishes = tokio::task::JoinSet::new();
+        let mut requests = tokio::task::JoinSet::new();
         for number in 0..32_u8 {
             let cache = subject.cache.clone();
-            wishes
+            requests
                 .spawn(async move { cache.put_if_absent("lease", &[number], LONG).await.unwrap() });
         }
-        let holders = wishes
+        let holders = requests
             .join_all()
             .await
             .into_iter()

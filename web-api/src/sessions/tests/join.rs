@@ -51,9 +51,8 @@ async fn who_joins_again_gets_the_same_seat() {
     assert_ne!(first.ticket, again.ticket);
 }
 
-#[tokio::test]
-async fn a_full_session_takes_spectators_but_no_player() {
-    let world = World::new().await;
+/// A session for two, which the first two of these guests have joined.
+async fn full_session(world: &World) -> ([LoginResponse; 3], Session) {
     let guests = [
         world.guest().await,
         world.guest().await,
@@ -63,6 +62,13 @@ async fn a_full_session_takes_spectators_but_no_player() {
     let session: Session = world.post("sessions", &guests[0], body).await.expect(201);
     world.join(&session, &guests[0]).await;
     world.join(&session, &guests[1]).await;
+    (guests, session)
+}
+
+#[tokio::test]
+async fn a_full_session_takes_spectators_but_no_player() {
+    let world = World::new().await;
+    let (guests, session) = full_session(&world).await;
     world
         .try_join(&session, &guests[2], json!({}))
         .await
@@ -78,15 +84,7 @@ async fn a_full_session_takes_spectators_but_no_player() {
 #[tokio::test]
 async fn a_seat_that_nobody_takes_returns_after_ten_seconds() {
     let world = World::new().await;
-    let guests = [
-        world.guest().await,
-        world.guest().await,
-        world.guest().await,
-    ];
-    let body = json!({"game": "arena", "players_max": 2});
-    let session: Session = world.post("sessions", &guests[0], body).await.expect(201);
-    world.join(&session, &guests[0]).await;
-    world.join(&session, &guests[1]).await;
+    let (guests, session) = full_session(&world).await;
     // The first one connects, the second one does not.
     let reports = [report(&session, "filling", &[(0, &guests[0])])];
     world.pass(Duration::from_secs(9), &reports).await;

@@ -43,7 +43,7 @@ async fn a_session_is_opened_on_an_instance_and_stands_at_its_location() {
 }
 
 #[tokio::test]
-async fn wishes_that_no_game_fulfils_are_refused() {
+async fn requests_that_no_game_fulfils_are_refused() {
     let world = World::new().await;
     let host = world.guest().await;
     for (body, status, code) in [

@@ -17,9 +17,9 @@ async fn watch(
     world: &World,
     session: &Session,
     who: &LoginResponse,
-    wish: Value,
+    request: Value,
 ) -> SpectatorClaim {
-    let answer: JoinResponse = world.try_join(session, who, wish).await.expect(200);
+    let answer: JoinResponse = world.try_join(session, who, request).await.expect(200);
     let watch = world.read_ticket(&answer.ticket).watch.unwrap();
     assert_eq!(
         (answer.view, answer.team, answer.delay_s),
@@ -43,8 +43,8 @@ async fn a_spectator_may_ask_for_less_and_for_later() {
     let world = World::new().await;
     let host = world.guest().await;
     let session = session_granting(&world, &host, json!({"delay_s": 10})).await;
-    let wish = json!({"role": "spectator", "view": "team", "team": 3, "delay_s": 300});
-    let seen = watch(&world, &session, &host, wish).await;
+    let request = json!({"role": "spectator", "view": "team", "team": 3, "delay_s": 300});
+    let seen = watch(&world, &session, &host, request).await;
     assert_eq!(
         (seen.view, seen.team, seen.delay_s),
         (SpectatorView::Team, Some(3), 300)
@@ -57,11 +57,11 @@ async fn a_delay_below_that_of_the_session_becomes_that_of_the_session() {
     let host = world.guest().await;
     let session = session_granting(&world, &host, json!({"delay_s": 30})).await;
     assert_eq!(session.spectators_policy.delay_s, 30);
-    for wish in [
+    for request in [
         json!({"role": "spectator"}),
         json!({"role": "spectator", "delay_s": 5}),
     ] {
-        assert_eq!(watch(&world, &session, &host, wish).await.delay_s, 30);
+        assert_eq!(watch(&world, &session, &host, request).await.delay_s, 30);
     }
 }
 
@@ -70,17 +70,17 @@ async fn a_session_that_grants_one_team_shows_nobody_everything() {
     let world = World::new().await;
     let host = world.guest().await;
     let session = session_granting(&world, &host, json!({"view": "team"})).await;
-    for wish in [
+    for request in [
         json!({"role": "spectator"}),
         json!({"role": "spectator", "view": "all"}),
     ] {
-        let answer = world.try_join(&session, &host, wish).await;
+        let answer = world.try_join(&session, &host, request).await;
         let problem = answer.refused(403, "session.view_not_allowed");
         assert_eq!(problem["details"]["view"], "team");
     }
-    let wish = json!({"role": "spectator", "view": "team", "team": 0});
+    let request = json!({"role": "spectator", "view": "team", "team": 0});
     assert_eq!(
-        watch(&world, &session, &host, wish).await.view,
+        watch(&world, &session, &host, request).await.view,
         SpectatorView::Team
     );
 }
@@ -100,11 +100,11 @@ async fn a_session_without_spectators_takes_players_only() {
 }
 
 #[tokio::test]
-async fn wishes_that_make_no_sense_are_refused_with_their_field() {
+async fn requests_that_make_no_sense_are_refused_with_their_field() {
     let world = World::new().await;
     let host = world.guest().await;
     let session = world.session(&host).await;
-    for (wish, pointer) in [
+    for (request, pointer) in [
         (json!({"role": "spectator", "delay_s": 301}), "/delay_s"),
         (json!({"role": "spectator", "view": "team"}), "/team"),
         (json!({"role": "spectator", "team": 0}), "/team"),
@@ -117,7 +117,7 @@ async fn wishes_that_make_no_sense_are_refused_with_their_field() {
         (json!({"team": 1}), "/team"),
         (json!({"delay_s": 1}), "/delay_s"),
     ] {
-        let answer = world.try_join(&session, &host, wish).await;
+        let answer = world.try_join(&session, &host, request).await;
         let problem = answer.refused(422, "request.invalid");
         assert_eq!(problem["errors"][0]["pointer"], pointer);
     }

@@ -12,7 +12,7 @@ crate::tests::for_each_database! {
     the_first_answer_of_a_key_is_kept
     an_expired_answer_makes_room_for_a_new_one
     of_many_requests_with_one_key_one_gets_a_seat
-    a_refused_wish_leaves_its_key_free
+    a_refused_request_leaves_its_key_free
     a_sweep_deletes_what_has_expired_and_nothing_else
 }
 
@@ -42,7 +42,7 @@ async fn join(
     key: IdempotencyKey,
     number: u8,
 ) -> KeyedReservation {
-    let wish = SeatRequest {
+    let request = SeatRequest {
         session,
         player: key.player,
         role: Role::Player,
@@ -53,7 +53,7 @@ async fn join(
     let write = Box::new(move |_: Option<Seat>| answer(number));
     store
         .sessions
-        .reserve_seat_once(wish, key, write)
+        .reserve_seat_once(request, key, write)
         .await
         .unwrap()
 }
@@ -111,7 +111,7 @@ async fn of_many_requests_with_one_key_one_gets_a_seat(subject: Subject) {
     assert_eq!(subject.read(session, 0).await.session.players, 1);
 }
 
-async fn a_refused_wish_leaves_its_key_free(subject: Subject) {
+async fn a_refused_request_leaves_its_key_free(subject: Subject) {
     let (ann, store) = (player_id(), &subject.store);
     let nowhere = join(store, session_id(), claimed(ann, "key", 0, 60), 1).await;
     assert!(matches!(

@@ -323,14 +323,7 @@ async fn a_final_state_refuses_every_change(subject: Subject) {
     }
     let not_joinable = Reservation::NotJoinable(SessionState::Failed);
     assert_eq!(subject.reserve(id, player, 1, 30).await, not_joinable);
-    assert!(
-        !subject
-            .store
-            .sessions
-            .release_seat(id, player, at(1))
-            .await
-            .unwrap()
-    );
+    assert!(!subject.release(id, player, 1).await);
     let report = MatchReport {
         match_id,
         state: SessionState::Running,

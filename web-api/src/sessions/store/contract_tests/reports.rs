@@ -47,12 +47,7 @@ async fn apply(subject: &Subject, session: &SessionRow, second: i64, report: Mat
 }
 
 async fn seat(subject: &Subject, session: &SessionRow, who: PlayerId, second: i64) -> Option<u16> {
-    let seat = subject
-        .store
-        .sessions
-        .seat_of(session.session.id, who, at(second))
-        .await
-        .unwrap();
+    let seat = subject.seat_of(session.session.id, who, second).await;
     seat.map(|seat| seat.0)
 }
 

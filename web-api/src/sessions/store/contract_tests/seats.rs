@@ -12,7 +12,7 @@ crate::tests::for_each_database! {
     one_statement_holds_a_seat_at_the_version_that_was_read_and_no_other
     the_lowest_free_seat_is_given
     a_player_who_asks_again_keeps_their_seat_and_holds_it_anew
-    many_wishes_of_one_player_hold_one_seat
+    many_requests_of_one_player_hold_one_seat
     an_expired_hold_counts_as_free_everywhere
     a_spectator_takes_no_seat
     nobody_joins_a_session_that_is_not_joinable
@@ -32,7 +32,7 @@ async fn ask_at_once(
     players: Vec<PlayerId>,
 ) -> Vec<Reservation> {
     let replica = subject.replica().await;
-    let mut wishes = tokio::task::JoinSet::new();
+    let mut requests = tokio::task::JoinSet::new();
     for (index, player) in players.into_iter().enumerate() {
         let store = if index % 2 == 0 {
             subject.store.clone()
@@ -40,7 +40,7 @@ async fn ask_at_once(
             replica.clone()
         };
         let (now, held_until) = (at(0), at(30));
-        let wish = SeatRequest {
+        let request = SeatRequest {
             session,
             player,
             role: Role::Player,
@@ -48,9 +48,9 @@ async fn ask_at_once(
             now,
             held_until,
         };
-        wishes.spawn(async move { store.sessions.reserve_seat(wish).await.unwrap() });
+        requests.spawn(async move { store.sessions.reserve_seat(request).await.unwrap() });
     }
-    wishes.join_all().await
+    requests.join_all().await
 }
 
 async fn a_seat_is_never_given_twice(subject: Subject) {
@@ -153,12 +153,7 @@ async fn the_lowest_free_seat_is_given(subject: Subject) {
     assert_eq!(subject.reserve(session, first, 0, 30).await, held(0));
     assert_eq!(subject.reserve(session, player_id(), 0, 30).await, held(1));
     assert_eq!(subject.reserve(session, player_id(), 0, 30).await, held(2));
-    subject
-        .store
-        .sessions
-        .release_seat(session, first, at(1))
-        .await
-        .unwrap();
+    subject.release(session, first, 1).await;
     assert_eq!(subject.reserve(session, player_id(), 1, 30).await, held(0));
     assert_eq!(subject.reserve(session, player_id(), 1, 30).await, held(3));
     assert_eq!(
@@ -173,27 +168,11 @@ async fn a_player_who_asks_again_keeps_their_seat_and_holds_it_anew(subject: Sub
     subject.reserve(session, ann, 0, 30).await;
     assert_eq!(subject.reserve(session, bob, 0, 30).await, held(1));
     assert_eq!(subject.reserve(session, bob, 20, 50).await, held(1));
-    assert_eq!(
-        subject
-            .store
-            .sessions
-            .seat_of(session, bob, at(49))
-            .await
-            .unwrap(),
-        Some(Seat(1))
-    );
-    assert_eq!(
-        subject
-            .store
-            .sessions
-            .seat_of(session, bob, at(50))
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(subject.seat_of(session, bob, 49).await, Some(Seat(1)));
+    assert_eq!(subject.seat_of(session, bob, 50).await, None);
 }
 
-async fn many_wishes_of_one_player_hold_one_seat(subject: Subject) {
+async fn many_requests_of_one_player_hold_one_seat(subject: Subject) {
     let session = subject.session(16).await.session.id;
     let outcomes = ask_at_once(&subject, session, vec![player_id(); 32]).await;
     assert!(
@@ -214,23 +193,8 @@ async fn an_expired_hold_counts_as_free_everywhere(subject: Subject) {
     assert_eq!(subject.read(session, 29).await.session.players, 1);
 
     assert_eq!(subject.read(session, 30).await.session.players, 0);
-    assert_eq!(
-        subject
-            .store
-            .sessions
-            .seat_of(session, ann, at(30))
-            .await
-            .unwrap(),
-        None
-    );
-    assert!(
-        !subject
-            .store
-            .sessions
-            .release_seat(session, ann, at(30))
-            .await
-            .unwrap()
-    );
+    assert_eq!(subject.seat_of(session, ann, 30).await, None);
+    assert!(!subject.release(session, ann, 30).await);
     assert_eq!(subject.reserve(session, bob, 30, 60).await, held(0));
     assert_eq!(
         subject.reserve(session, ann, 31, 60).await,
@@ -242,7 +206,7 @@ async fn a_spectator_takes_no_seat(subject: Subject) {
     let session = subject.session(1).await.session.id;
     subject.reserve(session, player_id(), 0, 30).await;
     let (player, role, now, held_until) = (player_id(), Role::Spectator, at(0), at(30));
-    let wish = SeatRequest {
+    let request = SeatRequest {
         session,
         player,
         role,
@@ -250,17 +214,9 @@ async fn a_spectator_takes_no_seat(subject: Subject) {
         now,
         held_until,
     };
-    let outcome = subject.store.sessions.reserve_seat(wish).await.unwrap();
+    let outcome = subject.store.sessions.reserve_seat(request).await.unwrap();
     assert_eq!(outcome, Reservation::Held(None));
-    assert_eq!(
-        subject
-            .store
-            .sessions
-            .seat_of(session, player, at(0))
-            .await
-            .unwrap(),
-        None
-    );
+    assert_eq!(subject.seat_of(session, player, 0).await, None);
 }
 
 async fn nobody_joins_a_session_that_is_not_joinable(subject: Subject) {
@@ -277,38 +233,10 @@ async fn a_seat_given_back_can_be_given_again(subject: Subject) {
     let session = subject.session(1).await.session.id;
     let (ann, bob) = (player_id(), player_id());
     subject.reserve(session, ann, 0, 30).await;
-    assert!(
-        !subject
-            .store
-            .sessions
-            .release_seat(session, bob, at(1))
-            .await
-            .unwrap()
-    );
-    assert!(
-        subject
-            .store
-            .sessions
-            .release_seat(session, ann, at(1))
-            .await
-            .unwrap()
-    );
-    assert!(
-        !subject
-            .store
-            .sessions
-            .release_seat(session, ann, at(1))
-            .await
-            .unwrap()
-    );
-    assert!(
-        !subject
-            .store
-            .sessions
-            .release_seat(session_id(), ann, at(1))
-            .await
-            .unwrap()
-    );
+    assert!(!subject.release(session, bob, 1).await);
+    assert!(subject.release(session, ann, 1).await);
+    assert!(!subject.release(session, ann, 1).await);
+    assert!(!subject.release(session_id(), ann, 1).await);
     assert_eq!(subject.reserve(session, bob, 1, 30).await, held(0));
 }
 
@@ -334,12 +262,7 @@ async fn every_change_of_a_seat_counts_the_version_up(subject: Subject) {
         Reservation::Full
     );
     assert_eq!(subject.read(id, 2).await, held);
-    subject
-        .store
-        .sessions
-        .release_seat(id, ann, at(3))
-        .await
-        .unwrap();
+    subject.release(id, ann, 3).await;
     assert_eq!(subject.read(id, 3).await.version, held.version + 1);
     subject.reserve(id, ann, 4, 30).await;
     let swept = subject.store.sweep(at(30)).await.unwrap();
